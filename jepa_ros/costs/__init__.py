@@ -1,0 +1,1 @@
+"""Cost terms and their weighted sum (torch)."""

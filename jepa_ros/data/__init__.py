@@ -1,0 +1,1 @@
+"""Bags to episodes, the ActionSpec, datasets."""

@@ -1,0 +1,1 @@
+"""Planning by energy minimisation: solvers, search spaces, short-term memory (NumPy only)."""

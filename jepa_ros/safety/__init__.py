@@ -1,0 +1,1 @@
+"""Hard limits and the guard between plans and the robot (NumPy only)."""

@@ -1,0 +1,1 @@
+"""MuJoCo SO-101: scene, tasks, rendering (no ROS)."""

@@ -1,0 +1,1 @@
+"""World model: encoder, predictor, losses, checkpoints (torch)."""
