@@ -1,0 +1,60 @@
+"""The energy that planning minimises: a weighted sum of named cost terms, reduced along the horizon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jepa_ros.costs.effort import Effort
+from jepa_ros.costs.goal_distance import GoalDistance
+from jepa_ros.costs.joint_limit import JointLimit
+from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+
+TERMS = {term.name: term for term in (GoalDistance, Effort, JointLimit)}
+DEFAULT_WEIGHTS = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
+REDUCTIONS = ("sum", "min", "last")
+
+
+@dataclass(frozen=True)
+class EnergyResult:
+    """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals."""
+
+    totals: Tensor
+    terms: dict[str, Tensor]
+
+
+class Energy:
+    """``weights``: term name to weight; a term of weight 0 is left out. Lower energy is better."""
+
+    def __init__(self, spec: ActionSpec, weights: Mapping[str, float] = DEFAULT_WEIGHTS):
+        unknown = set(weights) - set(TERMS)
+        if unknown:
+            raise JepaError(f"unknown cost terms {sorted(unknown)}; known: {', '.join(TERMS)}")
+        bad = {name: w for name, w in weights.items() if not 0 <= w < float("inf")}
+        if bad:
+            raise JepaError(f"cost weights must be finite and not negative, got {bad}")
+        self.terms = [(weight, TERMS[name](spec)) for name, weight in weights.items() if weight > 0]
+        if not self.terms:
+            raise JepaError("every cost weight is 0; give at least one term a weight")
+
+    @torch.inference_mode()
+    def evaluate(self, rollouts: Rollouts, goal: Tensor, reduction: str = "sum") -> EnergyResult:
+        """Energies of S candidates for a goal latent (D,).
+
+        reduction: "sum" over the horizon, "last" step, or "min": the step where the total is least (its shares are
+        reported), for candidates that may pass through the goal.
+        """
+        steps = torch.stack([weight * term(rollouts, goal) for weight, term in self.terms])  # (terms, S, H)
+        if reduction == "sum":
+            shares = steps.sum(-1)
+        elif reduction == "last":
+            shares = steps[..., -1]
+        elif reduction == "min":
+            best = steps.sum(0).argmin(-1)
+            shares = steps.gather(-1, best.expand(len(steps), -1)[..., None])[..., 0]
+        else:
+            raise JepaError(f"unknown reduction {reduction!r}; known: {', '.join(REDUCTIONS)}")
+        return EnergyResult(shares.sum(0), {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)})

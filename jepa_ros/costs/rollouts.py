@@ -1,0 +1,14 @@
+"""What a cost term sees: the imagined futures of S candidates."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """latents (S, H, D), joint positions proprio (S, H, A) rad, actions (S, H, KA) rad: step h is after block h."""
+
+    latents: Tensor
+    proprio: Tensor
+    actions: Tensor

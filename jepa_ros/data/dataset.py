@@ -1,0 +1,67 @@
+"""Clips of frames one action block apart, cut from episodes held in memory; the torch side of the data room."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.episodes import Episode
+from jepa_ros.errors import JepaError
+
+
+class ClipDataset(Dataset):
+    """Clips of L frames at a stride of K raw actions, at every raw offset of every episode.
+
+    An item: images (L, h, w, 3) uint8, proprio (L, A) float32 rad, actions (L-1, KA) float32 rad.
+    """
+
+    def __init__(self, episodes: Sequence[Episode], spec: ActionSpec, length: int):
+        self.spec, self.length = spec, length
+        span = (length - 1) * spec.block + 1
+        starts, offset = [], 0
+        for episode in episodes:
+            frames = len(episode.images)
+            starts.append(offset + np.arange(max(0, frames - span + 1)))
+            offset += frames
+        self.starts = np.concatenate(starts) if starts else np.zeros(0, int)
+        if not len(self.starts):
+            raise JepaError(f"no episode is long enough: a clip of {length} frames at a block of {spec.block} needs "
+                            f"{span} frames at {spec.rate_hz:g} Hz; record longer episodes")
+        self.images = np.concatenate([e.images for e in episodes])
+        self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
+        self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
+        self.frame_offsets = np.arange(length) * spec.block
+        self.action_offsets = np.arange((length - 1) * spec.block)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        images, proprio, actions = self.batch(np.array([index]))
+        return images[0], proprio[0], actions[0]
+
+    def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Items at ``indices`` (B,) stacked: one gather for each array."""
+        starts = self.starts[indices][:, None]
+        frames = starts + self.frame_offsets
+        blocks = self.actions[starts + self.action_offsets]
+        return (torch.from_numpy(self.images[frames]), torch.from_numpy(self.proprio[frames]),
+                torch.from_numpy(blocks.reshape(len(indices), self.length - 1, self.spec.block_dim)))
+
+    def sample(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A random batch of ``size`` clips."""
+        return self.batch(rng.integers(len(self.starts), size=size))
+
+
+def statistics(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
+    """Means and standard deviations (A,) of raw actions and of joint positions over all frames.
+
+    A joint that never moves gets standard deviation 1e-3 rad, so that its z-score stays finite.
+    """
+    actions = np.concatenate([e.actions[:-1] for e in episodes])
+    proprio = np.concatenate([e.joint_positions for e in episodes])
+    return {"action_mean": actions.mean(0), "action_std": np.maximum(actions.std(0), 1e-3),
+            "proprio_mean": proprio.mean(0), "proprio_std": np.maximum(proprio.std(0), 1e-3)}

@@ -1,0 +1,54 @@
+"""Settings of a training run."""
+
+from dataclasses import asdict, dataclass, field
+
+import torch
+
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.losses import LossConfig
+from jepa_ros.world_model.model import ModelConfig
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One run: ``steps`` optimiser steps over batches of ``batch`` clips of ``clip`` frames.
+
+    precision: float32 or bfloat16, the dtype of the encoder's arithmetic in training (weights stay float32).
+    baseline_steps: steps for the baselines' networks afterwards; 0 leaves them out.
+    validation: the share of episodes held out.
+    """
+
+    steps: int = 6000
+    batch: int = 96
+    clip: int = 6
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-3
+    warmup: int = 200
+    seed: int = 0
+    precision: str = "float32"
+    device: str = "cpu"
+    threads: int = 2
+    validation: float = 0.04
+    log_every: int = 50
+    save_every: int = 500
+    baseline_steps: int = 2500
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self):
+        if self.precision not in ("float32", "bfloat16"):
+            raise JepaError(f"unknown precision {self.precision!r}; known: float32, bfloat16")
+        for name in ("steps", "batch", "threads", "log_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise JepaError(f"training {name} is {getattr(self, name)}; it must be at least 1")
+        if self.clip <= self.model.context:
+            raise JepaError(f"clip is {self.clip} frames; it must be longer than the context of {self.model.context}")
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The dtype for torch.autocast, None for plain float32."""
+        return torch.bfloat16 if self.precision == "bfloat16" else None
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self) | {"model": self.model.to_dict()}

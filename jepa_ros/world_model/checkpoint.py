@@ -1,0 +1,127 @@
+"""Checkpoint directories: `model.safetensors`, `config.json`, `reference_view.png`.
+
+Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+FORMAT = 1
+WEIGHTS, CONFIG, REFERENCE_VIEW = "model.safetensors", "config.json", "reference_view.png"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A world model and what must be known to use it.
+
+    model_id: the first 12 hex digits of the weights' sha256; it ties plans to the model that made them.
+    goal_tolerance: latent distance (root mean square over D) that means "there", calibrated on held-out frames.
+    reference_view: (h, w, 3) uint8 RGB, what the camera saw in training, or None.
+    """
+
+    model: WorldModel
+    config: dict
+    model_id: str
+    goal_tolerance: float
+    reference_view: np.ndarray | None
+    path: Path
+
+    @property
+    def spec(self) -> ActionSpec:
+        """The contract of the robot that the model was trained for."""
+        return self.model.spec
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_checkpoint(path: Path, model: WorldModel, config: dict, reference_view: np.ndarray | None = None) -> None:
+    """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_tensors(path / WEIGHTS, tensors)
+    if reference_view is not None:
+        cv2.imwrite(str(path / REFERENCE_VIEW), cv2.cvtColor(reference_view, cv2.COLOR_RGB2BGR))
+    content = {"format": FORMAT, "model": model.config.to_dict(), "action_spec": model.spec.to_dict(), **config}
+    write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write one safetensors file, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    os.replace(partial, path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old or the new content, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: str | Path, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint directory; JepaError names the file and what is wrong with it."""
+    path = Path(path)
+    for name in (CONFIG, WEIGHTS):
+        if not (path / name).is_file():
+            raise JepaError(f"checkpoint {path}: there is no {name}; give a directory that `jepa train --out` wrote")
+    config = _read_config(path / CONFIG)
+    try:
+        spec = ActionSpec.from_dict(config["action_spec"])
+        model = WorldModel(ModelConfig(**config["model"]), spec)
+        tolerance = float(config["goal_tolerance"])
+    except (KeyError, TypeError, ValueError, JepaError) as error:
+        raise JepaError(f"checkpoint {path / CONFIG}: {_words(error)}; the file is not one `jepa train` wrote") from error
+    load_weights(path / WEIGHTS, model)
+    view = cv2.imread(str(path / REFERENCE_VIEW), cv2.IMREAD_COLOR) if (path / REFERENCE_VIEW).is_file() else None
+    return Checkpoint(model.to(device).eval().requires_grad_(False), config, file_sha256(path / WEIGHTS)[:12],
+                      tolerance, None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB), path)
+
+
+def load_weights(path: Path, module: torch.nn.Module) -> None:
+    """Fill ``module`` from a safetensors file of exactly its tensors, all finite; JepaError otherwise."""
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise JepaError(f"checkpoint {path}: not a readable safetensors file ({_words(error)}); copy or train it again"
+                        ) from error
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise JepaError(f"checkpoint {path}: its tensors are not those config.json describes: {_words(error)}") from error
+    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise JepaError(f"checkpoint {path}: NaN or Inf in {', '.join(broken)}; the training diverged, train it again")
+
+
+def _read_config(path: Path) -> dict:
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise JepaError(f"checkpoint {path}: not readable JSON ({_words(error)})") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else None
+        raise JepaError(f"checkpoint {path}: format is {found!r}, this version reads {FORMAT}; train it again")
+    return config
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,99 @@
+"""The training loss of the JEPA: predict the next latents, keep the latent space from collapsing.
+
+Recipe of LeWorldModel (arXiv 2603.19312): next-latent MSE plus SIGReg, gradients through encoder and target alike.
+Added here: open-loop multi-step prediction, joint positions as a second thing to predict, and a linear read-out of
+joint positions from the latent, a training target only, which keeps small wrist motions in the latent.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.collapse import sigreg, vicreg
+from jepa_ros.world_model.model import WorldModel
+
+ANTI_COLLAPSE = ("sigreg", "vicreg", "ema")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms; ``anti_collapse`` is one of sigreg, vicreg, ema (target network, stop-gradient)."""
+
+    anti_collapse: str = "sigreg"
+    regulariser: float = 1.0
+    one_step: float = 1.0
+    multi_step: float = 1.0
+    proprio: float = 1.0
+    joint_head: float = 1.0
+    ema_decay: float = 0.996
+    projections: int = 256
+
+    def __post_init__(self):
+        if self.anti_collapse not in ANTI_COLLAPSE:
+            raise JepaError(f"unknown anti_collapse {self.anti_collapse!r}; known: {', '.join(ANTI_COLLAPSE)}")
+
+
+class TargetEncoder(nn.Module):
+    """An exponential moving average of the encoder (BYOL, I-JEPA), for ``anti_collapse='ema'``."""
+
+    def __init__(self, encoder: nn.Module, decay: float):
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, encoder: nn.Module) -> None:
+        """target <- decay * target + (1 - decay) * encoder; once after every optimiser step."""
+        for mine, theirs in zip(self.encoder.parameters(), encoder.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - self.decay)
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.encoder(images)
+
+
+def jepa_loss(model: WorldModel, images: Tensor, proprio: Tensor, actions: Tensor, config: LossConfig,
+              target: TargetEncoder | None = None, generator: torch.Generator | None = None,
+              autocast: torch.dtype | None = None) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """The loss over clips of L frames, one block apart.
+
+    images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
+    autocast: the dtype in which the encoders run; predictor and regularisers stay in float32. Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
+    """
+    batch, length = images.shape[:2]
+    context = model.context
+    frames = images.flatten(0, 1)
+    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+        latents = model.encode(frames)
+        targets = latents if target is None else target(frames)
+    latents, targets = (x.float().unflatten(0, (batch, length)) for x in (latents, targets))
+    joints = model.normalise_proprio(proprio)
+    blocks = model.normalise_actions(actions)
+
+    # one step ahead from every real window of T frames
+    def windowed(x: Tensor) -> Tensor:
+        return torch.stack([x[:, i:i + context] for i in range(length - context)], 1).flatten(0, 1)
+
+    next_latent, next_joints = model.predict(windowed(latents), windowed(joints), windowed(blocks))
+    one_step = F.mse_loss(next_latent, targets[:, context:].flatten(0, 1))
+    proprio_loss = F.mse_loss(next_joints, joints[:, context:].flatten(0, 1))
+
+    # open loop from the first window to the end of the clip
+    rolled, rolled_joints = model.unroll(latents[:, :context], joints[:, :context], blocks[:, :context - 1],
+                                         blocks[:, context - 1:])
+    multi_step = F.mse_loss(rolled, targets[:, context:])
+    proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, context:]))
+
+    flat = latents.flatten(0, 1)
+    terms = {"one_step": one_step, "multi_step": multi_step, "proprio": proprio_loss,
+             "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1))}
+    if config.anti_collapse == "sigreg":
+        terms["regulariser"] = sigreg(flat, config.projections, generator=generator)
+    elif config.anti_collapse == "vicreg":
+        terms["regulariser"] = vicreg(flat)
+    loss = sum(getattr(config, name) * value for name, value in terms.items())
+    return loss, {name: value.detach() for name, value in terms.items()}, flat.detach()

@@ -1,0 +1,120 @@
+"""The JEPA: encoder, action-conditioned predictor, latent rollouts.
+
+One latent token per frame (LeWorldModel, arXiv 2603.19312), a proprioception embedding beside it, actions in blocks
+of K. Prediction happens in representation space alone; there is no decoder of images.
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.encoders import build_encoder
+from jepa_ros.world_model.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The architecture. image_size: (h, w). context: T, the real frames that a rollout starts from."""
+
+    encoder: str = "conv"
+    image_size: tuple[int, int] = (64, 64)
+    latent_dim: int = 64
+    context: int = 2
+    predictor_width: int = 384
+    predictor_depth: int = 2
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", tuple(int(v) for v in self.image_size))
+        if self.context < 2:
+            raise JepaError(f"context is {self.context}: at least 2 real frames feed a rollout")
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self) | {"image_size": list(self.image_size)}
+
+
+class WorldModel(nn.Module):
+    """``encode`` a frame, ``predict`` one block ahead, ``rollout`` candidate action sequences.
+
+    Joint positions and actions come in physical units (ActionSpec) and are z-scored inside; the statistics are
+    the ActionSpec's for actions and the buffers ``proprio_mean`` and ``proprio_std`` (A,) for joint positions.
+    """
+
+    def __init__(self, config: ModelConfig, spec: ActionSpec):
+        super().__init__()
+        self.config, self.spec = config, spec
+        self.encoder = build_encoder(config.encoder, config.image_size, config.latent_dim)
+        self.predictor = Predictor(config.latent_dim, spec.dim, spec.block_dim, config.context,
+                                   config.predictor_width, config.predictor_depth)
+        self.joint_head = nn.Linear(config.latent_dim, spec.dim)
+        self.register_buffer("proprio_mean", torch.zeros(spec.dim))
+        self.register_buffer("proprio_std", torch.ones(spec.dim))
+        self.register_buffer("action_mean", torch.tensor(spec.mean).repeat(spec.block), persistent=False)
+        self.register_buffer("action_std", torch.tensor(spec.std).repeat(spec.block), persistent=False)
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return self.config.latent_dim
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(h, w) of the frames that ``encode`` takes."""
+        return self.config.image_size
+
+    @property
+    def context(self) -> int:
+        """T, the frames that a rollout starts from."""
+        return self.config.context
+
+    def encode(self, images: Tensor) -> Tensor:
+        """(B, h, w, 3) uint8 RGB at ``image_size`` -> latents (B, D)."""
+        if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != (*self.image_size, 3):
+            raise JepaError(f"encode takes uint8 images (B, {self.image_size[0]}, {self.image_size[1]}, 3), got "
+                            f"{images.dtype} {tuple(images.shape)}; resize with jepa_ros.data.images.resize")
+        return self.encoder(images)
+
+    def normalise_proprio(self, proprio: Tensor) -> Tensor:
+        """(..., A) rad -> z-scores."""
+        return (proprio - self.proprio_mean) / self.proprio_std
+
+    def normalise_actions(self, actions: Tensor) -> Tensor:
+        """(..., KA) rad -> z-scores."""
+        return (actions - self.action_mean) / self.action_std
+
+    def predict(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """One block ahead, all in normalised units: (B, T, D), (B, T, A), (B, T, KA) -> (B, D), (B, A)."""
+        return self.predictor(latents, proprio, actions)
+
+    def unroll(self, latents: Tensor, proprio: Tensor, past: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Open loop, in normalised units: latents (B, T, D), proprio (B, T, A), past blocks (B, T-1, KA) and the
+        blocks to imagine (B, H, KA) -> latents (B, H, D), proprio (B, H, A)."""
+        predicted_latents, predicted_proprio = [], []
+        for step in range(actions.shape[1]):
+            blocks = torch.cat([past, actions[:, step:step + 1]], dim=1)
+            latent, joints = self.predict(latents, proprio, blocks)
+            latents = torch.cat([latents[:, 1:], latent[:, None]], dim=1)
+            proprio = torch.cat([proprio[:, 1:], joints[:, None]], dim=1)
+            past = blocks[:, 1:]
+            predicted_latents.append(latent)
+            predicted_proprio.append(joints)
+        return torch.stack(predicted_latents, 1), torch.stack(predicted_proprio, 1)
+
+    @torch.inference_mode()
+    def rollout(self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Imagine S candidate sequences from one context, in physical units.
+
+        latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad, actions (S, H, KA) rad
+        -> latents (S, H, D), joint positions (S, H, A) rad.
+        """
+        samples = len(actions)
+
+        def tile(x: Tensor) -> Tensor:
+            return x[None].expand(samples, *x.shape)
+
+        future, joints = self.unroll(tile(latents), tile(self.normalise_proprio(proprio)),
+                                     tile(self.normalise_actions(past_actions)), self.normalise_actions(actions))
+        return future, joints * self.proprio_std + self.proprio_mean

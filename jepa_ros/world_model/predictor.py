@@ -1,0 +1,43 @@
+"""The action-conditioned predictor: what the next latent and the next joint positions will be."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 SiLU(W1 LayerNorm(x))."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.inner = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.inner(x)
+
+
+class Predictor(nn.Module):
+    """A residual MLP over a window of T frames, their T - 1 executed blocks and the block to imagine.
+
+    It predicts the change of the latent and of the (normalised) joint positions, not their values: a small action
+    then has a small prediction error, so that planning near the goal behaves like visual servoing.
+    """
+
+    def __init__(self, latent_dim: int, joints: int, block_dim: int, context: int, width: int = 384, depth: int = 2,
+                 embedding: int = 64):
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
+        self.action_embedding = nn.Sequential(nn.Linear(block_dim, 2 * embedding), nn.SiLU())
+        window = context * (latent_dim + embedding) + context * 2 * embedding
+        self.inp = nn.Linear(window, width)
+        self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim + joints))
+        nn.init.zeros_(self.out[1].bias)
+
+    def forward(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine
+        -> next latent (B, D), next proprio (B, A)."""
+        window = torch.cat([latents.flatten(1), self.proprio_embedding(proprio).flatten(1),
+                            self.action_embedding(actions).flatten(1)], dim=1)
+        change = self.out(self.blocks(self.inp(window)))
+        return latents[:, -1] + change[:, :self.latent_dim], proprio[:, -1] + change[:, self.latent_dim:]

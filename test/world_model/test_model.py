@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+import torch
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.losses import LossConfig, TargetEncoder, jepa_loss
+from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+A, K = 3, 2
+SPEC = ActionSpec(joint_names=("a", "b", "c"), lower=(-0.1,) * A, upper=(0.1,) * A, position_lower=(-1.0,) * A,
+                  position_upper=(1.0,) * A, block=K, mean=(0.01, 0.0, -0.02), std=(0.05, 0.04, 0.03))
+
+
+def make(**kwargs) -> WorldModel:
+    torch.manual_seed(0)
+    return WorldModel(ModelConfig(**({"latent_dim": 8, "predictor_width": 32} | kwargs)), SPEC).eval()
+
+
+def context(model):
+    g = torch.Generator().manual_seed(1)
+    t = model.context
+    return (torch.randn(t, model.latent_dim, generator=g), torch.randn(t, A, generator=g) * 0.3,
+            torch.randn(t - 1, K * A, generator=g) * 0.05)
+
+
+@pytest.mark.parametrize("encoder, size", [("conv", (64, 64)), ("conv", (96, 128)), ("vit_tiny", (128, 128))])
+def test_encode_gives_one_token_a_frame_whatever_the_batch(encoder, size):
+    model = make(encoder=encoder, image_size=size)
+    images = torch.randint(0, 256, (3, *size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        together = model.encode(images)
+        alone = torch.cat([model.encode(image[None]) for image in images])
+    assert together.shape == (3, 8)
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_encode_refuses_another_size_or_dtype():
+    model = make()
+    with pytest.raises(JepaError, match=r"64, 64"):
+        model.encode(torch.zeros(1, 32, 64, 3, dtype=torch.uint8))
+    with pytest.raises(JepaError, match="uint8"):
+        model.encode(torch.zeros(1, 64, 64, 3))
+
+
+def test_bad_architecture_is_named():
+    with pytest.raises(JepaError, match="unknown encoder 'resnet'"):
+        make(encoder="resnet")
+    with pytest.raises(JepaError, match="divisible by 16"):
+        make(image_size=(60, 64))
+    with pytest.raises(JepaError, match="at least 2 real frames"):
+        make(context=1)
+
+
+def test_rollout_is_predict_applied_step_by_step_in_physical_units():
+    model = make(context=3)
+    latents, proprio, past = context(model)
+    actions = torch.randn(5, 4, K * A, generator=torch.Generator().manual_seed(2)) * 0.05
+    z, q = model.rollout(latents, proprio, past, actions)
+    assert z.shape == (5, 4, 8) and q.shape == (5, 4, A)
+    with torch.inference_mode():
+        zs, ps, bs = list(latents), list(model.normalise_proprio(proprio)), list(model.normalise_actions(past))
+        for h in range(4):
+            bs.append(model.normalise_actions(actions[2, h]))
+            nz, nq = model.predict(torch.stack(zs[-3:])[None], torch.stack(ps[-3:])[None], torch.stack(bs[-3:])[None])
+            zs.append(nz[0])
+            ps.append(nq[0])
+            torch.testing.assert_close(z[2, h], nz[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(q[2, h], nq[0] * model.proprio_std + model.proprio_mean, atol=1e-5, rtol=1e-5)
+
+
+def test_candidates_do_not_leak_into_one_another():
+    model = make()
+    actions = torch.randn(6, 3, K * A, generator=torch.Generator().manual_seed(3)) * 0.05
+    together, _ = model.rollout(*context(model), actions)
+    alone, _ = model.rollout(*context(model), actions[4:5])
+    torch.testing.assert_close(together[4:5], alone, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("anti_collapse", ["sigreg", "vicreg", "ema"])
+def test_loss_has_gradients_where_it_should(anti_collapse):
+    model = make().train()
+    config = LossConfig(anti_collapse=anti_collapse)
+    target = TargetEncoder(model.encoder, 0.9) if anti_collapse == "ema" else None
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (4, 5, 64, 64, 3), dtype=np.uint8))
+    proprio = torch.from_numpy(rng.normal(0, 0.3, (4, 5, A)).astype(np.float32))
+    actions = torch.from_numpy(rng.normal(0, 0.05, (4, 4, K * A)).astype(np.float32))
+    loss, terms, latents = jepa_loss(model, images, proprio, actions, config, target)
+    loss.backward()
+    assert latents.shape == (20, 8)
+    assert ("regulariser" in terms) == (anti_collapse != "ema")
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.encoder.parameters())
+    if target is not None:
+        assert all(p.grad is None for p in target.parameters())
+        before = next(target.parameters()).clone()
+        with torch.no_grad():
+            next(model.encoder.parameters()).add_(1.0)
+        target.update(model.encoder)
+        torch.testing.assert_close(next(target.parameters()), before + 0.1)
+
+
+def test_unknown_anti_collapse_is_refused():
+    with pytest.raises(JepaError, match="known: sigreg, vicreg, ema"):
+        LossConfig(anti_collapse="hope")
