@@ -1,0 +1,101 @@
+"""The planner's settings, validated once."""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+from jepa_ros.errors import JepaError
+
+SOLVERS = ("cem", "mppi")
+SPACES = ("displacement", "hold_action", "one_block", "free_blocks")
+
+_RANGES = {  # field: (lowest, highest, lowest is allowed)
+    "samples": (2, 65536, True),
+    "iterations": (1, 1000, True),
+    "horizon": (1, 1000, True),
+    "elites": (1, 65536, True),
+    "initial_std": (0.0, 10.0, False),
+    "warm_std": (0.0, 1.0, False),
+    "wide_fraction": (0.0, 1.0, True),
+    "min_std": (0.0, 1.0, True),
+    "noise_beta": (0.0, 10.0, True),
+    "kept_elites": (0.0, 1.0, True),
+    "sample_decay": (1.0, 10.0, True),
+    "momentum": (0.0, 0.99, True),
+    "temperature": (0.0, 1e6, False),
+    "std_decay": (0.0, 1.0, False),
+    "seed": (0, 2**63 - 1, True),
+}
+
+
+@dataclass(frozen=True)
+class PlannerConfig:
+    """Settings of the receding-horizon planner. Standard deviations are fractions of half the search range.
+
+    solver: "cem" or "mppi".  space: a name of search_spaces.SPACES.
+    samples: S, candidates per iteration.  iterations: solver iterations per plan.  horizon: H, in blocks.
+    initial_std: spread of the first candidates without a warm start.
+    warm_std: the same around a warm start, as a fraction of initial_std: near the goal a wide search wastes samples.
+    wide_fraction: part of the first candidates that a warm start still draws at initial_std, around no motion, so that
+        a plan gone wrong is left within one replan.
+    min_std: floor of the spread in every iteration.
+    noise_beta: power-law exponent of the noise along the horizon, 0 white, 2-3 smooth (iCEM); no effect in spaces
+        without a time axis.
+    seed: of the planner's random generator.
+
+    CEM only. elites: candidates that form the next mean and std.  kept_elites: fraction of them that stay in the race
+    of the next iteration (iCEM 0.3).  sample_decay: population divided by this every iteration (iCEM 1.25), never
+    below twice the elites.  momentum: of mean and std (iCEM 0.1).
+
+    MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so that it does
+    not depend on the cost's scale.  std_decay: factor on the spread per iteration.
+    """
+
+    solver: str = "cem"
+    space: str = "displacement"
+    samples: int = 64
+    iterations: int = 5
+    horizon: int = 5
+    initial_std: float = 0.5
+    warm_std: float = 0.2
+    wide_fraction: float = 0.25
+    min_std: float = 0.01
+    noise_beta: float = 0.0
+    seed: int = 0
+    elites: int = 8
+    kept_elites: float = 1.0
+    sample_decay: float = 1.0
+    momentum: float = 0.0
+    temperature: float = 0.3
+    std_decay: float = 0.6
+
+    def __post_init__(self):
+        def need(ok, what):
+            if not ok:
+                raise JepaError(f"PlannerConfig: {what}")
+
+        need(self.solver in SOLVERS, f"solver is {self.solver!r}; choose one of {', '.join(SOLVERS)}")
+        need(self.space in SPACES, f"space is {self.space!r}; choose one of {', '.join(SPACES)}")
+        integers = {f.name for f in fields(self) if f.type in (int, "int")}
+        for name, (low, high, closed) in _RANGES.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            need(is_number and np.isfinite(value), f"{name} is {value!r}; it must be a finite number")
+            need(name not in integers or value == int(value), f"{name} is {value!r}; it must be an integer")
+            need((low <= value if closed else low < value) and value <= high,
+                 f"{name} is {value!r}; it must lie in {'[' if closed else '('}{low}, {high}]")
+            object.__setattr__(self, name, int(value) if name in integers else float(value))
+        need(self.elites <= self.samples, f"elites is {self.elites}; it must not exceed samples ({self.samples})")
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "PlannerConfig":
+        """From a dict of some fields; the others keep their defaults. JepaError names unknown keys."""
+        unknown = set(values) - {f.name for f in fields(cls)}
+        if unknown:
+            known = ", ".join(f.name for f in fields(cls))
+            raise JepaError(f"PlannerConfig: unknown keys {sorted(unknown)}; known: {known}")
+        return cls(**values)
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Sampling-based solvers, one algorithm per file."""
