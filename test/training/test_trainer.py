@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.dataset import ClipDataset, statistics
+from jepa_ros.data.episodes import Episode
+from jepa_ros.errors import JepaError
+from jepa_ros.training import trainer
+from jepa_ros.training.config import TrainingConfig
+from jepa_ros.world_model.baselines import load_baselines
+from jepa_ros.world_model.checkpoint import load_checkpoint
+from jepa_ros.world_model.model import ModelConfig
+
+SPEC = ActionSpec(joint_names=("x", "y"), lower=(-0.1,) * 2, upper=(0.1,) * 2, position_lower=(-1.0,) * 2,
+                  position_upper=(1.0,) * 2, block=2)
+SMALL = ModelConfig(latent_dim=8, image_size=(16, 16), predictor_width=32)
+DATA = {"digest": "abc", "episodes": 12}
+
+
+def dot_world(seed: int, frames: int = 30) -> Episode:
+    """A bright square whose place is the joint position: the smallest world with something to see."""
+    rng = np.random.default_rng(seed)
+    actions = rng.uniform(-0.1, 0.1, (frames, 2)).astype(np.float32)
+    joints = np.clip(rng.uniform(-0.5, 0.5, 2) + np.cumsum(np.vstack([np.zeros((1, 2)), actions[:-1]]), 0), -0.9, 0.9)
+    images = np.zeros((frames, 16, 16, 3), np.uint8)
+    for image, (x, y) in zip(images, joints, strict=True):
+        column, row = int((x + 1) * 6), int((y + 1) * 6)
+        image[row:row + 4, column:column + 4] = 255
+    return Episode(images=images, joint_positions=joints.astype(np.float32), actions=actions,
+                   stamps=np.arange(frames) / 10.0, source=f"dot_{seed}", metadata={})
+
+
+EPISODES = [dot_world(seed) for seed in range(12)]
+
+
+def config(**kwargs) -> TrainingConfig:
+    return TrainingConfig(**({"steps": 6, "batch": 8, "clip": 4, "warmup": 2, "log_every": 2, "save_every": 3,
+                              "baseline_steps": 0, "threads": 1, "model": SMALL, "validation": 0.2} | kwargs))
+
+
+def test_clips_are_frames_one_block_apart_with_the_actions_between():
+    clips = ClipDataset(EPISODES[:2], SPEC, length=4)
+    assert len(clips) == 2 * (30 - 6)
+    images, proprio, actions = clips[24 + 5]  # the sixth clip of the second episode
+    episode = EPISODES[1]
+    np.testing.assert_array_equal(images, episode.images[[5, 7, 9, 11]])
+    np.testing.assert_array_equal(proprio, episode.joint_positions[[5, 7, 9, 11]])
+    np.testing.assert_array_equal(actions, episode.actions[5:11].reshape(3, 4))
+
+
+def test_episodes_too_short_for_a_clip_are_refused():
+    with pytest.raises(JepaError, match="needs 59 frames"):
+        ClipDataset(EPISODES, SPEC, length=30)
+
+
+def test_statistics_survive_a_joint_that_never_moves():
+    still = dot_world(0)
+    still.actions[:, 1] = 0
+    assert statistics([still])["action_std"][1] == pytest.approx(1e-3)
+
+
+def test_held_out_episodes_are_never_trained_on():
+    split = trainer.split_episodes(EPISODES, SPEC, config())
+    assert len(split.train.images) + len(split.validation.images) == 12 * 30
+    train = {frame.tobytes() for frame in split.train.proprio}
+    assert not any(frame.tobytes() in train for frame in split.validation.proprio)
+    with pytest.raises(JepaError, match="at least 2"):
+        trainer.split_episodes(EPISODES[:1], SPEC, config())
+
+
+def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
+    metrics = trainer.train(EPISODES, SPEC, tmp_path, config(steps=150, log_every=25, baseline_steps=2), DATA)
+    assert metrics["validation_one_step"] < 0.7 * metrics["validation_copy_last_frame"]
+    assert metrics["effective_rank"] > 2 and metrics["latent_std_min"] > 0.05
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.config["data"] == DATA and checkpoint.goal_tolerance > 0
+    assert checkpoint.spec.std != SPEC.std and checkpoint.reference_view.shape == (16, 16, 3)
+    assert load_baselines(tmp_path).joints_from_image(EPISODES[0].images[0]).shape == (2,)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(25, 151, 25))
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / trainer.STATE).exists()
+
+
+@pytest.mark.parametrize("anti_collapse", ["sigreg", "ema"])
+def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, anti_collapse):
+    from jepa_ros.world_model.losses import LossConfig
+    settings = config(loss=LossConfig(anti_collapse=anti_collapse))
+    trainer.train(EPISODES, SPEC, tmp_path / "whole", settings, DATA)
+
+    calls, real = 0, trainer.jepa_loss
+
+    def stop_at_fifth(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(trainer, "jepa_loss", stop_at_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
+    monkeypatch.setattr(trainer, "jepa_loss", real)
+    trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
+
+    whole, cut = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole", "cut"))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)
+
+
+def test_a_state_of_other_settings_is_refused_and_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "validate", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(EPISODES, SPEC, tmp_path, config(), DATA)
+    with pytest.raises(JepaError, match="other settings or other bags"):
+        trainer.train(EPISODES, SPEC, tmp_path, config(seed=1), DATA)
+    assert (tmp_path / trainer.STATE).exists()
+
+
+def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, monkeypatch):
+    broken = [dot_world(seed) for seed in range(12)]
+    for episode in broken:
+        episode.joint_positions[3] = np.nan
+    monkeypatch.setattr(trainer, "statistics", lambda episodes: statistics(EPISODES))
+    with pytest.raises(JepaError, match="lower --learning-rate"):
+        trainer.train(broken, SPEC, tmp_path, config(), DATA)
+
+
+@pytest.mark.parametrize("bad, words", [({"precision": "int8"}, "unknown precision"), ({"steps": 0}, "steps is 0"),
+                                        ({"clip": 2}, "longer than the context")])
+def test_bad_settings_are_named(bad, words):
+    with pytest.raises(JepaError, match=words):
+        config(**bad)
