@@ -50,6 +50,13 @@ class _Version(argparse.Action):
         parser.exit(message=f"jepa_ros {package_version()}\n")
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, where there is one to show."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False, []) else super()._get_help_string(action)
+
+
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser; the options of `command` alone are filled in, so no other module is imported."""
     parser = argparse.ArgumentParser(
@@ -59,7 +66,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".",
-                                  formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+                                  formatter_class=_HelpFormatter)
         if name == command:
             module = importlib.import_module(f"jepa_ros.cli.{name}")
             module.add_arguments(sub)

@@ -1,0 +1,201 @@
+"""`jepa evaluate`: closed-loop success without ROS, beside baselines on the same episodes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+from jepa_ros.errors import JepaError
+from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
+
+FIRST_SEED = 1000
+"""Where evaluation seeds begin; `jepa collect` refuses seeds from here on, so training never saw them."""
+
+_PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `jepa evaluate`."""
+    parser.add_argument("--task", default="reach", help="reach or push")
+    parser.add_argument("--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote")
+    parser.add_argument("--model", choices=("checkpoint", "oracle"), default="checkpoint",
+                        help="what the planner imagines with: the checkpoint's world model, or the simulator itself "
+                             "with the true joint distance as cost")
+    parser.add_argument("--episodes", type=int, default=100, help="episodes per agent")
+    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="seed of the first episode; then upwards")
+    parser.add_argument("--blocks", type=int, default=30, help="budget of an episode, in action blocks")
+    parser.add_argument("--baselines", default="all", metavar="LIST",
+                        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE")
+    parser.add_argument("--processes", type=int, default=2, help="worker processes")
+    parser.add_argument("--meshes", choices=("boxes", "full"), default="boxes", help="geometry that the camera sees")
+    parser.add_argument("--weight", action="append", default=[], metavar="TERM=W",
+                        help="weight of a cost term; may be repeated")
+    group = parser.add_argument_group("planner", "settings that replace the planner's own")
+    for item in _PLANNER_FIELDS:
+        choices = {"solver": SOLVERS, "space": SPACES}.get(item.name)
+        kind = {"int": int, "float": float}.get(getattr(item.type, "__name__", item.type), str)
+        shown = f"(default: {item.default})" if item.default is not MISSING else None
+        group.add_argument(f"--{item.name.replace('_', '-')}", dest=f"planner_{item.name}", type=kind, choices=choices,
+                           default=argparse.SUPPRESS, metavar=None if choices else kind.__name__[0].upper(), help=shown)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the episodes, print the table, write the JSON; 0 whatever the success rate is."""
+    from jepa_ros.evaluation.report import summarise, table
+    from jepa_ros.evaluation.runner import ORACLE, PLANNER, Bench, Settings, run_all
+
+    for name in ("episodes", "blocks", "processes"):
+        if getattr(args, name) < 1:
+            raise JepaError(f"--{name} is {getattr(args, name)}; it must be at least 1")
+    if args.seed < 0:
+        raise JepaError(f"--seed is {args.seed}; it must not be negative")
+    if args.checkpoint is None and args.model == "checkpoint":
+        raise JepaError("give --checkpoint CKPT, a directory that `jepa train --out` wrote, or --model oracle")
+    baselines = chosen_baselines(args.baselines)
+    settings = Settings(args.task, None if args.checkpoint is None else str(args.checkpoint), args.model,
+                        planner_config(args), energy_weights(args.weight), args.blocks, args.meshes)
+
+    # Everything that can be refused is refused here, before the first episode.
+    bench = Bench(settings)
+    agent = ORACLE if args.model == "oracle" else PLANNER
+    bench.simulator  # noqa: B018
+    bench.agent(agent)
+    names, missing = [agent], {}
+    for name in baselines:
+        try:
+            bench.agent(name)
+            names.append(name)
+        except JepaError as error:
+            missing[name] = str(error)
+    print(describe(args, settings, bench))
+    bench.simulator.close()
+
+    began = time.monotonic()
+    results = run_all(settings, names, list(range(args.seed, args.seed + args.episodes)), args.processes,
+                      Progress(len(names) * args.episodes))
+    seconds = time.monotonic() - began
+    summaries = {name: summarise(results[name]) for name in names}
+    for name, reason in missing.items():
+        summaries[name] = _unavailable(reason)
+    robot_seconds = sum(r.seconds for found in results.values() for r in found)
+    print(table(summaries))
+    print(f"{robot_seconds:.0f} s of robot time in {seconds:.0f} s ({robot_seconds / seconds:.1f} times real time)")
+    if args.json is not None:
+        _write(args, settings, bench, agent, baselines, summaries, results, seconds)
+    return 0
+
+
+def chosen_baselines(text: str) -> list[str]:
+    """`all`, `none` or a comma-separated list -> names."""
+    from jepa_ros.evaluation.runner import BASELINES
+
+    if text in ("all", "none"):
+        return list(BASELINES) if text == "all" else []
+    names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in BASELINES + ("true_joints",)]
+    if unknown:
+        raise JepaError(f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or all, or none")
+    return names
+
+
+def planner_config(args: argparse.Namespace) -> PlannerConfig:
+    """The planner's own settings with what the command line replaces."""
+    given = {item.name: getattr(args, f"planner_{item.name}") for item in _PLANNER_FIELDS
+             if hasattr(args, f"planner_{item.name}")}
+    return PlannerConfig.from_dict(given)
+
+
+def energy_weights(words: list[str]) -> dict[str, float]:
+    """The default weights of the cost terms with what `--weight TERM=W` replaces."""
+    from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS
+
+    weights = dict(DEFAULT_WEIGHTS)
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in TERMS:
+            raise JepaError(f"--weight {word}: unknown cost term {name!r}; known: {', '.join(TERMS)}")
+        try:
+            weights[name] = float(value)
+        except ValueError as error:
+            raise JepaError(f"--weight {word}: {value!r} is not a number; write it as {name}=1.0") from error
+    return weights
+
+
+def describe(args: argparse.Namespace, settings, bench) -> str:
+    """What is about to be measured, fixed and printed."""
+    task, spec, planner = bench.task, bench.spec, settings.planner
+    model = ("the simulator itself, true joint distance as cost" if args.model == "oracle"
+             else f"{settings.checkpoint} (model {bench.checkpoint.model_id})")
+    return "\n".join([
+        f"task         {settings.task}: within {100 * task.tolerance:g} cm for {task.hold_seconds:g} s; starts already "
+        "solved are excluded",
+        f"episodes     {args.episodes}, seeds {args.seed} to {args.seed + args.episodes - 1}",
+        f"budget       {settings.blocks} blocks of {spec.block} actions at {spec.rate_hz:g} Hz = "
+        f"{settings.blocks * spec.block * spec.dt:g} s of robot time",
+        f"world model  {model}",
+        f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x {planner.iterations} "
+        f"iterations, horizon {planner.horizon} blocks"])
+
+
+class Progress:
+    """One line that counts episodes and successes per agent; plain lines, fewer, where there is no terminal."""
+
+    def __init__(self, total: int):
+        self.total, self.done, self.began = total, 0, time.monotonic()
+        self.counts: dict[str, list[int]] = {}
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, result) -> None:
+        self.done += 1
+        count = self.counts.setdefault(result.agent, [0, 0])
+        count[0] += result.success
+        count[1] += 1
+        spent = time.monotonic() - self.began
+        left = spent / self.done * (self.total - self.done)
+        text = (f"{self.done}/{self.total} episodes, " + ", ".join(f"{n} {k}/{m}" for n, (k, m) in self.counts.items())
+                + f", about {left:.0f} s left")
+        if self.live:
+            end = "\n" if self.done == self.total else ""
+            print(f"\r\x1b[2K{text[:120]}", end=end, file=sys.stderr, flush=True)
+        elif self.done == self.total or self.done % max(1, self.total // 10) == 0:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _unavailable(reason: str) -> dict:
+    from jepa_ros.evaluation.report import unavailable
+
+    return unavailable(reason)
+
+
+def _write(args, settings, bench, agent, baselines, summaries, results, seconds) -> None:
+    from dataclasses import asdict
+
+    from jepa_ros.cli.main import package_version
+    from jepa_ros.evaluation import provenance
+    from jepa_ros.evaluation.report import rows, write_json
+
+    checkpoint = None
+    if bench.checkpoint is not None:
+        from jepa_ros.world_model.checkpoint import file_sha256
+
+        checkpoint = {"path": settings.checkpoint, "model_id": bench.checkpoint.model_id,
+                      "sha256": {p.name: file_sha256(p) for p in sorted(Path(settings.checkpoint).iterdir())
+                                 if p.suffix in (".safetensors", ".json")}}
+    arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "run"}
+    write_json(args.json, {
+        "task": settings.task, "agent": agent, **summaries[agent],
+        "baselines": {name: summaries[name] for name in baselines},
+        "seeds": [args.seed, args.seed + args.episodes - 1],
+        "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
+        "budget": {"blocks": settings.blocks, "seconds": settings.blocks * bench.spec.block * bench.spec.dt},
+        "model": settings.model, "checkpoint": checkpoint, "planner": settings.planner.to_dict(),
+        "weights": settings.weights, "action_spec": bench.spec.to_dict(), "settings": asdict(settings),
+        "arguments": arguments, "command": ["jepa", *sys.argv[1:]], "version": package_version(),
+        "commit": provenance.source_commit(), "libraries": provenance.libraries(), "machine": provenance.machine(),
+        "wall_seconds": round(seconds, 1),
+        "rows": [row for found in results.values() for row in rows(found)]})
+    print(f"wrote {args.json}")

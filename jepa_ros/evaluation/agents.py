@@ -1,0 +1,173 @@
+"""What can drive the arm in the closed loop: the planner, and the baselines that it has to beat.
+
+An agent sees images and measured joint positions, and answers with the raw actions of the next block. Yardsticks that
+know more than that (the true goal, the simulator) get it through ``observe_truth`` and say so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.receding_horizon import Planner
+
+if TYPE_CHECKING:
+    from jepa_ros.costs.energy import Energy
+    from jepa_ros.simulation.simulator import Simulator
+    from jepa_ros.simulation.tasks import Goal
+    from jepa_ros.world_model.checkpoint import Checkpoint
+
+SERVO_GAIN = 0.9
+"""Share of the remaining joint error that `JointServo` commands per block; the best of a sweep with true goal joints
+(``benchmarks/servo_gain.py``)."""
+
+
+class Agent:
+    """Base of all agents: ``reset`` once per episode, then ``act`` once per block.
+
+    plan_ms, encode_ms: of the last ``act``; encode_ms is None where images are not encoded apart.
+    """
+
+    plan_ms: float = 0.0
+    encode_ms: float | None = None
+
+    def __init__(self, spec: ActionSpec):
+        self.spec = spec
+
+    def observe_truth(self, simulator: Simulator, goal: Goal) -> None:
+        """Called before ``reset``, for yardsticks; a real agent does not look."""
+
+    def reset(self, goal_image: np.ndarray, seed: int) -> None:
+        """goal_image: (h, w, 3) uint8 RGB.  seed: of the agent's own random draws."""
+
+    def act(self, image: np.ndarray, proprio: np.ndarray) -> np.ndarray:
+        """image: (h, w, 3) uint8 RGB.  proprio: (A,) rad, measured. Returns raw deltas (K, A) in the action bounds."""
+        began = time.perf_counter()
+        actions = self.decide(image, proprio)
+        self.plan_ms = 1e3 * (time.perf_counter() - began)
+        return actions
+
+    def decide(self, image: np.ndarray, proprio: np.ndarray) -> np.ndarray:
+        """What ``act`` times."""
+        raise NotImplementedError
+
+
+class PlannerAgent(Agent):
+    """Encode the image, search for the plan of least energy, execute its first block.
+
+    Calls the same pieces in the same order as the live graph in ``composition:=single``.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, energy: Energy):
+        super().__init__(checkpoint.spec)
+        self.model, self.energy = checkpoint.model, energy
+        self.planner = Planner(self.spec, config)
+        self.memory = ShortTermMemory(self.spec, self.model.context)
+
+    def reset(self, goal_image, seed):
+        self.planner.reset(seed)
+        self.memory.reset()
+        self.goal = self._encode(goal_image)
+        self.blocks = 0
+
+    def act(self, image, proprio):
+        from jepa_ros.costs.evaluator import LatentEvaluator
+
+        began = time.perf_counter()
+        latent = self._encode(image)
+        encoded = time.perf_counter()
+        self.memory.push(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
+        context = self.memory.context()
+        evaluator = LatentEvaluator(self.model, self.energy, context.latents, context.proprio, context.actions,
+                                    self.goal, self.planner.reduction)
+        solution = self.planner.plan(evaluator.evaluate, proprio)
+        self.memory.record_action(solution.actions[0])
+        self.blocks += 1
+        self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
+        return solution.actions[0].reshape(self.spec.block, self.spec.dim)
+
+    def _encode(self, image: np.ndarray) -> np.ndarray:
+        import torch
+
+        device = self.model.proprio_mean.device
+        with torch.inference_mode():
+            return self.model.encode(torch.from_numpy(np.ascontiguousarray(image))[None].to(device))[0].cpu().numpy()
+
+
+class NoOp(Agent):
+    """Holds still: what a task gives away for nothing."""
+
+    def decide(self, image, proprio):
+        return np.zeros((self.spec.block, self.spec.dim))
+
+
+class RandomMotion(Agent):
+    """Bounded smooth random motion: an Ornstein-Uhlenbeck walk in velocity, clamped to the action bounds."""
+
+    MEMORY = 0.9
+
+    def reset(self, goal_image, seed):
+        self._rng = np.random.default_rng(seed)
+        self._velocity = self._draw()
+
+    def decide(self, image, proprio):
+        actions = []
+        for _ in range(self.spec.block):
+            self._velocity = self.MEMORY * self._velocity + (1 - self.MEMORY**2) ** 0.5 * self._draw()
+            actions.append(np.clip(self._velocity, self.spec.lower, self.spec.upper))
+        return np.array(actions)
+
+    def _draw(self) -> np.ndarray:
+        scale = np.subtract(self.spec.upper, self.spec.lower) / 4
+        return scale * self._rng.standard_normal(self.spec.dim)
+
+
+class BehaviourCloning(Agent):
+    """A goal-conditioned policy cloned from the training bags.
+
+    policy: (image, goal image (h, w, 3) uint8, proprio (A,)) -> raw actions (K, A).
+    """
+
+    def __init__(self, spec: ActionSpec, policy: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]):
+        super().__init__(spec)
+        self._policy = policy
+
+    def reset(self, goal_image, seed):
+        self._goal_image = goal_image
+
+    def decide(self, image, proprio):
+        return np.clip(self._policy(image, self._goal_image, proprio), self.spec.lower, self.spec.upper)
+
+
+class JointServo(Agent):
+    """Joint angles read from the goal image once, then proportional control towards them.
+
+    The actions move the commanded target, so a constant measured error (gravity) is integrated away.
+    joints_from_image: goal image (h, w, 3) uint8 -> (A,) rad; None takes the true goal joints (a yardstick).
+    """
+
+    def __init__(self, spec: ActionSpec, joints_from_image: Callable[[np.ndarray], np.ndarray] | None,
+                 gain: float = SERVO_GAIN):
+        super().__init__(spec)
+        self._joints_from_image, self.gain = joints_from_image, gain
+
+    def observe_truth(self, simulator, goal):
+        self._goal_joints = np.asarray(goal.joint_positions)
+
+    def reset(self, goal_image, seed):
+        if self._joints_from_image is not None:
+            self._goal_joints = self._joints_from_image(goal_image)
+
+    def decide(self, image, proprio):
+        remaining = self.gain * (self._goal_joints - proprio)
+        actions = np.empty((self.spec.block, self.spec.dim))
+        for step in range(self.spec.block):
+            actions[step] = np.clip(remaining, self.spec.lower, self.spec.upper)
+            remaining -= actions[step]
+        return actions

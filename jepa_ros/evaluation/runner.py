@@ -1,0 +1,153 @@
+"""Many episodes of several agents, over worker processes; the figures do not depend on how many."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from jepa_ros.errors import JepaError
+from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
+from jepa_ros.evaluation.closed_loop import EpisodeResult, run_episode
+from jepa_ros.planning.config import PlannerConfig
+
+PLANNER, ORACLE = "planner", "oracle"
+BASELINES = ("no_op", "random", "behaviour_cloning", "decoded_joints")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured. checkpoint: a directory, or None for agents that need none.
+
+    model: "checkpoint", or "oracle": the simulator itself as world model.  weights: of the energy's terms.
+    blocks: the budget of an episode.  meshes: "boxes" or "full".
+    """
+
+    task: str
+    checkpoint: str | None
+    model: str
+    planner: PlannerConfig
+    weights: dict[str, float] = field(default_factory=dict)
+    blocks: int = 30
+    meshes: str = "boxes"
+
+
+class Bench:
+    """One simulator and its agents, made when first needed; lives in one process."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._checkpoint = self._simulator = None
+        self._agents: dict[str, Agent] = {}
+
+    def run(self, name: str, seed: int) -> EpisodeResult:
+        """One episode of agent ``name``."""
+        return run_episode(self.simulator, self.task, self.agent(name), seed, self.settings.blocks, name)
+
+    @property
+    def checkpoint(self):
+        """The loaded checkpoint, None without one."""
+        if self._checkpoint is None and self.settings.checkpoint is not None:
+            import torch
+
+            from jepa_ros.world_model.checkpoint import load_checkpoint
+
+            torch.set_num_threads(1)
+            self._checkpoint = load_checkpoint(self.settings.checkpoint)
+        return self._checkpoint
+
+    @property
+    def spec(self):
+        """The ActionSpec of the checkpoint, else the simulated robot's own."""
+        from jepa_ros.simulation.arm import default_spec
+
+        return default_spec() if self.checkpoint is None else self.checkpoint.spec
+
+    @property
+    def simulator(self):
+        """The simulated robot at the checkpoint's image size; its contract must match the checkpoint's."""
+        if self._simulator is None:
+            from jepa_ros.simulation.arm import default_spec
+            from jepa_ros.simulation.simulator import Simulator
+            from jepa_ros.simulation.tasks import make_task
+
+            size = (64, 64)
+            if self.checkpoint is not None:
+                size = self.checkpoint.model.image_size
+                self.spec.require_match(default_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101")
+            self.task = make_task(self.settings.task)
+            self._simulator = Simulator(task=self.settings.task, image_size=size, meshes=self.settings.meshes)
+        return self._simulator
+
+    def agent(self, name: str) -> Agent:
+        """The agent called ``name``; JepaError where what it needs is not there."""
+        if name not in self._agents:
+            self._agents[name] = self._make(name)
+        return self._agents[name]
+
+    def _make(self, name: str) -> Agent:
+        if name == PLANNER:
+            from jepa_ros.costs.energy import Energy
+
+            return PlannerAgent(self.checkpoint, self.settings.planner, Energy(self.spec, self.settings.weights))
+        if name == ORACLE:
+            from jepa_ros.evaluation.oracle import OracleAgent
+
+            return OracleAgent(self.spec, self.settings.planner, self.settings.task, self.settings.meshes)
+        if name == "no_op":
+            return NoOp(self.spec)
+        if name == "random":
+            return RandomMotion(self.spec)
+        if name == "true_joints":
+            return JointServo(self.spec, None)
+        if name not in BASELINES:
+            raise JepaError(f"unknown baseline {name!r}; known: {', '.join(BASELINES)}")
+        if self.settings.checkpoint is None:
+            raise JepaError("it needs networks trained with a checkpoint; give --checkpoint")
+        from jepa_ros.world_model.baselines import load_baselines
+
+        networks = load_baselines(self.settings.checkpoint)
+        if name == "behaviour_cloning":
+            return BehaviourCloning(self.spec, networks.policy_block)
+        return JointServo(self.spec, networks.joints_from_image)
+
+
+def run_all(settings: Settings, names: list[str], seeds: list[int], processes: int = 1,
+            progress: Callable[[EpisodeResult], None] = lambda result: None) -> dict[str, list[EpisodeResult]]:
+    """Every agent on every seed; results by agent, in the order of the seeds."""
+    results: dict[str, list[EpisodeResult]] = {name: [] for name in names}
+    jobs = [(name, seed) for name in names for seed in seeds]
+    for result in _run_jobs(settings, jobs, min(processes, len(jobs))):
+        results[result.agent].append(result)
+        progress(result)
+    return {name: sorted(found, key=lambda r: r.seed) for name, found in results.items()}
+
+
+def _run_jobs(settings: Settings, jobs: list[tuple[str, int]], processes: int) -> Iterator[EpisodeResult]:
+    if processes <= 1:
+        bench = Bench(settings)
+        for name, seed in jobs:
+            yield bench.run(name, seed)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked OpenGL context or thread pool does not work
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(settings,))
+    try:
+        for future in as_completed([pool.submit(_run_job, *job) for job in jobs]):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_bench: Bench | None = None
+
+
+def _start_worker(settings: Settings) -> None:
+    global _bench
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent cancels what is left
+    _bench = Bench(settings)
+
+
+def _run_job(name: str, seed: int) -> EpisodeResult:
+    return _bench.run(name, seed)
