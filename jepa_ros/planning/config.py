@@ -22,6 +22,7 @@ _RANGES = {  # field: (lowest, highest, lowest is allowed)
     "kept_elites": (0.0, 1.0, True),
     "sample_decay": (1.0, 10.0, True),
     "momentum": (0.0, 0.99, True),
+    "correlation": (0.0, 0.99, True),
     "temperature": (0.0, 1e6, False),
     "std_decay": (0.0, 1.0, False),
     "seed": (0, 2**63 - 1, True),
@@ -45,7 +46,8 @@ class PlannerConfig:
 
     CEM only. elites: candidates that form the next mean and std.  kept_elites: fraction of them that stay in the race
     of the next iteration (iCEM 0.3).  sample_decay: population divided by this every iteration (iCEM 1.25), never
-    below twice the elites.  momentum: of mean and std (iCEM 0.1).
+    below twice the elites.  momentum: of mean and std (iCEM 0.1).  correlation: part of the elites' correlations that the
+    next candidates keep, in spaces without a time axis; 0 is the plain, axis-aligned CEM.
 
     MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so that it does
     not depend on the cost's scale.  std_decay: factor on the spread per iteration.
@@ -57,17 +59,18 @@ class PlannerConfig:
     iterations: int = 5
     horizon: int = 5
     initial_std: float = 0.5
-    warm_std: float = 0.2
-    wide_fraction: float = 0.25
-    min_std: float = 0.01
-    noise_beta: float = 0.0
+    warm_std: float = 0.3
+    wide_fraction: float = 0.125
+    min_std: float = 0.005
+    noise_beta: float = 2.0
     seed: int = 0
     elites: int = 8
     kept_elites: float = 1.0
     sample_decay: float = 1.0
     momentum: float = 0.0
+    correlation: float = 0.5
     temperature: float = 0.3
-    std_decay: float = 0.6
+    std_decay: float = 0.5
 
     def __post_init__(self):
         def need(ok, what):
