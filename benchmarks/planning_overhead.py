@@ -28,7 +28,7 @@ def processor() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--horizon", type=int, default=5)
@@ -37,7 +37,8 @@ def main() -> None:
     print(f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
           f"NumPy {np.__version__}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}")
     print(f"{arguments.samples} candidates x {arguments.iterations} iterations, horizon {arguments.horizon}, "
-          f"{SPEC.dim} joints, K {SPEC.block}, {arguments.plans} plans; ms per iteration, everything of a plan included")
+          f"{SPEC.dim} joints, K {SPEC.block}, {arguments.plans} plans; "
+          "ms per iteration, everything of a plan included")
     print(f"{'solver':8}{'space':14}{'median':>9}{'p95':>9}")
     costs = np.random.default_rng(0).random(arguments.samples)
     for solver in SOLVERS:

@@ -1,9 +1,9 @@
 """Which search space lets few candidates reach a goal: closed loop with perfect dynamics, printed as a table.
 
-A toy arm of 6 joints follows its commands exactly. The cost is a distance in joint space, squared or not, at the end
-of every block, reduced along the horizon as the space asks; three landscapes: exact, skewed as a latent space skews
-it, and skewed with dents. Success: every joint within 0.05 rad of the goal for 2 blocks in a row, within 15 blocks.
-A space that fails with the exact distance fails with any learned model.
+A toy arm of 6 joints follows its commands exactly. The cost is a distance in joint space, squared or not, at
+the end of every block, reduced along the horizon as the space asks; three landscapes: exact, skewed as a
+latent space skews it, and skewed with dents. Success: every joint within 0.05 rad of the goal for 2 blocks in
+a row, within 15 blocks. A space that fails with the exact distance fails with any learned model.
 
     python benchmarks/search_spaces.py
     python benchmarks/search_spaces.py --set warm_std=0.1 samples=32 --spaces displacement
@@ -24,8 +24,10 @@ from jepa_ros.planning.protocols import REDUCTIONS
 
 JOINTS = 6
 SPEC = ActionSpec(joint_names=tuple(f"joint_{i}" for i in range(JOINTS)), lower=(-0.12,) * JOINTS,
-                  upper=(0.12,) * JOINTS, position_lower=(-1.7,) * JOINTS, position_upper=(1.7,) * JOINTS, block=4)
-LANDSCAPES = {"exact": (0.0, 1.0), "skew 10": (0.0, 10.0), "dents 0.1, skew 3": (0.1, 3.0)}  # name: (dents, skew)
+                  upper=(0.12,) * JOINTS, block=4,
+                  position_lower=(-1.7,) * JOINTS, position_upper=(1.7,) * JOINTS)
+# name: (dents, skew)
+LANDSCAPES = {"exact": (0.0, 1.0), "skew 10": (0.0, 10.0), "dents 0.1, skew 3": (0.1, 3.0)}
 BLOCKS, TOLERANCE, HELD_BLOCKS, LARGEST_MOVE = 15, 0.05, 2, 2.0
 
 
@@ -46,7 +48,8 @@ class Distance:
     def __init__(self, goal, squared, reduction, dents, skew, rng):
         self.goal, self.squared, self.reduction, self.dents = goal, squared, reduction, dents
         self.waves, self.phases = rng.normal(0, 8.0, (16, JOINTS)), rng.uniform(0, 2 * np.pi, 16)
-        self.metric = np.geomspace(1, 1 / skew, JOINTS)[:, None] * np.linalg.qr(rng.normal(size=(JOINTS, JOINTS)))[0]
+        axes = np.linalg.qr(rng.normal(size=(JOINTS, JOINTS)))[0]
+        self.metric = np.geomspace(1, 1 / skew, JOINTS)[:, None] * axes
 
     def at(self, position):
         """An evaluator for plans that start at position (A,)."""
@@ -54,14 +57,17 @@ class Distance:
             positions = rollout(position, actions)
             distance = np.linalg.norm((positions - self.goal) @ self.metric.T, axis=-1)
             if self.dents:
-                distance = distance + self.dents * (1 + np.sin(positions @ self.waves.T + self.phases).mean(axis=-1))
+                waves = np.sin(positions @ self.waves.T + self.phases).mean(axis=-1)
+                distance = distance + self.dents * (1 + waves)
             distance = distance**2 if self.squared else distance
-            return {"sum": distance.sum, "min": distance.min, "last": lambda axis: distance[:, -1]}[self.reduction](
-                axis=1)
+            if self.reduction == "last":
+                return distance[:, -1]
+            return distance.sum(axis=1) if self.reduction == "sum" else distance.min(axis=1)
         return evaluate
 
 
-def run(config: PlannerConfig, squared: bool, reduction: str, episodes: int, dents: float, skew: float) -> dict:
+def run(config: PlannerConfig, squared: bool, reduction: str, episodes: int, dents: float,
+        skew: float) -> dict:
     """Closed loop over random start and goal pairs, the same ones for every configuration."""
     planner = Planner(SPEC, config)
     successes, errors, blocks, seconds, plans = 0, [], [], 0.0, 0
@@ -97,18 +103,20 @@ def setting(text: str) -> tuple[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
     parser.add_argument("--reductions", nargs="+", choices=REDUCTIONS, default=[None],
                         help="instead of the space's own")
-    parser.add_argument("--set", nargs="+", type=setting, default=[], metavar="NAME=VALUE", help="PlannerConfig fields")
+    parser.add_argument("--set", nargs="+", type=setting, default=[], metavar="NAME=VALUE",
+                        help="PlannerConfig fields")
     arguments = parser.parse_args()
     base = PlannerConfig(**dict(arguments.set))
-    print(f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, NumPy {np.__version__}")
-    print(f"{arguments.episodes} episodes, {base.samples} x {base.iterations} candidates, horizon {base.horizon}, "
-          f"K {SPEC.block}, bound 0.12 rad")
+    print(f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, "
+          f"NumPy {np.__version__}")
+    print(f"{arguments.episodes} episodes, {base.samples} x {base.iterations} candidates, "
+          f"horizon {base.horizon}, K {SPEC.block}, bound 0.12 rad")
     print("success %, median error (largest joint, rad), median blocks to success:")
     print(f"{'space':14}{'solver':8}{'distance':10}{'reduced':9}"
           + "".join(f"{name:>20}" for name in LANDSCAPES) + f"{'plan ms':>9}")
@@ -116,7 +124,8 @@ def main() -> None:
                                                      arguments.reductions):
         config = replace(base, space=space, solver=solver)
         reduced = reduction or Planner(SPEC, config).reduction
-        rows = [run(config, squared, reduced, arguments.episodes, *landscape) for landscape in LANDSCAPES.values()]
+        rows = [run(config, squared, reduced, arguments.episodes, dents, skew)
+                for dents, skew in LANDSCAPES.values()]
         print(f"{space:14}{solver:8}{'squared' if squared else 'L2':10}{reduced:9}"
               + "".join(f"{row['success']:7.0f}{row['error']:8.4f}{row['blocks']:5.0f}" for row in rows)
               + f"{rows[0]['plan_ms']:9.2f}", flush=True)

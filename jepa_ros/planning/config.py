@@ -36,21 +36,23 @@ class PlannerConfig:
     solver: "cem" or "mppi".  space: a name of search_spaces.SPACES.
     samples: S, candidates per iteration.  iterations: solver iterations per plan.  horizon: H, in blocks.
     initial_std: spread of the first candidates without a warm start.
-    warm_std: the same around a warm start, as a fraction of initial_std: near the goal a wide search wastes samples.
-    wide_fraction: part of the first candidates that a warm start still draws at initial_std, around no motion, so that
-        a plan gone wrong is left within one replan.
+    warm_std: the same around a warm start, as a fraction of initial_std: near the goal a wide search wastes
+        samples.
+    wide_fraction: part of the first candidates that a warm start still draws at initial_std, around no
+        motion, so that a plan gone wrong is left within one replan.
     min_std: floor of the spread in every iteration.
-    noise_beta: power-law exponent of the noise along the horizon, 0 white, 2-3 smooth (iCEM); no effect in spaces
-        without a time axis.
+    noise_beta: power-law exponent of the noise along the horizon, 0 white, 2-3 smooth (iCEM); no effect in
+        spaces without a time axis.
     seed: of the planner's random generator.
 
-    CEM only. elites: candidates that form the next mean and std.  kept_elites: fraction of them that stay in the race
-    of the next iteration (iCEM 0.3).  sample_decay: population divided by this every iteration (iCEM 1.25), never
-    below twice the elites.  momentum: of mean and std (iCEM 0.1).  correlation: part of the elites' correlations that the
-    next candidates keep, in spaces without a time axis; 0 is the plain, axis-aligned CEM.
+    CEM only. elites: candidates that form the next mean and std.  kept_elites: fraction of them that stay in
+    the race of the next iteration (iCEM 0.3).  sample_decay: population divided by this every iteration (iCEM
+    1.25), never below twice the elites.  momentum: of mean and std (iCEM 0.1).  correlation: part of the
+    elites' correlations that the next candidates keep, in spaces without a time axis; 0 is the plain,
+    axis-aligned CEM.
 
-    MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so that it does
-    not depend on the cost's scale.  std_decay: factor on the spread per iteration.
+    MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so
+    that it does not depend on the cost's scale.  std_decay: factor on the spread per iteration.
     """
 
     solver: str = "cem"
@@ -82,13 +84,13 @@ class PlannerConfig:
         integers = {f.name for f in fields(self) if f.type in (int, "int")}
         for name, (low, high, closed) in _RANGES.items():
             value = getattr(self, name)
-            is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+            is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             need(is_number and np.isfinite(value), f"{name} is {value!r}; it must be a finite number")
             need(name not in integers or value == int(value), f"{name} is {value!r}; it must be an integer")
             need((low <= value if closed else low < value) and value <= high,
                  f"{name} is {value!r}; it must lie in {'[' if closed else '('}{low}, {high}]")
             object.__setattr__(self, name, int(value) if name in integers else float(value))
-        need(self.elites <= self.samples, f"elites is {self.elites}; it must not exceed samples ({self.samples})")
+        need(self.elites <= self.samples, f"elites is {self.elites}; at most samples ({self.samples})")
 
     @classmethod
     def from_dict(cls, values: dict) -> "PlannerConfig":

@@ -13,7 +13,8 @@ from jepa_ros.errors import JepaError
 class Context:
     """What a rollout starts from, oldest first, float32.
 
-    latents: (T, D).  proprio: (T, A) rad.  actions: (T - 1, KA), actions[i] was executed from frame i to frame i + 1.
+    latents: (T, D).  proprio: (T, A) rad.  actions: (T - 1, KA), actions[i] was executed from frame i to
+        frame i + 1.
     real: how many of the T frames were seen; the others, at the start, repeat the first one without motion.
     stamp: seconds, of the newest frame.
     """
@@ -28,14 +29,14 @@ class Context:
 class ShortTermMemory:
     """Keeps the last T frames, one per executed block.
 
-    Call ``push`` for the frame a plan starts from and ``record_action`` for the block that is executed from there; a
-    ``push`` with no block since the last one means that the arm was held. A frame with the stamp of the newest one
-    replaces it, so that a replan from the same image does not count as the passing of time.
+    Call ``push`` for the frame a plan starts from and ``record_action`` for the block that is executed from
+    there; a ``push`` with no block since the last one means that the arm was held. A frame with the stamp of
+    the newest one replaces it, so that a replan from the same image does not count as the passing of time.
     """
 
     def __init__(self, spec: ActionSpec, context: int, max_gap_s: float | None = None):
-        """context: T.  max_gap_s: a frame this much newer than the last one starts the memory anew: the blocks between
-        are unknown."""
+        """context: T.  max_gap_s: a frame this much newer than the last one starts the memory anew: the
+        blocks between are unknown."""
         if context < 1:
             raise JepaError(f"short-term memory: context is {context}; it must hold at least 1 frame")
         self.spec, self.size, self.max_gap_s = spec, context, max_gap_s
@@ -61,17 +62,18 @@ class ShortTermMemory:
         proprio = np.array(proprio, dtype=np.float32)
         width = self._frames[-1][0].shape if self._frames else latent.shape
         if latent.ndim != 1 or latent.shape != width or not np.all(np.isfinite(latent)):
-            raise JepaError(f"short-term memory: a latent must be finite, of one axis and as wide as those before "
-                            f"{width}, got shape {latent.shape}")
+            raise JepaError(f"short-term memory: a latent must be finite, of one axis and as wide as those "
+                            f"before {width}, got shape {latent.shape}")
         if proprio.shape != (self.spec.dim,) or not np.all(np.isfinite(proprio)):
-            raise JepaError(f"short-term memory: joint positions must be {self.spec.dim} finite numbers, got {proprio}")
+            raise JepaError(f"short-term memory: joint positions must be {self.spec.dim} finite numbers, got "
+                            f"{proprio}")
         if self._frames:
             newest = self._frames[-1][2]
             if stamp == newest:
                 self._frames[-1] = (latent, proprio, stamp)
                 return
             if not stamp > newest:
-                raise JepaError(f"short-term memory: a frame stamped {stamp} s came after one stamped {newest} s; "
+                raise JepaError(f"short-term memory: a frame stamped {stamp} s came after one of {newest} s; "
                                 "reset the memory where the clock was set back")
             if self.max_gap_s is not None and stamp - newest > self.max_gap_s:
                 self.reset()
@@ -84,8 +86,8 @@ class ShortTermMemory:
         if not self._frames:
             raise JepaError("short-term memory: a block needs a frame before it; push one first")
         if block.shape != (self.spec.block_dim,) or not np.all(np.isfinite(block)):
-            raise JepaError(f"short-term memory: a block must be {self.spec.block_dim} finite numbers, got shape "
-                            f"{block.shape}")
+            raise JepaError(f"short-term memory: a block must be {self.spec.block_dim} finite numbers, got "
+                            f"shape {block.shape}")
         self._blocks[-1] = block
 
     def context(self) -> Context:

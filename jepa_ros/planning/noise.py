@@ -1,14 +1,15 @@
 """Coloured noise along the horizon.
 
-Power-law noise by spectral shaping (Timmer and Koenig, "On generating power law noise", 1995), as used for sampling
-action sequences in iCEM (Pinneri et al., "Sample-efficient Cross-Entropy Method for Real-time Planning", 2020).
+Power-law noise by spectral shaping (Timmer and Koenig, "On generating power law noise", 1995), as used for
+sampling action sequences in iCEM (Pinneri et al., "Sample-efficient Cross-Entropy Method for Real-time
+Planning", 2020).
 """
 
 import numpy as np
 
 
 def coloured_noise(rng: np.random.Generator, samples: int, steps: int, width: int, beta: float) -> np.ndarray:
-    """Gaussian noise (samples, steps, width) with unit variance and power spectrum 1 / f**beta along ``steps``.
+    """Gaussian noise (samples, steps, width), unit variance, power spectrum 1 / f**beta along ``steps``.
 
     beta 0 is white noise, 1 pink, 2 Brownian; channels of ``width`` are independent.
     """
@@ -18,7 +19,7 @@ def coloured_noise(rng: np.random.Generator, samples: int, steps: int, width: in
     frequency[0] = frequency[1]  # the mean over the horizon has the power of the slowest wave
     amplitude = frequency ** (-beta / 2)
     real, imaginary = rng.standard_normal((2, samples, width, len(frequency)))
-    # The bins without a phase (the mean, and the last one for an even length) are real and carry the same power.
+    # Bins without a phase (the mean, and the last one for an even length) are real and carry the same power.
     imaginary[..., 0] = 0
     real[..., 0] *= np.sqrt(2)
     if steps % 2 == 0:

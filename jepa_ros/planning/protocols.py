@@ -16,8 +16,8 @@ class Evaluator(Protocol):
     """
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
-        """actions: (S, H, KA) physical units. Returns costs (S,), lower is better; NaN or Inf marks a candidate as
-        unusable. Raises EvaluationTimeout where no costs came in time."""
+        """actions: (S, H, KA) physical units. Returns costs (S,), lower is better; NaN or Inf marks a
+        candidate as unusable. Raises EvaluationTimeout where no costs came in time."""
         ...
 
 

@@ -22,10 +22,11 @@ __all__ = ["Planner", "PlannerConfig", "Solution"]
 
 
 class Planner:
-    """Owns the search space, the random generator and the warm start; knows the world only through an evaluator.
+    """Owns the search space, the random numbers and the warm start; knows the world only by an evaluator.
 
-    Plan number i of a seed always draws the same random numbers, whatever earlier plans spent before their deadlines;
-    so the same seed and the same inputs give the same plans, in whichever composition the costs are computed.
+    Plan number i of a seed always draws the same random numbers, whatever earlier plans spent before their
+    deadlines; so the same seed and the same inputs give the same plans, in whichever composition the costs
+    are computed.
     """
 
     def __init__(self, spec: ActionSpec, config: PlannerConfig | None = None,
@@ -50,10 +51,11 @@ class Planner:
 
     def plan(self, evaluate: Evaluator, proprio: np.ndarray, deadline_s: float | None = None, *,
              proposals: np.ndarray | None = None, executed_blocks: int = 1) -> Solution:
-        """Search for the best plan from here; execute the first block of ``Solution.actions``, then call again.
+        """Search for the best plan from here; execute the first block of its actions, then call again.
 
         evaluate: actions (S, H, KA) -> costs (S,).  proprio: (A,) measured joint positions, rad.
-        deadline_s: seconds from now (a duration); the answer is the best seen by then, from one iteration at least.
+        deadline_s: seconds from now (a duration); the answer is the best seen by then, after one iteration
+            at least.
         proposals: (N, P) parameters to try first, from a policy for example.
         executed_blocks: how many blocks of the last plan were executed since; 0 where it was not used.
         Raises JepaError where no candidate has a finite cost, EvaluationTimeout where no costs came at all.
@@ -83,7 +85,7 @@ class Planner:
         if proposals is not None:
             proposals = np.asarray(proposals, dtype=np.float64)
             if proposals.ndim != 2 or proposals.shape[1] != space.size or not np.all(np.isfinite(proposals)):
-                raise JepaError(f"planner: proposals must be finite and of shape (N, {space.size}), got shape "
+                raise JepaError(f"planner: proposals must be finite and (N, {space.size}), got shape "
                                 f"{proposals.shape}")
             seeds.append(proposals)
         seeds = np.clip(np.concatenate(seeds), space.lower, space.upper)

@@ -1,9 +1,10 @@
 """Search spaces: what a solver varies, and the action sequence it stands for.
 
-A space maps parameters theta (S, P) to action sequences (S, H, KA) that lie in the bounds of the ActionSpec. Its
-``reduction`` says how costs along the horizon become one number: it belongs to the parametrisation, because a plan
-that cannot stop ("hold_action") must be judged by the best point that it passes. The choice decides success: with
-perfect dynamics and 64 x 5 candidates, ``benchmarks/search_spaces.py`` prints how far each of them comes.
+A space maps parameters theta (S, P) to action sequences (S, H, KA) that lie in the bounds of the ActionSpec.
+Its ``reduction`` says how costs along the horizon become one number: it belongs to the parametrisation,
+because a plan that cannot stop ("hold_action") must be judged by the best point that it passes. The choice
+decides success: with perfect dynamics and 64 x 5 candidates, ``benchmarks/search_spaces.py`` prints how far
+each of them comes.
 """
 
 from copy import copy
@@ -19,7 +20,8 @@ class SearchSpace:
 
     size: P.  lower, upper: (P,) bounds of theta; zero, which is no motion, lies within.
     scale: (P,) half the range; the solvers' standard deviations are fractions of it.
-    steps: time steps laid out in theta, which is (steps, P / steps) row-major; 1 where theta has no time axis.
+    steps: time steps laid out in theta, which is (steps, P / steps) row-major; 1 where theta has no time
+        axis.
     reduction: "sum", "min" or "last" along the horizon.
     """
 
@@ -31,8 +33,8 @@ class SearchSpace:
         self.spec, self.horizon, self.steps = spec, horizon, steps
         self._lower, self._upper = np.asarray(spec.lower), np.asarray(spec.upper)
         if np.any(self._lower >= 0) or np.any(self._upper <= 0):
-            raise JepaError("search space: every joint's action bounds must enclose zero (no motion), got lower "
-                            f"{spec.lower}, upper {spec.upper}; correct the ActionSpec")
+            raise JepaError("search space: every joint's action bounds must enclose zero, no motion; "
+                            f"got lower {spec.lower}, upper {spec.upper}; correct the ActionSpec")
         self.lower = np.tile(self._lower * extent, steps)
         self.upper = np.tile(self._upper * extent, steps)
 
@@ -65,7 +67,7 @@ class SearchSpace:
 
 
 class FreeBlocks(SearchSpace):
-    """Every raw action of the horizon is free: P = H * K * A, the textbook space, and too wide for few samples."""
+    """Every raw action of the horizon is free: P = H * K * A, the textbook space, wide for few samples."""
 
     name, reduction = "free_blocks", "sum"
 
@@ -82,7 +84,7 @@ class FreeBlocks(SearchSpace):
 
 
 class OneBlock(SearchSpace):
-    """The first block is free, then no motion: P = K * A. Greedy; with horizon 1 the cheapest of all to roll out."""
+    """The first block is free, then no motion: P = K * A. Greedy; horizon 1 makes it the cheapest of all."""
 
     name, reduction = "one_block", "sum"
 
@@ -116,8 +118,8 @@ class HoldAction(SearchSpace):
 
 
 class Displacement(SearchSpace):
-    """One total joint displacement: P = A. All joints move on a straight line in joint space at the speed that brings
-    the slowest one to its bound, arrive together, and then rest.
+    """One total joint displacement: P = A. All joints move on a straight line in joint space at the speed
+    that brings the slowest one to its bound, arrive together, and then rest.
 
     With n = max_j |theta_j| / bound_j (at least 1), the raw action at step t = 1, 2, ... is
     theta * (min(t / n, 1) - min((t - 1) / n, 1)): full steps, one partial step, then zeros.
@@ -134,7 +136,8 @@ class Displacement(SearchSpace):
         """Keeps proprio + theta within the position limits; a joint beyond a limit may stay or come back."""
         proprio = np.asarray(proprio, dtype=np.float64)
         if proprio.shape != (self.spec.dim,) or not np.all(np.isfinite(proprio)):
-            raise JepaError(f"search space: joint positions must be {self.spec.dim} finite numbers, got {proprio}")
+            raise JepaError(f"search space: joint positions must be {self.spec.dim} finite numbers, got "
+                            f"{proprio}")
         space = copy(self)
         space.lower = np.maximum(self.lower, np.minimum(np.subtract(self.spec.position_lower, proprio), 0))
         space.upper = np.minimum(self.upper, np.maximum(np.subtract(self.spec.position_upper, proprio), 0))

@@ -1,15 +1,15 @@
-"""The guard between plans and the robot: checks every plan, turns it into absolute joint targets, holds when plans stop.
+"""The guard between plans and the robot: checks every plan, makes absolute joint targets of it, or holds.
 
 Plans come from a network, over a network; nothing of them is trusted. Invariants:
 - A plan is accepted whole or vetoed whole. A veto changes a counter and a text, never the arm's motion.
-- Every target comes out of ``JointLimits.clamp_step``, chained from the command before it: no jump, no way around.
+- Every target comes out of ``JointLimits.clamp_step``, chained from the command before it: no jump, no bypass.
 - A comparison with NaN refuses: every check is written as "not (value is good)".
 - No clock is read here. Every call gets ``Now``.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,8 @@ class Now(NamedTuple):
     """One moment on two clocks.
 
     steady: monotonic seconds, for receipt times and watchdogs; runs on when simulated time stands still.
-    ros: seconds of the ROS clock, for stamps, and for how far the arm's controller has come along a trajectory.
+    ros: seconds of the ROS clock, for stamps, and for how far the arm's controller has come along a
+        trajectory.
     """
 
     steady: float
@@ -38,7 +39,8 @@ class Now(NamedTuple):
 class Plan:
     """What the guard reads of an ActionPlan.
 
-    stamp: s on the ROS clock, of the image it was made from.  actions: (N, A) raw actions, joint deltas in rad.
+    stamp: s on the ROS clock, of the image it was made from.  actions: (N, A) raw actions, joint deltas in
+        rad.
     dt: s between two of them.  execute: how many to execute before the next plan, 1..N.
     """
 
@@ -57,7 +59,8 @@ class Command:
     """What to send to the arm's controller; replaces what was sent before.
 
     positions: (N, A) absolute joint targets, rad, in the order of ``joint_names``.
-    times_from_start: (N,) s from the moment of sending.  clamped: how many of the N * A targets a limit changed.
+    times_from_start: (N,) s from the moment of sending.  clamped: how many of the N * A targets a limit
+        changed.
     """
 
     joint_names: tuple[str, ...]
@@ -85,8 +88,8 @@ class Verdict:
 class GuardStatus:
     """The fields of SafetyStatus, and ``resyncs``: how often the measured position became the command.
 
-    plan_age_s: of the last accepted plan since arming, by its stamp; joint_state_age_s: by receipt; NaN where there
-    was none.  command: (A,) rad, None before the first.
+    plan_age_s: of the last accepted plan since arming, by its stamp; joint_state_age_s: by receipt; NaN where
+    there was none.  command: (A,) rad, None before the first.
     """
 
     state: SafetyState
@@ -105,10 +108,11 @@ class GuardConfig:
     """Settings of the guard; all in seconds but the last two.
 
     plan_timeout: hold when no plan was accepted for this long.
-    max_plan_age: oldest stamp of a plan, by the ROS clock.  max_receipt_age: longest wait between receipt and check.
+    max_plan_age: oldest stamp of a plan, by the ROS clock.  max_receipt_age: longest wait between receipt and
+        check.
     joint_state_timeout: oldest measured joint positions to move by.
-    resync_tolerance: rad; where the arm is further than this from the command (at the start, after a push), the
-        measured position counts as the command.
+    resync_tolerance: rad; where the arm is further than this from the command (at the start, after a push),
+        the measured position counts as the command.
     model_id: accept plans of this model only; "" accepts any.
     """
 
@@ -120,18 +124,18 @@ class GuardConfig:
     model_id: str = ""
 
     def __post_init__(self):
-        for name in ("plan_timeout", "max_plan_age", "max_receipt_age", "joint_state_timeout", "resync_tolerance"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name != "model_id" and not (math.isfinite(value) and value > 0):
                 raise JepaError(f"GuardConfig: {name} is {value}; it must be positive and finite")
 
 
 class ActionGuard:
-    """IDLE -arm-> ARMED -plan-> RUNNING -no plan, stale joint states, hold-> HOLDING -plan-> RUNNING; estop from
-    anywhere, latched until reset_estop, which leads to IDLE.
+    """IDLE -arm-> ARMED -plan-> RUNNING -no plan, stale joint states, hold-> HOLDING -plan-> RUNNING; estop
+    from anywhere, latched until reset_estop, which leads to IDLE.
 
-    ``submit``, ``tick``, ``hold``, ``disarm`` and ``estop`` return the command to send, where there is one. Not
-    thread-safe: one thread calls it.
+    ``submit``, ``tick``, ``hold``, ``disarm`` and ``estop`` return the command to send, where there is one.
+    Not thread-safe: one thread calls it.
     """
 
     def __init__(self, spec: ActionSpec, limits: JointLimits, config: GuardConfig | None = None):
@@ -144,7 +148,8 @@ class ActionGuard:
         self._needs_arming = True  # vetoes plans until arm()
         self._measured: np.ndarray | None = None
         self._measured_at = -math.inf  # steady
-        self._sent: tuple[float, np.ndarray, np.ndarray] | None = None  # ROS time of sending, times (N + 1), (N + 1, A)
+        # ROS time of sending, times (N + 1) from there, targets (N + 1, A)
+        self._sent: tuple[float, np.ndarray, np.ndarray] | None = None
         self._accepted_at = -math.inf  # steady
         self._accepted_stamp = -math.inf
         self._not_before = -math.inf  # stamp; plans from before a hold do not resume the motion
@@ -153,7 +158,7 @@ class ActionGuard:
     # What the arm reports, and where it was told to be.
 
     def observe(self, names: Sequence[str], positions: Sequence[float], now: Now) -> Reason:
-        """Take measured joint positions (rad, any order, further joints allowed); NONE, or why they are ignored."""
+        """Take measured positions (rad, any order, further joints allowed); NONE, or why they are ignored."""
         if len(names) != len(positions):
             return Reason.WRONG_JOINTS
         by_name = dict(zip(names, positions))
@@ -166,7 +171,7 @@ class ActionGuard:
         return Reason.NONE
 
     def command_at(self, now: Now) -> np.ndarray | None:
-        """The commanded target (A,) at this moment, linear between the targets sent; None before the first."""
+        """The commanded target (A,) at this moment, linear between targets sent; None before the first."""
         if self._sent is None:
             return None
         began, times, positions = self._sent
@@ -178,7 +183,7 @@ class ActionGuard:
     # What the operator wants.
 
     def arm(self, now: Now) -> Reason:
-        """Allow plans; NONE, or ESTOP where that must be reset first. Resumes from a hold, starts the order anew."""
+        """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP
         if self.state != SafetyState.RUNNING:
@@ -195,7 +200,7 @@ class ActionGuard:
         return self._stop(SafetyState.IDLE, reason, "disarmed", now, until_armed=True)
 
     def hold(self, now: Now, reason: Reason = Reason.CANCELED, until_armed: bool = False) -> Command | None:
-        """Hold the arm now. A plan made from a later image resumes; with ``until_armed`` only ``arm`` allows that."""
+        """Hold the arm now. A plan from a later image resumes; with ``until_armed`` only after ``arm``."""
         if self.state not in (SafetyState.ARMED, SafetyState.RUNNING, SafetyState.HOLDING):
             return None
         self._not_before = now.ros
@@ -215,7 +220,7 @@ class ActionGuard:
     # Plans, and their absence.
 
     def submit(self, plan: Plan, now: Now, received: float | None = None) -> Verdict:
-        """Check a plan and turn its first ``execute`` actions into targets. received: steady time of its receipt."""
+        """Check a plan, turn its first ``execute`` actions into targets. received: steady s of its receipt."""
         if max(self._accepted_stamp, self._not_before) > now.ros + _FUTURE_S:  # the ROS clock was set back
             self._accepted_stamp = self._not_before = -math.inf
         reason, text = self._check(plan, now, now.steady if received is None else received)
@@ -245,7 +250,7 @@ class ActionGuard:
         return None
 
     def hold_position(self, now: Now) -> np.ndarray | None:
-        """Where to hold (A,): the present command where the arm follows it, else where the arm is measured."""
+        """Where to hold (A,): the present command where the arm follows it, else the measured position."""
         command = self.command_at(now)
         if not self._fresh(now):
             return command
@@ -255,10 +260,10 @@ class ActionGuard:
 
     def status(self, now: Now) -> GuardStatus:
         """The present state, for SafetyStatus."""
-        plan_age, joint_state_age = now.ros - self._accepted_stamp, now.steady - self._measured_at
+        ages = np.array([now.ros - self._accepted_stamp, now.steady - self._measured_at])
+        plan_age, joint_state_age = np.where(np.isfinite(ages), ages, math.nan).tolist()
         return GuardStatus(self.state, self.reason, self.text, self.clamped, self.vetoed, self.resyncs,
-                           plan_age if math.isfinite(plan_age) else math.nan,
-                           joint_state_age if math.isfinite(joint_state_age) else math.nan, self.command_at(now))
+                           plan_age, joint_state_age, self.command_at(now))
 
     # Inside.
 
@@ -275,7 +280,7 @@ class ActionGuard:
         if plan.space != self.spec.space:
             return Reason.WRONG_SPACE, f"its actions are {plan.space!r}, this robot's are {self.spec.space!r}"
         if self.config.model_id and plan.model_id != self.config.model_id:
-            return Reason.FOREIGN_MODEL, f"it is from model {plan.model_id!r}, pinned is {self.config.model_id!r}"
+            return Reason.FOREIGN_MODEL, f"its model is {plan.model_id!r}, pinned is {self.config.model_id!r}"
         names = list(plan.joint_names)
         if sorted(names) != sorted(self.limits.names):
             return Reason.WRONG_JOINTS, f"its joints are {names}, this robot's are {list(self.limits.names)}"
@@ -283,7 +288,7 @@ class ActionGuard:
         if actions.size == 0:
             return Reason.EMPTY, "it has no actions"
         if actions.ndim != 2 or actions.shape[1] != len(names) or actions.dtype.kind not in "fiu":
-            return Reason.PLAN_INVALID, f"its actions have shape {actions.shape}, not (N, {len(names)}) numbers"
+            return Reason.PLAN_INVALID, f"its actions are of shape {actions.shape}, not (N, {len(names)})"
         if not np.all(np.isfinite(actions)):
             return Reason.NOT_FINITE, "its actions hold NaN or Inf"
         if plan.execute == 0:
@@ -296,16 +301,16 @@ class ActionGuard:
             return Reason.PLAN_INVALID, f"its stamp is {plan.stamp}"
         age = now.ros - plan.stamp
         if not age >= -_FUTURE_S:
-            return Reason.PLAN_INVALID, f"its stamp is {-age:.3f} s in the future; do all nodes use the same clock?"
+            return Reason.PLAN_INVALID, f"its stamp is {-age:.3f} s ahead; do all nodes use one clock?"
         if not plan.stamp > self._accepted_stamp:
             return Reason.OUT_OF_ORDER, "its image is not newer than that of the plan accepted before"
         if not plan.stamp > self._not_before:
             return Reason.CANCELED, "its image is from before the hold"
         if not age <= self.config.max_plan_age:
-            return Reason.PLAN_STALE, f"its image is {age:.3f} s old, at most {self.config.max_plan_age:g} s is allowed"
+            return Reason.PLAN_STALE, f"its image is {age:.3f} s old, max_plan_age is {self.config.max_plan_age:g} s"
         waited = now.steady - received
         if not waited <= self.config.max_receipt_age:
-            return Reason.PLAN_STALE, f"it waited {waited:.3f} s, at most {self.config.max_receipt_age:g} s is allowed"
+            return Reason.PLAN_STALE, f"it waited {waited:.3f} s, max_receipt_age is {self.config.max_receipt_age:g} s"
         if not self._fresh(now):
             return Reason.JOINT_STATE_STALE, f"no joint states for {self.config.joint_state_timeout:g} s"
         return Reason.NONE, ""
@@ -328,7 +333,8 @@ class ActionGuard:
     def _track(self, base: np.ndarray, plan: Plan) -> Command:
         """Targets from ``base`` (A,), each clamped from the one before."""
         names = list(plan.joint_names)
-        actions = np.asarray(plan.actions, dtype=np.float64)[: plan.execute, [names.index(n) for n in self.limits.names]]
+        order = [names.index(name) for name in self.limits.names]
+        actions = np.asarray(plan.actions, dtype=np.float64)[: plan.execute, order]
         positions, clamped, target = np.empty_like(actions), 0, base
         for i, action in enumerate(actions):
             target, count = self.limits.clamp_step(target + action, target, self.spec.dt)

@@ -38,10 +38,11 @@ class JointLimits:
                  f"{field} must be {len(self.names)} finite numbers, one per joint, got {values}")
             values.flags.writeable = False
             object.__setattr__(self, field, values)
-        need(np.isfinite(self.margin) and self.margin >= 0, f"margin is {self.margin}; it must be at least 0 rad")
+        need(np.isfinite(self.margin) and self.margin >= 0, f"margin is {self.margin}; it must be 0 rad or more")
         for i, name in enumerate(self.names):
             need(self.lower[i] + 2 * self.margin < self.upper[i],
-                 f"{name}: lower {self.lower[i]} and upper {self.upper[i]} leave no room for the margin {self.margin}")
+                 f"{name}: position limits {self.lower[i]} to {self.upper[i]} leave no room for the margin "
+                 f"{self.margin}")
             need(self.velocity[i] > 0, f"{name}: velocity is {self.velocity[i]}; it must be positive")
 
     @classmethod
@@ -56,10 +57,10 @@ class JointLimits:
         return len(self.names)
 
     def clamp_step(self, target: np.ndarray, previous: np.ndarray, dt: float) -> tuple[np.ndarray, int]:
-        """The allowed target (A,) nearest to ``target``, dt seconds after ``previous``, and how many joints changed.
+        """The allowed target (A,) nearest to ``target`` dt s after ``previous``, and how many joints changed.
 
-        Never further than velocity * dt from ``previous``, and never outside the position limits less the margin; a
-        joint that starts outside comes back, or stays where that takes longer than dt.
+        Never further than velocity * dt from ``previous``, and never outside the position limits less the
+        margin; a joint that starts outside comes back, or stays where that takes longer than dt.
         """
         low, high = self.lower + self.margin, self.upper - self.margin
         step = self.velocity * dt

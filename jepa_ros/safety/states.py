@@ -1,4 +1,4 @@
-"""States of the action guard and the reasons for them; the constants of SafetyStatus.msg mirror these values."""
+"""States of the action guard and their reasons; the constants of SafetyStatus.msg mirror these values."""
 
 from enum import IntEnum
 

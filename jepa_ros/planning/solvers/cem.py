@@ -1,10 +1,11 @@
 """The cross-entropy method, and iCEM as its options.
 
-CEM: Rubinstein and Kroese, "The Cross-Entropy Method", 2004. iCEM: Pinneri et al., "Sample-efficient Cross-Entropy
-Method for Real-time Planning", 2020: coloured noise (``noise_beta``), kept elites (``kept_elites``), a population that
-shrinks (``sample_decay``), momentum. Two differences: costs here are deterministic within one plan, so a kept elite
-keeps its cost and is not evaluated again; and where theta has no time axis, the Gaussian keeps a part of the elites'
-correlations (``correlation``), because joints that make up for each other make long, oblique valleys.
+CEM: Rubinstein and Kroese, "The Cross-Entropy Method", 2004. iCEM: Pinneri et al., "Sample-efficient
+Cross-Entropy Method for Real-time Planning", 2020: coloured noise (``noise_beta``), kept elites
+(``kept_elites``), a population that shrinks (``sample_decay``), momentum. Two differences: costs here are
+deterministic within one plan, so a kept elite keeps its cost and is not evaluated again; and where theta has
+no time axis, the Gaussian keeps a part of the elites' correlations (``correlation``), because joints that
+make up for each other make long, oblique valleys.
 """
 
 import numpy as np
@@ -15,7 +16,8 @@ from jepa_ros.planning.search_spaces import SearchSpace
 from jepa_ros.planning.solvers.search import Search, Solution, Start
 
 
-def cem(search: Search, space: SearchSpace, start: Start, config: PlannerConfig, rng: np.random.Generator) -> Solution:
+def cem(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
+        rng: np.random.Generator) -> Solution:
     """Minimise the cost over theta (P,): sample, pick elites, refit mean and std, repeat."""
     mean, std = start.mean, start.std
     floor = config.min_std * space.scale
@@ -28,7 +30,8 @@ def cem(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
             break
 
         # Sample candidates around the mean, clamped to the bounds.
-        count = max(int(config.samples * config.sample_decay**-iteration), min(2 * config.elites, config.samples))
+        count = int(config.samples * config.sample_decay**-iteration)
+        count = max(count, min(2 * config.elites, config.samples))
         noise = coloured_noise(rng, count, space.steps, space.size // space.steps, config.noise_beta)
         noise = noise.reshape(count, space.size)
         theta = mean + (std * noise if factor is None else noise @ factor.T)

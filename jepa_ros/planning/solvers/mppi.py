@@ -1,10 +1,11 @@
 """Model predictive path integral control.
 
-Williams et al., "Information Theoretic MPC for Model-Based Reinforcement Learning", 2017: the new mean is the average
-of the candidates, weighted by exp(-cost / lambda). Here alpha = 1, so there is no control-cost term in the weights
-(a cost term of the evaluator has that role). Three differences: lambda is relative to the spread of the costs; the
-spread of the candidates shrinks from iteration to iteration (``std_decay``), because 5 iterations are all there is;
-and the best candidate seen is returned, where the mean is a candidate of every further iteration.
+Williams et al., "Information Theoretic MPC for Model-Based Reinforcement Learning", 2017: the new mean is the
+average of the candidates, weighted by exp(-cost / lambda). Here alpha = 1, so there is no control-cost term
+in the weights (a cost term of the evaluator has that role). Three differences: lambda is relative to the
+spread of the costs; the spread of the candidates shrinks from iteration to iteration (``std_decay``), because
+5 iterations are all there is; and the best candidate seen is returned, where the mean is a candidate of every
+further iteration.
 """
 
 import numpy as np
@@ -15,7 +16,8 @@ from jepa_ros.planning.search_spaces import SearchSpace
 from jepa_ros.planning.solvers.search import Search, Solution, Start
 
 
-def mppi(search: Search, space: SearchSpace, start: Start, config: PlannerConfig, rng: np.random.Generator) -> Solution:
+def mppi(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
+         rng: np.random.Generator) -> Solution:
     """Minimise the cost over theta (P,): sample, weight by the exponentiated cost, average, repeat."""
     mean, std = start.mean, start.std
     floor = config.min_std * space.scale

@@ -17,7 +17,8 @@ class Start:
 
     mean, std: (P,) of the first candidates.
     wide_std: (P,) spread of a part of the first candidates around no motion, or None for no such part.
-    seeds: (N, P) evaluated as they are in the first iteration (clamped): no motion, the warm start, proposals.
+    seeds: (N, P) evaluated as they are in the first iteration (clamped): no motion, the warm start,
+        proposals.
     """
 
     mean: np.ndarray
@@ -49,8 +50,8 @@ class Solution:
 class Search:
     """Evaluates candidates, remembers the best, watches the deadline: any moment has an answer.
 
-    The first iteration always runs, so there is an answer to give; a further one starts only where the longest
-    iteration so far still fits before the deadline.
+    The first iteration always runs, so there is an answer to give; a further one starts only where the
+    longest iteration so far still fits before the deadline.
     """
 
     def __init__(self, evaluate: Evaluator, space: SearchSpace, deadline: float, clock: Callable[[], float]):
@@ -68,7 +69,7 @@ class Search:
         return not self._cut_short
 
     def costs(self, theta: np.ndarray) -> np.ndarray | None:
-        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time but an answer is there."""
+        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time but there is an answer."""
         began = self._clock()
         actions = self._space.decode(theta)
         try:
@@ -80,13 +81,13 @@ class Search:
             return None
         iteration = len(self._trace)
         if costs.shape != (len(theta),):
-            raise JepaError(f"planner: the evaluator returned costs of shape {costs.shape} for {len(theta)} candidates "
-                            f"in iteration {iteration}; it must return one cost per candidate")
+            raise JepaError(f"planner: the evaluator returned costs of shape {costs.shape} for {len(theta)} "
+                            f"candidates in iteration {iteration}; it must return one cost per candidate")
         costs[~np.isfinite(costs)] = math.inf
         index = int(np.argmin(costs))
         if costs[index] == math.inf:
-            raise JepaError(f"planner: none of the {len(theta)} costs in iteration {iteration} is finite; check the "
-                            "world model's checkpoint and its inputs for NaN")
+            raise JepaError(f"planner: none of the {len(theta)} costs in iteration {iteration} is finite; "
+                            "check the world model's checkpoint and its inputs for NaN")
         if self._best is None or costs[index] < self._best[0]:
             self._best = (float(costs[index]), theta[index].copy(), actions[index].copy(), (iteration, index))
         self._trace.append(self._best[0])
