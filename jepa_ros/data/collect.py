@@ -1,0 +1,223 @@
+"""Records episodes of the simulated arm as bags with the topics and types of the live graph, faster than real time.
+
+One bag per episode, `OUT/episode_00000`, and `OUT/collection.json` with the settings. Episode i of a seed is the same
+whatever else is recorded, so an interrupted collection goes on where it stopped, and a larger one extends a smaller.
+Random numbers come from `Task.collection_rng`, a stream apart from `Task.episode`, which evaluation draws from.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.behaviours import PATTERN, Scene, commanded_targets
+from jepa_ros.data.episode_bag import EpisodeBag
+from jepa_ros.errors import JepaError
+
+SETTINGS_FILE = "collection.json"
+SEED_STRIDE = 1_000_000
+"""Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""
+CONTROL_PERIOD_S = 0.02
+TABLE_CLEARANCE_M = 0.005
+END_EFFECTOR_HEIGHT_M = 0.02
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """What decides the content of every episode.
+
+    task: "reach" or "push".  seed: of the whole collection.  frames: per episode, at the ActionSpec's rate.
+    image_size: (h, w).  meshes: "boxes" or "full".  namespace: of the topics.
+    """
+
+    task: str = "reach"
+    seed: int = 0
+    frames: int = 50
+    image_size: tuple[int, int] = (64, 64)
+    meshes: str = "boxes"
+    namespace: str = "jepa"
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", tuple(int(v) for v in self.image_size))
+        if self.frames < 2:
+            raise JepaError(f"frames is {self.frames}; an episode needs at least 2")
+        if len(self.image_size) != 2 or min(self.image_size) < 8:
+            raise JepaError(f"image_size is {self.image_size}; give (height, width) of at least 8 pixels")
+        if self.seed < 0:
+            raise JepaError(f"seed is {self.seed}; it must not be negative")
+
+
+@dataclass(frozen=True)
+class CollectResult:
+    """recorded: episodes written now; present: those that were there; frames, seconds_recorded: of the episodes written
+    now; seconds: it took; size: bytes of the whole collection."""
+
+    recorded: int
+    present: int
+    frames: int
+    seconds_recorded: float
+    seconds: float
+    size: int
+
+    def __str__(self) -> str:
+        speed = f", {self.seconds_recorded / self.seconds:.0f} times real time" if self.recorded else ""
+        return (f"{self.recorded} episodes recorded ({self.frames} frames, {self.seconds_recorded / 60:.1f} minutes of robot "
+                f"time) in {self.seconds:.0f} s{speed}; {self.present} were there; {self.size / 1e6:.0f} MB in all")
+
+
+def collect(out: str | Path, episodes: int, settings: CollectSettings | None = None, workers: int = 2,
+            progress: bool = False) -> CollectResult:
+    """Record episodes 0 .. episodes - 1 into `out`, those that are missing there.
+
+    Raises JepaError where `out` holds something else, or a collection with other settings.
+    """
+    from tqdm import tqdm
+
+    out, settings = Path(out), settings or CollectSettings()
+    if not 1 <= episodes <= SEED_STRIDE:
+        raise JepaError(f"episodes is {episodes}; it must be from 1 to {SEED_STRIDE}")
+    _open_collection(out, settings)
+    missing = [i for i in range(episodes) if not episode_path(out, i).exists()]
+    began = time.monotonic()
+    with tqdm(total=episodes, initial=episodes - len(missing), desc=f"collecting {settings.task}", unit="episode",
+              disable=not progress, smoothing=0.05) as bar:
+        for _ in _record_all(out, missing, settings, workers):
+            bar.update()
+    frames = len(missing) * settings.frames
+    return CollectResult(len(missing), episodes - len(missing), frames, frames / arm_spec().rate_hz,
+                         time.monotonic() - began, sum(f.stat().st_size for f in out.rglob("*.mcap")))
+
+
+def arm_spec() -> ActionSpec:
+    """The ActionSpec of the simulated SO-101: +-0.12 rad per action at 10 Hz, blocks of 4."""
+    from jepa_ros.simulation import arm
+
+    dim = len(arm.JOINT_NAMES)
+    return ActionSpec(arm.JOINT_NAMES, (-0.12,) * dim, (0.12,) * dim, arm.POSITION_LOWER, arm.POSITION_UPPER)
+
+
+def episode_path(out: Path, index: int) -> Path:
+    """The bag of episode `index`."""
+    return out / f"episode_{index:05d}"
+
+
+def _open_collection(out: Path, settings: CollectSettings) -> None:
+    """Make `out`, or check that it is this collection."""
+    file = out / SETTINGS_FILE
+    wanted = json.loads(json.dumps({**asdict(settings), "action_spec": arm_spec().to_dict()}))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            try:
+                there = json.loads(file.read_text())
+            except ValueError as error:
+                raise JepaError(f"{file}: not valid JSON ({error}); choose another folder with --out") from error
+            differing = [k for k in sorted(set(wanted) | set(there)) if wanted.get(k) != there.get(k)]
+            if differing:
+                sides = "".join(f"\n  {k}: there {there.get(k)}, now {wanted.get(k)}" for k in differing)
+                raise JepaError(f"{out} holds a collection with other settings:{sides}\n"
+                                "Use the same settings to continue it, or another folder with --out.")
+        elif any(out.iterdir()):
+            raise JepaError(f"{out} is not empty and not a collection (no {SETTINGS_FILE}); "
+                            "choose an empty or new folder with --out")
+        else:
+            partial = file.with_suffix(".tmp")
+            partial.write_text(json.dumps(wanted, indent=2) + "\n")
+            partial.replace(file)
+    except OSError as error:
+        raise JepaError(f"{out}: cannot be used as output folder: {error.strerror or error}") from error
+
+
+def _record_all(out: Path, indices: list[int], settings: CollectSettings, workers: int) -> Iterator[int]:
+    if workers <= 1 or len(indices) < 4:
+        if indices:
+            with Recorder(settings) as recorder:
+                for index in indices:
+                    recorder.record(episode_path(out, index), index)
+                    yield index
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings,)) as pool:
+        try:
+            yield from pool.map(_record_one, [out] * len(indices), indices)
+        except BrokenProcessPool as error:
+            raise JepaError(f"a recording process ended unexpectedly ({error}); run the command again, "
+                            "it goes on where it stopped") from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_recorder: "Recorder | None" = None
+
+
+def _start_worker(settings: CollectSettings) -> None:
+    global _recorder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out episodes
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    _recorder = Recorder(settings)
+
+
+def _record_one(out: Path, index: int) -> int:
+    _recorder.record(episode_path(out, index), index)
+    return index
+
+
+class Recorder:
+    """One simulator, recording one episode after the other."""
+
+    def __init__(self, settings: CollectSettings):
+        from jepa_ros.simulation.kinematics import ArmKinematics
+        from jepa_ros.simulation.simulator import Simulator
+        from jepa_ros.simulation.tasks import make_task
+
+        self.settings, self.spec = settings, arm_spec()
+        self.task = make_task(settings.task)
+        self._kinematics = ArmKinematics()
+        self._simulator = Simulator(task=settings.task, image_size=settings.image_size, meshes=settings.meshes,
+                                    seed=settings.seed)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._simulator.close()
+
+    def record(self, path: Path, index: int) -> None:
+        """Write episode `index` as the bag `path`; the same index and settings give the same messages."""
+        rng = self.task.collection_rng(self.settings.seed * SEED_STRIDE + index)
+        behaviour = PATTERN[index % len(PATTERN)]
+        simulator = self._simulator
+        simulator.reset(self.task.sample_start(rng))
+        scene = Scene(self.spec, lambda: self.task.sample_goal(rng).joints, self._is_clear, rng)
+        targets = commanded_targets(behaviour, simulator.target, self.settings.frames, scene)
+        metadata = {"task": self.settings.task, "seed": self.settings.seed, "episode": index, "behaviour": behaviour,
+                    "meshes": self.settings.meshes}
+        with EpisodeBag(path, self.spec, simulator.camera_info(), self.settings.namespace, metadata) as bag:
+            before = targets[0]  # held for one period before the first frame, so that a reader knows it from the start
+            for target in targets:
+                bag.command(simulator.time, target)
+                self._drive(before, target)
+                before = target
+                bag.observe(simulator.time, simulator.render(), simulator.joint_positions, simulator.joint_velocities)
+
+    def _is_clear(self, joints: np.ndarray) -> bool:
+        arm = self._kinematics
+        arm.move(joints)
+        return (arm.end_effector[2] >= END_EFFECTOR_HEIGHT_M and arm.clearance() >= TABLE_CLEARANCE_M
+                and not arm.collides())
+
+    def _drive(self, target: np.ndarray, following: np.ndarray) -> None:
+        """Physics for one frame while the target goes from one to the next in a straight line."""
+        steps = max(1, round(self.spec.dt / CONTROL_PERIOD_S))
+        for step in range(steps):
+            self._simulator.set_target(target + (following - target) * (step / steps))
+            self._simulator.advance(self.spec.dt / steps)

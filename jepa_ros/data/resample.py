@@ -1,0 +1,152 @@
+"""Recorded streams to frames at a fixed rate: which image, which joint state, and what the commanded target did between.
+
+Three rules make a live recording and a simulated one read alike:
+
+- Time is the header stamps' clock. Commands are placed on it by when they were logged, seen from the joint states logged
+  around them, because a command's own stamp may be the image's it answers, or zero.
+- The commanded target is replayed through the follower that the simulator uses; a frame's action is the target's change
+  until the next frame. Before the first command's first point the target is not known, so frames begin there.
+- Where the clock steps back or the joints jump (a simulator reset), the replay starts anew; where images or joint states
+  are missing, the episode is cut in two.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.simulation.trajectory import JointTrajectoryFollower
+
+NEWER = 0.1
+"""An image or joint state may be newer than its frame by this part of a frame: absorbs a camera's jitter."""
+STALE = 0.75
+"""An image or joint state may be older than its frame by this part of a frame; else the episode is cut."""
+JUMP_RAD, JUMP_RAD_PER_S = 0.3, 8.0
+"""Joints that move farther than both between two states were put there, not driven."""
+
+
+@dataclass
+class Command:
+    """One JointTrajectory. logged, stamp: ns (stamp 0: on arrival); positions: (N, A) rad; times_from_start: (N,) s."""
+
+    logged: int
+    stamp: int
+    positions: np.ndarray
+    times_from_start: np.ndarray
+
+
+@dataclass
+class Streams:
+    """What a bag holds, in log order. Times are int64 ns: *_logged when recorded, *_stamps from the header.
+
+    joint_positions: (m, A) rad in ActionSpec order.
+    """
+
+    image_logged: np.ndarray
+    image_stamps: np.ndarray
+    joint_logged: np.ndarray
+    joint_stamps: np.ndarray
+    joint_positions: np.ndarray
+    commands: list[Command]
+
+
+@dataclass
+class Frames:
+    """L consecutive frames. image_index: (L,) into the image stream; the rest as in Episode (float64)."""
+
+    image_index: np.ndarray
+    joint_positions: np.ndarray
+    actions: np.ndarray
+    stamps: np.ndarray
+
+
+def resample(streams: Streams, spec: ActionSpec) -> list[Frames]:
+    """Runs of frames 1 / spec.rate_hz apart, in time order; a run may be a single frame."""
+    return [run for epoch in _epochs(streams) for run in _resample_epoch(epoch, spec)]
+
+
+def _epochs(streams: Streams) -> Iterator[tuple[int, Streams]]:
+    """(index of the first image, streams) between clock steps and joint jumps."""
+    gaps = np.diff(streams.joint_stamps) * 1e-9
+    moves = np.abs(np.diff(streams.joint_positions, axis=0)).max(axis=1, initial=0.0)
+    jumped = (gaps < 0) | ((moves > JUMP_RAD) & (moves > JUMP_RAD_PER_S * gaps))
+    cuts = np.concatenate([streams.joint_logged[1:][jumped],
+                           streams.image_logged[1:][np.diff(streams.image_stamps) < 0]])
+    edges = [-(2**62), *np.unique(cuts).tolist(), 2**62]
+    for low, high in zip(edges, edges[1:], strict=False):
+        image = slice(*np.searchsorted(streams.image_logged, (low, high)))
+        joint = slice(*np.searchsorted(streams.joint_logged, (low, high)))
+        commands = [c for c in streams.commands if low <= c.logged < high]
+        if image.start < image.stop and joint.start < joint.stop and commands:
+            yield image.start, Streams(
+                streams.image_logged[image], streams.image_stamps[image], streams.joint_logged[joint],
+                streams.joint_stamps[joint], streams.joint_positions[joint], commands)
+
+
+def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Frames]:
+    first_image, streams = epoch
+    dt = round(1e9 / spec.rate_hz)
+    arrivals = _on_stamp_clock([c.logged for c in streams.commands], streams)
+    first = streams.commands[0]
+    known = max(int(arrivals[0]), (first.stamp or int(arrivals[0])) + round(first.times_from_start[0] * 1e9))
+    start = max(int(streams.joint_stamps[0]), known) - int(NEWER * dt)
+    runs = []
+    while True:
+        anchor = np.searchsorted(streams.image_stamps, start)
+        if anchor == len(streams.image_stamps):
+            break
+        grid = np.arange(streams.image_stamps[anchor], streams.image_stamps[-1] + NEWER * dt, dt, dtype=np.int64)
+        images, image_fresh = _select(streams.image_stamps, grid, dt)
+        joints, joint_fresh = _select(streams.joint_stamps, grid, dt)
+        stale = np.flatnonzero(~(image_fresh & joint_fresh))
+        length = int(stale[0]) if stale.size else len(grid)
+        if length:
+            runs.append((images[:length], joints[:length], grid[:length]))
+        if length == len(grid):
+            break
+        start = int(grid[length]) if length else int(grid[0]) + 1
+    targets = _replay(streams, arrivals, [t for *_, grid in runs for t in grid.tolist()], spec)
+    offset = 0
+    for images, joints, grid in runs:
+        commanded = targets[offset : offset + len(grid)]
+        offset += len(grid)
+        actions = np.zeros_like(commanded)
+        actions[:-1] = np.diff(commanded, axis=0)
+        yield Frames(first_image + images, streams.joint_positions[joints], actions, grid * 1e-9)
+
+
+def _select(stamps: np.ndarray, grid: np.ndarray, dt: int) -> tuple[np.ndarray, np.ndarray]:
+    """For every grid time the index of the nearest stamp that is not newer (beyond NEWER), and whether it is fresh."""
+    latest = np.searchsorted(stamps, grid, side="right") - 1
+    following = np.minimum(latest + 1, len(stamps) - 1)
+    ahead = stamps[following] - grid
+    age = np.where(latest >= 0, grid - stamps[np.maximum(latest, 0)], np.iinfo(np.int64).max)
+    take_following = (ahead >= 0) & (ahead <= NEWER * dt) & (ahead < age)
+    return (np.where(take_following, following, np.maximum(latest, 0)),
+            take_following | (age <= STALE * dt))
+
+
+def _on_stamp_clock(logged: list[int], streams: Streams) -> np.ndarray:
+    """(n,) int64 ns: log times on the header stamps' clock, by the last joint state logged before each."""
+    times = np.asarray(logged, np.int64)
+    last = np.maximum(np.searchsorted(streams.joint_logged, times, side="right") - 1, 0)
+    return streams.joint_stamps[last] + (times - streams.joint_logged[last])
+
+
+def _replay(streams: Streams, arrivals: np.ndarray, times: list[int], spec: ActionSpec) -> np.ndarray:
+    """(len(times), A) rad: the commanded target at each time (ns, ascending)."""
+    origin = int(streams.joint_stamps[0])
+    follower = JointTrajectoryFollower(
+        streams.joint_positions[0], spec.position_lower, spec.position_upper)
+    targets = np.empty((len(times), spec.dim))
+    waiting = sorted(zip(arrivals.tolist(), range(len(arrivals)), strict=True))
+    waiting.reverse()
+    for row, time in enumerate(times):
+        while waiting and waiting[-1][0] <= time:
+            arrival, index = waiting.pop()
+            command = streams.commands[index]
+            follower.accept((arrival - origin) * 1e-9, (command.stamp - origin) * 1e-9 if command.stamp else 0.0,
+                            command.positions, command.times_from_start)
+        targets[row] = follower.target((time - origin) * 1e-9)
+    return targets
