@@ -90,7 +90,8 @@ class PlannerConfig:
             need((low <= value if closed else low < value) and value <= high,
                  f"{name} is {value!r}; it must lie in {'[' if closed else '('}{low}, {high}]")
             object.__setattr__(self, name, int(value) if name in integers else float(value))
-        need(self.elites <= self.samples, f"elites is {self.elites}; at most samples ({self.samples})")
+        need(self.solver != "cem" or self.elites <= self.samples,
+             f"elites is {self.elites}; at most samples ({self.samples})")
 
     @classmethod
     def from_dict(cls, values: dict) -> "PlannerConfig":

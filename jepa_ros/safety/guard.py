@@ -2,7 +2,7 @@
 
 Plans come from a network, over a network; nothing of them is trusted. Invariants:
 - A plan is accepted whole or vetoed whole. A veto changes a counter and a text, never the arm's motion.
-- Every target comes out of ``JointLimits.clamp_step``, chained from the command before it: no jump, no bypass.
+- Every target comes out of ``JointLimits.clamp_step``, chained from the command before it: no jump.
 - A comparison with NaN refuses: every check is written as "not (value is good)".
 - No clock is read here. Every call gets ``Now``.
 """
@@ -220,7 +220,7 @@ class ActionGuard:
     # Plans, and their absence.
 
     def submit(self, plan: Plan, now: Now, received: float | None = None) -> Verdict:
-        """Check a plan, turn its first ``execute`` actions into targets. received: steady s of its receipt."""
+        """Check a plan, turn its first ``execute`` actions into targets. received: its receipt, steady s."""
         if max(self._accepted_stamp, self._not_before) > now.ros + _FUTURE_S:  # the ROS clock was set back
             self._accepted_stamp = self._not_before = -math.inf
         reason, text = self._check(plan, now, now.steady if received is None else received)
@@ -307,10 +307,10 @@ class ActionGuard:
         if not plan.stamp > self._not_before:
             return Reason.CANCELED, "its image is from before the hold"
         if not age <= self.config.max_plan_age:
-            return Reason.PLAN_STALE, f"its image is {age:.3f} s old, max_plan_age is {self.config.max_plan_age:g} s"
+            return Reason.PLAN_STALE, f"its image is {age:.3f} s old, at most {self.config.max_plan_age:g} s"
         waited = now.steady - received
         if not waited <= self.config.max_receipt_age:
-            return Reason.PLAN_STALE, f"it waited {waited:.3f} s, max_receipt_age is {self.config.max_receipt_age:g} s"
+            return Reason.PLAN_STALE, f"it waited {waited:.3f} s, at most {self.config.max_receipt_age:g} s"
         if not self._fresh(now):
             return Reason.JOINT_STATE_STALE, f"no joint states for {self.config.joint_state_timeout:g} s"
         return Reason.NONE, ""

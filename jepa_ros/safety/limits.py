@@ -38,7 +38,7 @@ class JointLimits:
                  f"{field} must be {len(self.names)} finite numbers, one per joint, got {values}")
             values.flags.writeable = False
             object.__setattr__(self, field, values)
-        need(np.isfinite(self.margin) and self.margin >= 0, f"margin is {self.margin}; it must be 0 rad or more")
+        need(np.isfinite(self.margin) and self.margin >= 0, f"margin is {self.margin}; it must be at least 0")
         for i, name in enumerate(self.names):
             need(self.lower[i] + 2 * self.margin < self.upper[i],
                  f"{name}: position limits {self.lower[i]} to {self.upper[i]} leave no room for the margin "

@@ -69,7 +69,7 @@ class Search:
         return not self._cut_short
 
     def costs(self, theta: np.ndarray) -> np.ndarray | None:
-        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time but there is an answer."""
+        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time after the first."""
         began = self._clock()
         actions = self._space.decode(theta)
         try:
