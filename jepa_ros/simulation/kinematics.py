@@ -1,0 +1,57 @@
+"""Poses of the arm without dynamics: where the gripper is, what touches, what the camera sees."""
+
+import numpy as np
+
+from jepa_ros.simulation.arm import JOINT_NAMES
+from jepa_ros.simulation.engine import mujoco
+from jepa_ros.simulation.scene import CAMERA, EE_SITE, build_model
+
+_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
+
+
+class ArmKinematics:
+    """Checks joint configurations on a private model, so that no running simulation is touched."""
+
+    def __init__(self):
+        self.model = build_model("reach", self_collision=True)
+        self.data = mujoco.MjData(self.model)
+        self._site = self.model.site(EE_SITE).id
+        self._camera = self.model.camera(CAMERA).id
+        moving = [self.model.body(name).id for name in ("upper_arm", "lower_arm", "wrist", "gripper")]
+        moving.append(self.model.body("gripper").id + 1)
+        self._geoms = np.flatnonzero(np.isin(self.model.geom_bodyid, moving))
+        self._tan = np.tan(np.radians(self.model.cam_fovy[self._camera]) / 2)
+
+    def move(self, joints: np.ndarray) -> None:
+        """Take the configuration (A,) rad; the queries below are about it."""
+        self.data.qpos[:len(JOINT_NAMES)] = joints
+        mujoco.mj_kinematics(self.model, self.data)
+        mujoco.mj_comPos(self.model, self.data)
+
+    @property
+    def end_effector(self) -> np.ndarray:
+        """(3,) m, the gripper frame."""
+        return self.data.site_xpos[self._site].copy()
+
+    def corners(self) -> np.ndarray:
+        """(8 boxes, 3) m, corners of the moving links' boxes."""
+        offsets = _CORNERS[None] * self.model.geom_size[self._geoms][:, None]
+        rotation = self.data.geom_xmat[self._geoms].reshape(-1, 3, 3)
+        points = np.einsum("gij,gcj->gci", rotation, offsets) + self.data.geom_xpos[self._geoms][:, None]
+        return points.reshape(-1, 3)
+
+    def clearance(self) -> float:
+        """m between the table and the lowest point of the moving links."""
+        return float(self.corners()[:, 2].min())
+
+    def collides(self) -> bool:
+        """Whether any two links, or a link and the table, touch."""
+        mujoco.mj_collision(self.model, self.data)
+        return self.data.ncon > 0
+
+    def view_margin(self) -> float:
+        """How far inside the square image the moving links are: 1 at the centre, 0 at the edge, below 0 outside."""
+        mujoco.mj_camlight(self.model, self.data)
+        axes = self.data.cam_xmat[self._camera].reshape(3, 3)
+        local = (self.corners() - self.data.cam_xpos[self._camera]) @ axes
+        return float(1 - np.abs(local[:, :2] / (-local[:, 2:] * self._tan)).max())

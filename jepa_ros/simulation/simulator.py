@@ -1,0 +1,224 @@
+"""A simulated SO-101: joints, camera and time, with the interface a driver of the real arm would have.
+
+Rendering uses an OpenGL context that belongs to one thread: the first that calls ``render`` or ``goal_image``. It is
+created there, so build the Simulator anywhere, but render always from the same thread. Everything else may be called
+from any one thread at a time. In worker processes, create the Simulator in the worker.
+"""
+
+import threading
+
+import numpy as np
+
+from jepa_ros.errors import JepaError
+from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
+from jepa_ros.simulation.engine import mujoco, open_renderer
+from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, VisualSettings, build_model
+from jepa_ros.simulation.tasks import Goal
+
+_A = len(JOINT_NAMES)
+_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+_SMALL = 256
+"""px; images up to this size are rendered at twice the size and averaged, so that motion below a pixel shows."""
+
+
+class Simulator:
+    """One arm on one table. ``A`` is 6, joints in the order of ``JOINT_NAMES``; units are m, rad, s.
+
+    image_size: (height, width) of ``render`` in pixels.  seed: places the cube before the first ``reset`` with a start.
+    """
+
+    joint_names = JOINT_NAMES
+
+    def __init__(self, task: str = "reach", image_size: tuple[int, int] = (64, 64), meshes: str = "boxes", seed: int = 0,
+                 visual: VisualSettings | None = None):
+        self.task = task
+        self.image_size = _checked_size(image_size)
+        self.model = build_model(task, meshes, visual)
+        self._data = mujoco.MjData(self.model)
+        self._scratch = mujoco.MjData(self.model)
+        self._has_cube = task == "push"
+        self._site = self.model.site(EE_SITE).id
+        self._state_size = mujoco.mj_stateSize(self.model, _STATE)
+        self._stiffness = self.model.actuator_gainprm[:_A, 0].copy()
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._render_thread: int | None = None
+        self._rng = np.random.default_rng(seed)
+        self.reset()
+
+    # State
+
+    def reset(self, state: "dict | Goal | None" = None) -> None:
+        """Start at rest at time 0 in a Goal's scene (None: the home pose), or go on from a ``get_state`` dict."""
+        if isinstance(state, dict):
+            self.set_state(state)
+            return
+        mujoco.mj_resetData(self.model, self._data)
+        self._owed = 0.0
+        self._place(self._data, state if state is not None else self._home())
+        # Targets at which the servos just carry the arm's weight: it starts at rest where it was put.
+        mujoco.mj_forward(self.model, self._data)
+        self.set_target(self._data.qpos[:_A] + self._data.qfrc_bias[:_A] / self._stiffness)
+        self._stale = True
+
+    def get_state(self) -> dict:
+        """The complete physics state, targets and time; ``set_state`` continues from it bit for bit."""
+        physics = np.empty(self._state_size)
+        mujoco.mj_getState(self.model, self._data, physics, _STATE)
+        return {"task": self.task, "physics": physics, "owed": self._owed}
+
+    def set_state(self, state: dict) -> None:
+        """Return to a state of ``get_state``, of any Simulator of the same task."""
+        physics = np.asarray(state.get("physics"), dtype=np.float64)
+        if state.get("task") != self.task or physics.shape != (self._state_size,):
+            raise JepaError(f"set_state: this is no state of task {self.task!r} "
+                            f"(task {state.get('task')!r}, {physics.size} numbers, expected {self._state_size})")
+        mujoco.mj_setState(self.model, self._data, physics, _STATE)
+        self._owed = float(state["owed"])
+        self._stale = True
+
+    @property
+    def time(self) -> float:
+        """Simulated seconds since ``reset``."""
+        return float(self._data.time)
+
+    @property
+    def joint_positions(self) -> np.ndarray:
+        """(A,) rad, measured."""
+        return self._data.qpos[:_A].copy()
+
+    @property
+    def joint_velocities(self) -> np.ndarray:
+        """(A,) rad/s, measured."""
+        return self._data.qvel[:_A].copy()
+
+    @property
+    def end_effector(self) -> np.ndarray:
+        """(3,) m, the gripper frame (tip of the fixed jaw, between the jaws) in the base frame."""
+        self._refresh()
+        return self._data.site_xpos[self._site].copy()
+
+    @property
+    def cube(self) -> np.ndarray | None:
+        """(3,) m, the cube's centre; None in tasks without one."""
+        return self._data.qpos[_A:_A + 3].copy() if self._has_cube else None
+
+    # Motion
+
+    @property
+    def target(self) -> np.ndarray:
+        """(A,) rad, what the servos are commanded to."""
+        return self._data.ctrl[:_A].copy()
+
+    def set_target(self, positions: np.ndarray) -> None:
+        """Command the servos to (A,) rad, clipped to the position limits."""
+        positions = np.asarray(positions, dtype=np.float64)
+        if positions.shape != (_A,) or not np.all(np.isfinite(positions)):
+            raise JepaError(f"set_target: need {_A} finite positions ({', '.join(JOINT_NAMES)}), got {positions}")
+        self._data.ctrl[:_A] = np.clip(positions, POSITION_LOWER, POSITION_UPPER)
+
+    def advance(self, seconds: float) -> None:
+        """Simulate; the rest below one physics step is made up for in the next call."""
+        self._owed += seconds
+        steps = round(self._owed / self.model.opt.timestep)
+        self._owed -= steps * self.model.opt.timestep
+        if steps > 0:
+            mujoco.mj_step(self.model, self._data, nstep=steps)
+            self._stale = True
+
+    # Queries that leave the running simulation alone
+
+    def forward_kinematics(self, q: np.ndarray) -> np.ndarray:
+        """(3,) m: where the gripper frame is at joint positions q (A,) rad."""
+        self._scratch.qpos[:_A] = q
+        mujoco.mj_kinematics(self.model, self._scratch)
+        return self._scratch.site_xpos[self._site].copy()
+
+    def render(self, camera: str = CAMERA, size: tuple[int, int] | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of the present scene; size is (height, width), default ``image_size``."""
+        self._refresh()
+        return self._draw(self._data, camera, size)
+
+    def goal_image(self, goal: Goal, size: tuple[int, int] | None = None) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of the goal's scene, the arm at rest at the goal's measured positions."""
+        self._place(self._scratch, goal)
+        self._derive(self._scratch)
+        return self._draw(self._scratch, CAMERA, size)
+
+    def camera_info(self, size: tuple[int, int] | None = None) -> dict:
+        """Pinhole model of the camera as sensor_msgs/CameraInfo: width, height, k, r, p (rows), d, distortion_model."""
+        height, width = _checked_size(size or self.image_size)
+        focal = height / 2 / np.tan(np.radians(self.model.camera(CAMERA).fovy[0]) / 2)
+        cx, cy = (width - 1) / 2, (height - 1) / 2
+        k = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
+        return {"width": width, "height": height, "k": k, "d": np.zeros(5), "r": np.eye(3),
+                "p": np.hstack([k, np.zeros((3, 1))]), "distortion_model": "plumb_bob"}
+
+    def close(self) -> None:
+        """Free the OpenGL contexts; a later ``render`` makes new ones."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+        self._render_thread = None
+
+    def __enter__(self) -> "Simulator":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    # Inner workings
+
+    def _home(self) -> Goal:
+        cube = None
+        if self._has_cube:
+            cube = np.array([self._rng.uniform(0.18, 0.28), self._rng.uniform(-0.1, 0.1), CUBE_HALF])
+        return Goal(HOME, self.forward_kinematics(HOME), cube)
+
+    def _place(self, data, goal: Goal) -> None:
+        data.qpos[:_A] = goal.joints
+        if self._has_cube:
+            if goal.cube is None:
+                raise JepaError(f"task {self.task!r} needs a start or goal with a cube position")
+            data.qpos[_A:] = *goal.cube, np.cos(goal.cube_yaw / 2), 0, 0, np.sin(goal.cube_yaw / 2)
+
+    def _refresh(self) -> None:
+        """Bring positions of bodies, camera and light up to the present joint positions."""
+        if self._stale:
+            self._derive(self._data)
+            self._stale = False
+
+    def _derive(self, data) -> None:
+        mujoco.mj_kinematics(self.model, data)
+        mujoco.mj_comPos(self.model, data)
+        mujoco.mj_camlight(self.model, data)
+
+    def _draw(self, data, camera: str, size: tuple[int, int] | None) -> np.ndarray:
+        height, width = self.image_size if size is None else _checked_size(size)
+        double = max(height, width) <= _SMALL
+        renderer = self._renderer(height * (1 + double), width * (1 + double))
+        renderer.update_scene(data, camera)
+        image = renderer.render()
+        if double:
+            rows = np.add(image[0::2], image[1::2], dtype=np.uint16).reshape(height, width, 2, 3)
+            image = ((rows[:, :, 0] + rows[:, :, 1] + 2) >> 2).astype(np.uint8)
+        return image
+
+    def _renderer(self, height: int, width: int) -> "mujoco.Renderer":
+        thread = threading.get_ident()
+        if self._render_thread is None:
+            self._render_thread = thread
+        if self._render_thread != thread:
+            raise JepaError("Simulator rendered from two threads: OpenGL contexts belong to the thread that rendered first")
+        if (height, width) not in self._renderers:
+            self._renderers[height, width] = open_renderer(self.model, height, width)
+        return self._renderers[height, width]
+
+
+def _checked_size(size) -> tuple[int, int]:
+    try:
+        height, width = (int(v) for v in size)
+    except (TypeError, ValueError):
+        height = width = 0
+    if not (8 <= height <= 4096 and 8 <= width <= 4096):
+        raise JepaError(f"image size is {size!r}; it must be (height, width), each from 8 to 4096 pixels")
+    return height, width
