@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
@@ -94,9 +94,9 @@ def train(episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: Trai
 
 def fit_world_model(model: WorldModel, split: Split, out: Path, config: TrainingConfig, fingerprint: str) -> float:
     """Optimise the JEPA loss; writes metrics and a resumable state; returns the seconds it took, resumptions included."""
-    optimiser, schedule = _optimiser(model, config.steps, config)
+    optimiser = _optimiser(model, config)
     target = TargetEncoder(model.encoder, config.loss.ema_decay) if config.loss.anti_collapse == "ema" else None
-    step, spent = _resume(out, fingerprint, model, optimiser, schedule, target)
+    step, spent = _resume(out, fingerprint, model, optimiser, target)
     started = time.monotonic()
     model.train()
     with open(out / METRICS, "a" if step else "w") as log, \
@@ -109,11 +109,7 @@ def fit_world_model(model: WorldModel, split: Split, out: Path, config: Training
             if not torch.isfinite(loss):
                 raise JepaError(f"the loss is {loss.item()} at step {step}: lower --learning-rate, or look for broken "
                                 f"values in the bags; the state before is kept in {out / STATE}")
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            schedule.step()
+            _descend(loss, model, optimiser, learning_rate(step, config.steps, config))
             if target is not None:
                 target.update(model.encoder)
             step += 1
@@ -125,11 +121,11 @@ def fit_world_model(model: WorldModel, split: Split, out: Path, config: Training
                 log.flush()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", rank=f"{row['effective_rank']:.1f}", refresh=False)
             if step % config.save_every == 0 and step < config.steps:
-                _save_state(out, fingerprint, step, spent + time.monotonic() - started, model, optimiser, schedule, target)
+                _save_state(out, fingerprint, step, spent + time.monotonic() - started, model, optimiser, target)
                 plot_training(out / METRICS, out / "training.png")
     model.eval()
     spent += time.monotonic() - started
-    _save_state(out, fingerprint, step, spent, model, optimiser, schedule, target)
+    _save_state(out, fingerprint, step, spent, model, optimiser, target)
     return spent
 
 
@@ -138,7 +134,7 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
 
     The policy's goal is a later frame of the same episode (hindsight goals), 1 .. L-1 blocks ahead.
     """
-    optimiser, schedule = _optimiser(baselines, config.baseline_steps, config)
+    optimiser = _optimiser(baselines, config)
     spec, losses = split.spec, []
     mean, std = (torch.tensor(x, dtype=torch.float32, device=config.device).repeat(spec.block)
                  for x in (spec.mean, spec.std))
@@ -152,11 +148,7 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
             block = baselines.act(images[:, 0], goals, proprio[:, 0])
         decoding = F.mse_loss(joints.float(), (proprio[:, 0] - baselines.proprio_mean) / baselines.proprio_std)
         cloning = F.mse_loss(block.float(), (actions[:, 0] - mean) / std)
-        optimiser.zero_grad(set_to_none=True)
-        (decoding + cloning).backward()
-        nn.utils.clip_grad_norm_(baselines.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        _descend(decoding + cloning, baselines, optimiser, learning_rate(step, config.baseline_steps, config))
         losses.append((decoding.item(), cloning.item()))
     baselines.eval()
     decoding, cloning = np.mean(losses[-100:], axis=0)
@@ -175,14 +167,23 @@ def commit() -> str:
     return run.stdout.strip() if run.returncode == 0 else "unknown"
 
 
-def _optimiser(module: nn.Module, steps: int, config: TrainingConfig):
-    optimiser = torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    warm = min(1.0, (step + 1) / max(1, config.warmup))
+    return config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
-    def factor(step: int) -> float:  # linear warm-up, cosine to zero
-        warm = min(1.0, (step + 1) / max(1, config.warmup))
-        return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
 
-    return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _descend(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+    optimiser.step()
 
 
 def _set_statistics(module: nn.Module, split: Split) -> None:
@@ -190,15 +191,14 @@ def _set_statistics(module: nn.Module, split: Split) -> None:
     module.proprio_std.copy_(torch.from_numpy(split.statistics["proprio_std"]))
 
 
-def _save_state(out, fingerprint, step, seconds, model, optimiser, schedule, target) -> None:
+def _save_state(out, fingerprint, step, seconds, model, optimiser, target) -> None:
     partial = (out / STATE).with_suffix(".partial")
     torch.save({"fingerprint": fingerprint, "step": step, "seconds": seconds, "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
-                "target": None if target is None else target.state_dict()}, partial)
+                "optimiser": optimiser.state_dict(), "target": None if target is None else target.state_dict()}, partial)
     partial.replace(out / STATE)
 
 
-def _resume(out, fingerprint, model, optimiser, schedule, target) -> tuple[int, float]:
+def _resume(out, fingerprint, model, optimiser, target) -> tuple[int, float]:
     if not (out / STATE).is_file():
         return 0, 0.0
     state = torch.load(out / STATE, weights_only=True, map_location=model.proprio_mean.device)
@@ -207,7 +207,6 @@ def _resume(out, fingerprint, model, optimiser, schedule, target) -> tuple[int, 
                         "with it, or choose another --out, or delete the file to start over")
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict({k: v for k, v in state["schedule"].items() if k != "lr_lambdas"})
     if target is not None:
         target.load_state_dict(state["target"])
     return state["step"], state["seconds"]
