@@ -210,7 +210,7 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
         image, joints, command = _choose_topics(reader.connections, job.topics)
         image_times, images, joint_times, positions, commands = [], [], [], [], []
         joint_order, command_order = _JointOrder(job.spec, joints.topic), _JointOrder(job.spec, command.topic)
-        not_finite = {joints.topic: 0, command.topic: 0}
+        not_finite, disordered = {joints.topic: 0, command.topic: 0}, 0
         for connection, logged, data in reader.messages([image, joints, command]):
             message = deserialize(data, connection.msgtype)
             if connection.topic == image.topic:
@@ -230,8 +230,11 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
                 if not points:
                     continue
                 if np.all(np.isfinite(points)):
-                    times = [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in message.points]
-                    commands.append(Command(logged, stamp_ns(message), np.array(points), np.array(times)))
+                    times = np.array([p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in message.points])
+                    if times[0] < 0 or np.any(np.diff(times) <= 0):
+                        disordered += 1
+                    else:
+                        commands.append(Command(logged, stamp_ns(message), np.array(points), times))
                     continue
             not_finite[connection.topic] += 1
     if not positions:
@@ -243,6 +246,8 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
     for topic, count in not_finite.items():
         if count:
             note(topic, f"{count} messages with NaN or Inf left out")
+    if disordered:
+        note(command.topic, f"{disordered} trajectories left out: their time_from_start does not increase")
     image_times, joint_times = np.array(image_times, np.int64), np.array(joint_times, np.int64)
     streams = Streams(image_times[:, 0], image_times[:, 1], joint_times[:, 0], joint_times[:, 1], np.array(positions),
                       commands)

@@ -136,9 +136,14 @@ def _on_stamp_clock(logged: list[int], streams: Streams) -> np.ndarray:
 
 def _replay(streams: Streams, arrivals: np.ndarray, times: list[int], spec: ActionSpec) -> np.ndarray:
     """(len(times), A) rad: the commanded target at each time (ns, ascending)."""
-    origin = int(streams.joint_stamps[0])
-    follower = JointTrajectoryFollower(
-        streams.joint_positions[0], spec.position_lower, spec.position_upper)
+    origin = int(streams.joint_stamps[0]) - 10**9  # s from here are small and exact, and no stamp becomes 0
+
+    def seconds(time: int) -> float:
+        return (time - origin) * 1e-9
+
+    unlimited = np.full(spec.dim, 1e6)  # what was recorded went through the robot's own velocity limits
+    follower = JointTrajectoryFollower(streams.joint_positions[0], lower=spec.position_lower, upper=spec.position_upper,
+                                       velocity=unlimited)
     targets = np.empty((len(times), spec.dim))
     waiting = sorted(zip(arrivals.tolist(), range(len(arrivals)), strict=True))
     waiting.reverse()
@@ -146,7 +151,7 @@ def _replay(streams: Streams, arrivals: np.ndarray, times: list[int], spec: Acti
         while waiting and waiting[-1][0] <= time:
             arrival, index = waiting.pop()
             command = streams.commands[index]
-            follower.accept((arrival - origin) * 1e-9, (command.stamp - origin) * 1e-9 if command.stamp else 0.0,
-                            command.positions, command.times_from_start)
-        targets[row] = follower.target((time - origin) * 1e-9)
+            follower.accept(seconds(arrival), seconds(command.stamp) if command.stamp else 0.0, command.positions,
+                            command.times_from_start)
+        targets[row] = follower.target(seconds(time))
     return targets
