@@ -1,0 +1,167 @@
+"""The user's side of the graph: wait until it is up, send goals, follow them."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import numpy as np
+import rclpy
+from action_msgs.msg import GoalStatus
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from jepa_ros.action import ReachGoal
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes import images
+
+_POLL_S = 0.2
+
+
+class GoalRun:
+    """A goal that was sent. ``result`` waits for its end, ``cancel`` asks for it."""
+
+    def __init__(self, result: Future, handle):
+        self._result, self._handle = result, handle
+
+    def result(self, timeout_s: float) -> ReachGoal.Result:
+        """The result; TimeoutError where it does not come in time."""
+        return self._result.result(timeout_s)
+
+    def cancel(self) -> None:
+        """Ask the planner to end this goal; ``result`` then comes with CANCELED."""
+        self._handle.cancel_goal_async()
+
+
+class GraphClient:
+    """A context manager with a ROS context, a node and an executor thread of its own; usable from any one thread.
+
+    Names are relative to ``namespace``. Every call is bounded in time and raises JepaError where the graph is silent.
+    """
+
+    def __init__(self, namespace: str = "jepa", name: str = "jepa_client"):
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(name, namespace=namespace, context=self._context)
+        self._clients: dict[str, object] = {}
+        self._reach_goal = ActionClient(self.node, ReachGoal, "reach_goal")
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, name="jepa_client", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "GraphClient":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._thread.join(5.0)
+        self._reach_goal.destroy()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def call(self, kind, name: str, request, timeout_s: float = 10.0):
+        """The response of a service; JepaError where it does not come in time."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        if not client.wait_for_service(timeout_s):
+            raise JepaError(f"service {client.srv_name} is not there after {timeout_s:g} s; is its node running?")
+        return self._wait(client.call_async(request), timeout_s, f"service {client.srv_name}")
+
+    def state(self, node: str, timeout_s: float = 10.0) -> str:
+        """The lifecycle state of a node: "unconfigured", "inactive", "active", "finalized"."""
+        return self.call(GetState, f"{node}/get_state", GetState.Request(), timeout_s).current_state.label
+
+    def wait_active(self, nodes, timeout_s: float = 60.0, check: Callable[[], None] = lambda: None,
+                    on_active: Callable[[str], None] = lambda node: None) -> None:
+        """Wait until all ``nodes`` are active.
+
+        A node answers only after it tried to start: one that answers and is not active has failed, and its log says
+        why. check: called while waiting, may raise (Bringup.check).  on_active: told of every node.
+        """
+        ends = time.monotonic() + timeout_s
+        for node in nodes:
+            while True:
+                check()
+                try:
+                    state = self.state(node, _POLL_S)
+                    break
+                except JepaError:
+                    if time.monotonic() > ends:
+                        raise JepaError(f"node {node} did not come up within {timeout_s:g} s") from None
+            if state != "active":
+                raise JepaError(f"node {node} is {state}: it could not start, its log says why")
+            on_active(node)
+
+    def send_goal(self, image: np.ndarray, tolerance: float = 0.0, timeout_s: float = 0.0,
+                  on_feedback: Callable[[ReachGoal.Feedback], None] = lambda feedback: None) -> GoalRun:
+        """Send an (H, W, 3) uint8 RGB goal image. tolerance, timeout_s: 0 takes the planner's defaults.
+
+        on_feedback: called in the client's thread. Raises JepaError where the planner does not take the goal.
+        """
+        goal = ReachGoal.Goal(goal_image=images.to_msg(image, Header()), tolerance=float(tolerance),
+                              timeout_s=float(timeout_s))
+        if not self._reach_goal.wait_for_server(10.0):
+            raise JepaError("the action reach_goal is not there; is the planner running?")
+        handle = self._wait(self._reach_goal.send_goal_async(
+            goal, feedback_callback=lambda message: on_feedback(message.feedback)), 10.0, "action reach_goal")
+        if not handle.accepted:
+            raise JepaError("the planner refused the goal; is it active?")
+        result: Future = Future()
+
+        def ended(future):
+            response = future.result()
+            if response.status == GoalStatus.STATUS_UNKNOWN:
+                result.set_exception(JepaError("the planner no longer knows the goal; was it restarted?"))
+            else:
+                result.set_result(response.result)
+
+        handle.get_result_async().add_done_callback(ended)
+        return GoalRun(result, handle)
+
+    def arm(self, armed: bool = True) -> None:
+        """Allow or refuse motion."""
+        response = self.call(SetBool, "action_publisher/arm", SetBool.Request(data=armed))
+        if not response.success:
+            raise JepaError(f"action_publisher: {response.message}")
+
+    def set_parameters(self, node: str, **values) -> None:
+        """Set parameters of a node; JepaError names the one that was refused."""
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        response = self.call(SetParameters, f"{node}/set_parameters", SetParameters.Request(parameters=parameters))
+        for name, result in zip(values, response.results, strict=True):
+            if not result.successful:
+                raise JepaError(f"node {node}, parameter {name}: {result.reason}")
+
+    def reset_simulator(self, task: str, seed: int) -> None:
+        """Begin the episode of that seed: the arm is disarmed, put at the start pose and armed again."""
+        self.arm(False)
+        self.set_parameters("simulator", task=task, seed=seed)
+        response = self.call(Trigger, "simulator/reset", Trigger.Request(), 30.0)
+        if not response.success:
+            raise JepaError(f"simulator: {response.message}")
+        self.arm(True)
+
+    def _wait(self, future, timeout_s: float, what: str):
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(timeout_s):
+            raise JepaError(f"{what} did not answer within {timeout_s:g} s")
+        return future.result()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass

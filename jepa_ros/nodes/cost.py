@@ -1,0 +1,95 @@
+"""The cost module: weighted terms of imagined futures, for the goal they were imagined for."""
+
+import time
+
+import numpy as np
+import torch
+
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, REDUCTIONS, TERMS, Energy, EnergyResult
+from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.errors import JepaError
+from jepa_ros.msg import CandidateCosts, Goal, LatentRollouts
+from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
+from jepa_ros.nodes.run import run
+
+_GOALS_KEPT = 4
+
+
+class CostNode(ManagedNode):
+    """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace them.
+
+    in_graph: False where the planner shares this process and calls ``score`` itself.
+    """
+
+    NAME = "cost"
+    PARAMS = (
+        *ROBOT_PARAMS,
+        *(Param(f"weights.{name}", float(DEFAULT_WEIGHTS.get(name, 0.0)),
+                f"Weight of the cost term {name} ({TERMS[name].__doc__.split(':')[0].split('.')[0]}); 0 leaves it out.",
+                0.0, 1e6) for name in TERMS),
+        Param("torch_threads", 1, "Threads of torch in this process.", 1, 256),
+        Param("device", "cpu", "Where the terms are computed: cpu, cuda."),
+    )
+
+    def __init__(self, in_graph: bool = True, **kwargs):
+        self._in_graph = in_graph
+        super().__init__(**kwargs)
+
+    def _setup(self) -> None:
+        torch.set_num_threads(self.param("torch_threads"))
+        self._energy = Energy(robot_spec(self), {name: self.param(f"weights.{name}") for name in TERMS})
+        if self._in_graph:
+            self._goals: dict[str, np.ndarray] = {}
+            self._waiting: LatentRollouts | None = None
+            self._costs = self.publisher(CandidateCosts, "costs", qos.LATENT)
+            work = self.worker(self._compute, kinds=("goal", "rollouts"))
+
+            def remember(msg: Goal) -> None:
+                self._goals[msg.goal_id] = tensor.from_msg(msg.embedding.latent).reshape(-1)
+                while len(self._goals) > _GOALS_KEPT:
+                    del self._goals[next(iter(self._goals))]
+                work.offer(None, "goal")
+
+            self.subscriber(Goal, "goal", remember, qos.GOAL_READER)
+            self.subscriber(LatentRollouts, "rollouts", lambda msg: work.offer(msg, "rollouts"), qos.LATENT)
+
+    def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
+        """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the horizon."""
+        target = torch.tensor(goal, dtype=torch.float32, device=rollouts.latents.device)
+        return self._energy.evaluate(rollouts, target, reduction)
+
+    def _compute(self, kind: str, msg: LatentRollouts | None) -> None:
+        if kind == "rollouts":
+            self._waiting = msg
+        if self._waiting is not None and self._waiting.goal_id in self._goals:
+            rollouts, self._waiting = self._waiting, None
+            self._answer(rollouts, self._goals[rollouts.goal_id])
+
+    def _answer(self, msg: LatentRollouts, goal: np.ndarray) -> None:
+        began = time.perf_counter()
+        latents, proprio, actions = (tensor.from_msg(t) for t in (msg.latents, msg.proprio, msg.actions))
+        if latents.ndim != 3 or latents.shape[2] != goal.size or not latents.shape[:2] == proprio.shape[:2] == actions.shape[:2]:
+            raise JepaError(f"rollouts dropped: latents {latents.shape}, proprio {proprio.shape} and actions "
+                            f"{actions.shape} do not fit each other and the goal's {goal.size} numbers")
+        if msg.reduction >= len(REDUCTIONS):
+            raise JepaError(f"rollouts dropped: unknown reduction {msg.reduction}")
+        device = self.param("device")
+        result = self.score(Rollouts(*(torch.tensor(x, device=device) for x in (latents, proprio, actions))), goal,
+                            REDUCTIONS[msg.reduction])
+        terms = torch.stack(list(result.terms.values())).cpu().numpy()
+        self._costs.publish(CandidateCosts(
+            header=msg.header, plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id,
+            totals=tensor.to_msg("totals", result.totals.cpu().numpy()), term_names=list(result.terms),
+            terms=tensor.to_msg("terms", terms), cost_ms=1e3 * (time.perf_counter() - began), rollout_ms=msg.rollout_ms))
+
+
+def main() -> None:
+    """`ros2 run jepa_ros cost`"""
+    raise SystemExit(run(lambda: [CostNode()]))
+
+
+if __name__ == "__main__":
+    main()

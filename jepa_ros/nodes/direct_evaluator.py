@@ -1,0 +1,67 @@
+"""Candidates scored by direct calls, where world model and cost share the planner's process."""
+
+import time
+
+import numpy as np
+from sensor_msgs.msg import Image
+
+from jepa_ros.costs.energy import EnergyResult
+from jepa_ros.msg import Embedding
+from jepa_ros.nodes.cost import CostNode
+from jepa_ros.nodes.encoder import EncoderNode
+from jepa_ros.nodes.pursuit import PlanRequest
+from jepa_ros.nodes.world_model import WorldModelNode
+from jepa_ros.planning.protocols import EvaluationTimeout
+
+
+class DirectLink:
+    """What GraphLink is to the graph: the same nodes, called instead of messaged."""
+
+    def __init__(self, encoder: EncoderNode, world_model: WorldModelNode, cost: CostNode):
+        self.encoder, self.world_model, self.cost = encoder, world_model, cost
+
+    def evaluator(self, request: PlanRequest) -> "DirectEvaluator":
+        """The evaluator of one plan."""
+        for node in (self.world_model, self.cost):
+            if not node.active:
+                raise EvaluationTimeout(f"{node.get_name()} is not active; configure and activate it")
+        if request.model_id != self.world_model.model_id:
+            raise EvaluationTimeout(f"the encoder has checkpoint {request.model_id!r}, the world model "
+                                    f"{self.world_model.model_id!r}; give both the same")
+        return DirectEvaluator(self, request)
+
+    def encode(self, image: Image, timeout_s: float) -> Embedding:
+        """The goal image's embedding; JepaError where it cannot be read."""
+        del timeout_s
+        return self.encoder.embed(image)
+
+
+class DirectEvaluator:
+    """``evaluator(actions (S, H, KA)) -> costs (S,)`` for one plan; the attributes of GraphEvaluator."""
+
+    dropped = 0
+
+    def __init__(self, link: DirectLink, request: PlanRequest):
+        self._link, self._request = link, request
+        self._results: list[tuple[EnergyResult, np.ndarray]] = []
+        self.rollout_ms = self.cost_ms = 0.0
+
+    def __call__(self, actions: np.ndarray) -> np.ndarray:
+        context, began = self._request.context, time.perf_counter()
+        rollouts = self._link.world_model.imagine(context.latents, context.proprio, context.actions,
+                                                  actions.astype(np.float32))
+        imagined = time.perf_counter()
+        result = self._link.cost.score(rollouts, self._request.goal, self._request.reduction)
+        self.rollout_ms += 1e3 * (imagined - began)
+        self.cost_ms += 1e3 * (time.perf_counter() - imagined)
+        self._results.append((result, rollouts.latents[:, 0].cpu().numpy()))
+        return result.totals.cpu().numpy()
+
+    def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
+        """Names and weighted terms of the candidate ``at`` (iteration, index)."""
+        terms = self._results[at[0]][0].terms
+        return list(terms), [float(values[at[1]]) for values in terms.values()]
+
+    def predicted(self, at: tuple[int, int]) -> np.ndarray:
+        """(D,) latent after the first block of the candidate ``at``."""
+        return self._results[at[0]][1][at[1]]

@@ -1,0 +1,104 @@
+"""Perception: camera images and goal images to latents."""
+
+import time
+import uuid
+
+import numpy as np
+import torch
+from sensor_msgs.msg import CompressedImage, Image
+
+from jepa_ros.data.images import resize
+from jepa_ros.errors import JepaError
+from jepa_ros.msg import Embedding, Goal
+from jepa_ros.nodes import images, qos, tensor
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.model import MODEL_PARAMS, load
+from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.robot import ROBOT_PARAMS
+from jepa_ros.nodes.run import run
+from jepa_ros.srv import EncodeImage, SetGoal
+
+
+class EncoderNode(ManagedNode):
+    """`image` -> `embedding`, with the image's stamp; `goal_image` or `~/set_goal` -> `goal` (latched); `~/encode`.
+
+    on_embedding: called with every Embedding, in the composition where the planner shares this process.
+    """
+
+    NAME = "encoder"
+    PARAMS = (
+        *MODEL_PARAMS, *ROBOT_PARAMS,
+        Param("image_transport", "raw", "raw reads `image`, compressed reads `image/compressed`.",
+              choices=("raw", "compressed")),
+        Param("image_reliability", "reliable", "QoS towards the camera. best_effort: for cameras that publish so; it "
+              "loses most raw images above about 500 kB.", choices=("reliable", "best_effort")),
+    )
+
+    def __init__(self, on_embedding=None, **kwargs):
+        self._on_embedding = on_embedding
+        super().__init__(**kwargs)
+
+    def _setup(self) -> None:
+        self._checkpoint = load(self)
+        self.encode(np.zeros((*self._checkpoint.model.image_size, 3), np.uint8))  # warm up
+        self._embeddings = self.publisher(Embedding, "embedding", qos.LATENT)
+        self._goals = self.publisher(Goal, "goal", qos.GOAL)
+        work = self.worker(self._compute, kinds=("goal", "image"))
+        raw = self.param("image_transport") == "raw"
+        self.subscriber(Image if raw else CompressedImage, "image" if raw else "image/compressed",
+                        lambda msg: work.offer(msg, "image"), qos.image(self.param("image_reliability")))
+        self.subscriber(Image, "goal_image", lambda msg: work.offer(msg, "goal"), qos.image("reliable"))
+        self.serve(EncodeImage, "~/encode", self._serve_encode)
+        self.serve(SetGoal, "~/set_goal", self._serve_set_goal)
+
+    def encode(self, image: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8 RGB of any size, cropped and resized to the model's -> latent (1, D) float32."""
+        model = self._checkpoint.model
+        pixels = torch.tensor(resize(image, model.image_size), device=self.param("device"))
+        with torch.inference_mode():
+            return model.encode(pixels[None]).float().cpu().numpy()
+
+    def embed(self, msg: Image | CompressedImage) -> Embedding:
+        """The Embedding of an image message; JepaError for an image that cannot be read."""
+        began = time.perf_counter()
+        latent = self.encode(images.from_msg(msg))
+        return Embedding(header=msg.header, encoder_id=self._checkpoint.model_id,
+                         latent=tensor.to_msg("latent", latent), encode_ms=1e3 * (time.perf_counter() - began))
+
+    def _compute(self, kind: str, msg: Image | CompressedImage) -> None:
+        try:
+            embedding = self.embed(msg)
+        except JepaError as error:
+            raise JepaError(f"{'goal_image' if kind == 'goal' else 'image'}: {error}") from error
+        if kind == "goal":
+            self._publish_goal(embedding)
+            return
+        if self._on_embedding is not None:
+            self._on_embedding(embedding)
+        self._embeddings.publish(embedding)
+
+    def _publish_goal(self, embedding: Embedding) -> str:
+        goal = Goal(header=embedding.header, goal_id=uuid.uuid4().hex, embedding=embedding)
+        self._goals.publish(goal)
+        return goal.goal_id
+
+    def _serve_encode(self, request, response) -> None:
+        response.embedding = self.embed(request.image)
+        response.success = True
+
+    def _serve_set_goal(self, request, response) -> None:
+        if request.use_embedding and request.goal_embedding.encoder_id != self._checkpoint.model_id:
+            raise JepaError(f"goal_embedding is of checkpoint {request.goal_embedding.encoder_id!r}, in use is "
+                            f"{self._checkpoint.model_id!r}; encode the goal image with {self.get_name()}/encode")
+        embedding = request.goal_embedding if request.use_embedding else self.embed(request.goal_image)
+        response.goal_id = self._publish_goal(embedding)
+        response.success = True
+
+
+def main() -> None:
+    """`ros2 run jepa_ros encoder`"""
+    raise SystemExit(run(lambda: [EncoderNode()]))
+
+
+if __name__ == "__main__":
+    main()

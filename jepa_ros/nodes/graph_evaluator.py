@@ -1,0 +1,141 @@
+"""Candidates scored by the ROS graph: candidates -> world_model -> rollouts -> cost -> costs."""
+
+import time
+from collections import deque
+
+import numpy as np
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import Image
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding, LatentRollouts
+from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.inbox import Inbox
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.pursuit import PlanRequest
+from jepa_ros.planning.protocols import REDUCTIONS, EvaluationTimeout
+from jepa_ros.srv import EncodeImage
+
+_ROLLOUTS_KEPT = 64
+
+
+class EncoderSilent(JepaError):
+    """The goal image was not encoded in time."""
+
+
+class GraphLink:
+    """The planner's side of the graph: made once per configure, it makes one evaluator per plan.
+
+    An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted. Rollouts are kept as
+    bytes: one of them, the best candidate's, is read when the plan is done.
+    """
+
+    def __init__(self, node: ManagedNode, spec: ActionSpec, inbox: Inbox, costs_timeout_s: float):
+        self.spec, self.inbox, self.costs_timeout_s = spec, inbox, costs_timeout_s
+        self.rollouts: deque[bytes] = deque(maxlen=_ROLLOUTS_KEPT)
+        self._expected: tuple[str, int] | None = None
+        self._answer: CandidateCosts | None = None
+        self.dropped = 0
+        self._candidates = node.publisher(ActionCandidates, "candidates", qos.LATENT)
+        node.subscriber(CandidateCosts, "costs", self._on_costs, qos.LATENT)
+        node.subscriber(LatentRollouts, "rollouts", self.rollouts.append, qos.ROLLOUTS_BESIDE, raw=True)
+        self._encode = node.create_client(EncodeImage, "encoder/encode")
+        node.on_release(lambda: node.destroy_client(self._encode))
+
+    def evaluator(self, request: PlanRequest) -> "GraphEvaluator":
+        """The evaluator of one plan."""
+        self.rollouts.clear()
+        return GraphEvaluator(self, request)
+
+    def encode(self, image: Image, timeout_s: float) -> Embedding:
+        """The goal image's embedding, by the encoder's service. EncoderSilent where it does not
+        answer, JepaError where it refuses."""
+        ends = time.monotonic() + timeout_s
+        while not self._encode.wait_for_service(0.1):
+            self.inbox.check()
+            if time.monotonic() > ends:
+                raise EncoderSilent(f"{self._encode.srv_name} is not there; is the encoder running?")
+        future = self._encode.call_async(EncodeImage.Request(image=image))
+        future.add_done_callback(lambda _: self.inbox.notify(lambda: None))
+        if not self.inbox.wait_for(future.done, ends - time.monotonic()):
+            raise EncoderSilent(f"{self._encode.srv_name} did not answer within {timeout_s:g} s; is the encoder busy?")
+        if not future.result().success:
+            raise JepaError(f"the encoder refused the goal image: {future.result().message}")
+        return future.result().embedding
+
+    def ask(self, candidates: ActionCandidates) -> CandidateCosts:
+        """Publish and wait for the costs of this plan_id and iteration."""
+        key = (candidates.plan_id, candidates.iteration)
+        self.inbox.notify(lambda: self._expect(key))
+        self._candidates.publish(candidates)
+        answer = self.inbox.wait_for(lambda: self._answer, self.costs_timeout_s)
+        if answer is None:
+            raise EvaluationTimeout(f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
+                                    "the checkpoint of the encoder?")
+        return answer
+
+    def _expect(self, key: tuple[str, int]) -> None:
+        self._expected, self._answer = key, None
+
+    def _on_costs(self, msg: CandidateCosts) -> None:
+        def take():
+            if (msg.plan_id, msg.iteration) == self._expected and self._answer is None:
+                self._answer = msg
+            else:
+                self.dropped += 1
+
+        self.inbox.notify(take)
+
+
+class GraphEvaluator:
+    """``evaluator(actions (S, H, KA)) -> costs (S,)`` for one plan. Milliseconds add up over its iterations."""
+
+    def __init__(self, link: GraphLink, request: PlanRequest):
+        self._link, self._request = link, request
+        self._dropped_before = link.dropped
+        self._answers: list[CandidateCosts] = []
+        context = request.context
+        self._fixed = dict(
+            header=request.header, plan_id=request.plan_id, goal_id=request.goal_id, model_id=request.model_id,
+            reduction=REDUCTIONS.index(request.reduction), joint_names=list(link.spec.joint_names),
+            context_latents=tensor.to_msg("context_latents", context.latents),
+            context_proprio=tensor.to_msg("context_proprio", context.proprio),
+            context_actions=tensor.to_msg("context_actions", context.actions))
+
+    def __call__(self, actions: np.ndarray) -> np.ndarray:
+        candidates = ActionCandidates(iteration=len(self._answers), **self._fixed,
+                                      actions=tensor.to_msg("actions", actions.astype(np.float32)))
+        answer = self._link.ask(candidates)
+        self._answers.append(answer)
+        return tensor.from_msg(answer.totals)
+
+    @property
+    def dropped(self) -> int:
+        """Answers dropped since this plan began."""
+        return self._link.dropped - self._dropped_before
+
+    @property
+    def rollout_ms(self) -> float:
+        """Time of the world model."""
+        return sum(a.rollout_ms for a in self._answers)
+
+    @property
+    def cost_ms(self) -> float:
+        """Time of the cost terms."""
+        return sum(a.cost_ms for a in self._answers)
+
+    def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
+        """Names and weighted terms of the candidate ``at`` (iteration, index)."""
+        answer = self._answers[at[0]]
+        return list(answer.term_names), tensor.from_msg(answer.terms)[:, at[1]].tolist()
+
+    def predicted(self, at: tuple[int, int]) -> np.ndarray | None:
+        """(D,) latent after the first block of the candidate ``at``; None where its rollouts did not come."""
+        for raw in reversed(list(self._link.rollouts)):
+            msg = deserialize_message(raw, LatentRollouts)
+            if (msg.plan_id, msg.iteration) == (self._request.plan_id, at[0]):
+                return tensor.from_msg(msg.latents)[at[1], 0]
+        return None
+
+

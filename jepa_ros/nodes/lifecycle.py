@@ -1,0 +1,195 @@
+"""The base class of every node: it owns the lifecycle, a subclass writes what it sets up and tears down."""
+
+import traceback
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes.parameters import Param, declare
+from jepa_ros.nodes.worker import LatestWorker
+
+AUTOSTART = Param("autostart", True, "Configure and activate at start. False: wait for a lifecycle manager.")
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node with a name, a table of parameters, and four hooks.
+
+    ``_setup`` acquires (model, publishers, subscriptions) and ``_teardown`` releases what the base class does not know
+    of; ``_start`` and ``_stop`` begin and end the work between activation and deactivation. Invariants:
+
+    - A transition whose hook raises fails: the reason is logged and the node stays where it was, with everything that a
+      half-done ``_setup`` acquired released. rclpy alone would swallow the exception.
+    - Entities made by ``publisher``, ``subscriber``, ``serve``, ``every`` and ``worker`` live from ``_setup`` to
+      teardown; subscriptions and timers call back only while active; an exception in one is logged and the node goes on.
+    - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes out there.
+    - Parameters are read in ``_setup``: a changed value counts from the next configure on.
+    """
+
+    NAME = ""
+    PARAMS: tuple[Param, ...] = ()
+
+    def __init__(self, **kwargs):
+        super().__init__(self.NAME, automatically_declare_parameters_from_overrides=True, **kwargs)
+        self.active = False
+        self.failure = ""
+        self._release: list[Callable[[], object]] = []
+        self._workers: list[LatestWorker] = []
+        declare(self, (AUTOSTART, *self.PARAMS))
+
+    # Hooks of a subclass.
+
+    def _setup(self) -> None:
+        raise NotImplementedError
+
+    def _teardown(self) -> None:
+        """Release what ``_setup`` acquired beyond the base class's entities; also called after a failed ``_setup``."""
+
+    def _start(self) -> None:
+        """Activation."""
+
+    def _stop(self) -> None:
+        """Deactivation; never called without ``_start``."""
+
+    # What a subclass builds with.
+
+    def param(self, name: str):
+        """The value of a declared parameter."""
+        return self.get_parameter(name).value
+
+    def publisher(self, kind, topic: str, qos):
+        """A publisher that lives until teardown."""
+        publisher = self.create_publisher(kind, topic, qos)
+        self._release.append(lambda: self.destroy_publisher(publisher))
+        return publisher
+
+    def subscriber(self, kind, topic: str, callback, qos, **kwargs):
+        """A subscription that calls back while active and lives until teardown."""
+        subscription = self.create_subscription(kind, topic, self._while_active(callback), qos, **kwargs)
+        self._release.append(lambda: self.destroy_subscription(subscription))
+        return subscription
+
+    def serve(self, kind, name: str, callback) -> None:
+        """A service that answers from configure until teardown; ``callback(request, response)`` fills the response."""
+        def guarded(request, response):
+            try:
+                callback(request, response)
+            except JepaError as error:
+                response.success, response.message = False, str(error)
+            except Exception:
+                self.get_logger().error(f"{name}:\n{traceback.format_exc()}")
+                response.success, response.message = False, "an internal error; the log has its traceback"
+            return response
+
+        service = self.create_service(kind, name, guarded)
+        self._release.append(lambda: self.destroy_service(service))
+
+    def every(self, period_s: float, callback) -> None:
+        """A watchdog timer on the steady clock: it runs where use_sim_time waits for a /clock that never comes."""
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        timer = self.create_timer(period_s, self._while_active(callback), clock=steady)
+        self._release.append(lambda: self.destroy_timer(timer))
+
+    def worker(self, compute, kinds: tuple[str, ...] = ("item",)) -> LatestWorker:
+        """A thread that computes on the newest item while the node is active."""
+        worker = LatestWorker(self.NAME, compute, self.report, kinds)
+        self._workers.append(worker)
+        return worker
+
+    def on_release(self, release: Callable[[], object]) -> None:
+        """Call ``release`` at teardown."""
+        self._release.append(release)
+
+    def report(self, error: Exception) -> None:
+        """Log a failure: words for one the user can act on, a traceback for a bug. At most one of each kind a second."""
+        if isinstance(error, JepaError):
+            self.get_logger().warning(str(error), throttle_duration_sec=1.0)
+        else:
+            self.get_logger().error("".join(traceback.format_exception(error)), throttle_duration_sec=1.0)
+
+    def _while_active(self, callback):
+        def guarded(*args):
+            if self.active:
+                try:
+                    callback(*args)
+                except Exception as error:  # a bad message does not end the node
+                    self.report(error)
+
+        return guarded
+
+    # Transitions.
+
+    def start(self) -> bool:
+        """Configure and activate; False where that failed, and the log says why."""
+        done = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == done and self.trigger_activate() == done
+
+    def stop(self) -> None:
+        """Deactivate, where active."""
+        if self.active:
+            self.trigger_deactivate()
+
+    def on_configure(self, state):
+        return self._transition("configure", self._setup, undo=self._release_all)
+
+    def on_activate(self, state):
+        return self._transition("activate", self._activate, undo=self._stop_workers)
+
+    def on_deactivate(self, state):
+        return self._transition("deactivate", self._deactivate)
+
+    def on_cleanup(self, state):
+        return self._transition("clean up", self._release_all)
+
+    def on_shutdown(self, state):
+        def shut_down():
+            if self.active:
+                self._deactivate()
+            self._release_all()
+
+        return self._transition("shut down", shut_down)
+
+    def on_error(self, state):
+        self._release_all()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _transition(self, name: str, action, undo=None):
+        try:
+            action()
+        except Exception as error:
+            self.failure = f"could not {name}: {error}"
+            known = isinstance(error, JepaError)
+            self.get_logger().error(self.failure if known else f"could not {name}:\n{traceback.format_exc()}")
+            if undo is not None:
+                undo()
+            return TransitionCallbackReturn.FAILURE
+        self.failure = ""
+        self.get_logger().info({"configure": "configured", "activate": "active", "deactivate": "inactive",
+                                "clean up": "cleaned up", "shut down": "shut down"}[name])
+        return TransitionCallbackReturn.SUCCESS
+
+    def _activate(self) -> None:
+        for worker in self._workers:
+            worker.start()
+        self._start()
+        self.active = True
+
+    def _deactivate(self) -> None:
+        self.active = False
+        try:
+            self._stop()
+        finally:
+            self._stop_workers()
+
+    def _stop_workers(self) -> None:
+        for worker in self._workers:
+            worker.stop()
+
+    def _release_all(self) -> None:
+        try:
+            self._teardown()
+        finally:
+            while self._release:
+                self._release.pop()()
+            self._workers.clear()

@@ -1,0 +1,32 @@
+"""Loading a checkpoint in the nodes that compute with it."""
+
+import torch
+
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.robot import robot_spec
+from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
+
+CHECKPOINT = Param("checkpoint", "", "Checkpoint directory (config.json, model.safetensors).")
+MODEL_PARAMS = (
+    CHECKPOINT,
+    Param("device", "cpu", "Where the model computes: cpu, cuda, cuda:0."),
+    Param("torch_threads", 1, "Threads of torch in this process. More than the free cores makes it many times slower.",
+          1, 256),
+)
+
+
+def load(node, path: str | None = None) -> Checkpoint:
+    """The checkpoint that a node's parameters name, checked against its `robot.*`; JepaError says what is wrong."""
+    torch.set_num_threads(node.param("torch_threads"))
+    path = path or node.param("checkpoint")
+    if not path:
+        raise JepaError("the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote")
+    try:
+        device = torch.device(node.param("device"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise JepaError(f"parameter device is {node.param('device')!r}: {error}") from error
+    checkpoint = load_checkpoint(path, str(device))
+    checkpoint.spec.require_match(robot_spec(node), f"checkpoint {path}", f"robot of node {node.get_name()}")
+    return checkpoint

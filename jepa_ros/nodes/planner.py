@@ -1,0 +1,194 @@
+"""The actor: pursues goals by planning in latent space. No torch in this file: costs come from the graph."""
+
+import math
+import threading
+import time
+
+from rclpy.time import Time
+from sensor_msgs.msg import JointState
+
+from jepa_ros.action import ReachGoal
+from jepa_ros.errors import JepaError
+from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
+from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
+from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.joint_history import JointHistory
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.model_card import read_card
+from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS
+from jepa_ros.nodes.pursuit import Pursuit, Settings, Target
+from jepa_ros.nodes.reach_goal_server import ReachGoalServer
+from jepa_ros.nodes.robot import robot_spec
+from jepa_ros.nodes.run import run
+from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.receding_horizon import Planner
+
+_ENCODE_TIMEOUT_S = 5.0
+
+
+class PlannerNode(ManagedNode):
+    """`embedding`, `joint_states`, `goal`, `costs` -> `candidates`, `plan`, `~/status`; action `reach_goal`.
+
+    One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the topic
+    `goal` where no action is running; a latched goal from before activation moves nothing.
+
+    link: what scores candidates and encodes goal images, for the composition where that is done in this process; its
+        embeddings then come by ``see``. None: the graph.
+    """
+
+    NAME = "planner"
+    PARAMS = PLANNER_PARAMS
+
+    def __init__(self, link=None, **kwargs):
+        self._given_link = link
+        self._inbox = Inbox()
+        self._thread: threading.Thread | None = None
+        super().__init__(**kwargs)
+
+    def _setup(self) -> None:
+        if not self.param("checkpoint"):
+            raise JepaError("the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote")
+        self._card = card = read_card(self.param("checkpoint"))
+        spec = card.spec
+        spec.require_match(robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}")
+        planner = Planner(spec, PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS}))
+        memory = ShortTermMemory(spec, card.context, self.param("memory_gap_s"))
+        self._joints = JointHistory(spec.joint_names, self.param("joint_state_tolerance_s"))
+        settings = Settings(*(self.param(name) for name in (
+            "deadline_s", "settle_s", "image_timeout_s", "give_up_s", "confirm_looks")))
+        self._goals = self.publisher(Goal, "goal", qos.GOAL)
+        self._statuses = self.publisher(PlannerStatus, "~/status", qos.STATUS)
+        plans = self.publisher(ActionPlan, "plan", qos.PLAN)
+        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
+        self.subscriber(Goal, "goal", self._on_goal_topic, qos.GOAL_READER)
+        self._link = self._given_link
+        if self._link is None:
+            self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
+            self.subscriber(Embedding, "embedding", self.see, qos.LATENT)
+        self._pursuit = Pursuit(spec, planner, memory, self._inbox, self._joints, settings, self._link.evaluator,
+                                plans.publish, self._report_status, self._now_ns)
+        self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
+        self.on_release(self._actions.destroy)
+
+    def _start(self) -> None:
+        self._activated_ns = time.time_ns()
+        self._inbox.open()
+        self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
+        self._thread.start()
+        self._statuses.publish(PlannerStatus(reason=PlannerStatus.NO_GOAL, text="no goal", distance=math.nan))
+
+    def _stop(self) -> None:
+        waiting = self._inbox.close(ReachGoal.Result.SHUTDOWN)
+        self._conclude(waiting, ReachGoal.Result.SHUTDOWN, "the planner was deactivated")
+        self._thread.join()
+
+    def see(self, msg: Embedding) -> None:
+        """Take the newest embedding."""
+        if self.active:
+            latent = tensor.from_msg(msg.latent).reshape(-1)
+            self._inbox.put_look(Look(latent, Time.from_msg(msg.header.stamp).nanoseconds, msg.header, msg.encoder_id,
+                                      msg.encode_ms))
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _on_joint_states(self, msg: JointState) -> None:
+        self._joints.add(Time.from_msg(msg.header.stamp).nanoseconds, msg.name, msg.position)
+
+    # Goals in.
+
+    def _on_goal_topic(self, msg: Goal, info) -> None:
+        own = msg.goal_id == self._pursuit.status.goal_id
+        if own or self._by_action(self._inbox.current) or not self.param("follow_goal_topic"):
+            return
+        if info["source_timestamp"] < self._activated_ns:
+            self.get_logger().info(f"goal {msg.goal_id} is from before activation; publish it again to pursue it")
+            return
+        self._take(msg)
+
+    def _take(self, goal) -> None:
+        replaced = self._inbox.put_goal(goal, ReachGoal.Result.PREEMPTED)
+        self._conclude(replaced, ReachGoal.Result.PREEMPTED, "a newer goal took its place")
+
+    def _on_cancel(self, handle) -> None:
+        if self._inbox.end_goal(handle, ReachGoal.Result.CANCELED):
+            self._conclude(handle, ReachGoal.Result.CANCELED, "canceled before it began")
+
+    @staticmethod
+    def _by_action(goal) -> bool:
+        return goal is not None and not isinstance(goal, Goal)
+
+    # The planner's thread.
+
+    def _work(self) -> None:
+        while (goal := self._inbox.take_goal()) is not None:
+            began = self._now_ns()
+            self._pursuit.status = PlannerStatus(distance=math.nan)
+            try:
+                reason = self._pursuit.run(self._target(goal))
+                text = self._pursuit.status.text
+            except Interrupted as interrupted:
+                reason, text = interrupted.reason, "ended before its goal image was encoded"
+            except EncoderSilent as error:
+                reason, text = ReachGoal.Result.NO_IMAGE, str(error)
+            except JepaError as error:
+                self.report(error)
+                bad_goal = self._pursuit.status.goal_id == ""
+                reason, text = ReachGoal.Result.REJECTED if bad_goal else ReachGoal.Result.INTERNAL_ERROR, str(error)
+            except Exception as error:
+                self.report(error)
+                reason, text = ReachGoal.Result.INTERNAL_ERROR, f"{type(error).__name__}: {error}; the log has its traceback"
+            self.get_logger().info(f"goal ended: {text}")
+            self._conclude(goal, reason, text, elapsed_s=(self._now_ns() - began) * 1e-9)
+
+    def _target(self, goal) -> Target:
+        """The goal as numbers; JepaError where it cannot be used."""
+        tolerance, timeout_s = self.param("goal_tolerance") or self._card.goal_tolerance, self.param("goal_timeout_s")
+        if not self._by_action(goal):
+            goal_id, embedding = goal.goal_id, goal.embedding
+        else:
+            request, goal_id = goal.request, bytes(goal.goal_id.uuid).hex()
+            for name in ("tolerance", "timeout_s"):
+                if not 0 <= getattr(request, name) < math.inf:
+                    raise JepaError(f"{name} is {getattr(request, name)}; it must be finite, and 0 takes the default")
+            tolerance, timeout_s = request.tolerance or tolerance, request.timeout_s or timeout_s
+            embedding = request.goal_embedding
+            if not request.use_embedding:
+                embedding = self._link.encode(request.goal_image, _ENCODE_TIMEOUT_S)
+        latent = tensor.from_msg(embedding.latent).reshape(-1)
+        if latent.size != self._card.latent_dim:
+            raise JepaError(f"the goal's embedding has {latent.size} numbers, the checkpoint's latent "
+                            f"{self._card.latent_dim}; encode the goal image with this checkpoint")
+        if not math.isfinite(float(abs(latent).sum())):
+            raise JepaError("the goal's embedding holds NaN or Inf")
+        if self._by_action(goal):
+            self._pursuit.status.goal_id = goal_id
+            self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))
+        return Target(goal_id, latent, embedding.encoder_id, float(tolerance), float(timeout_s))
+
+    def _report_status(self, status: PlannerStatus) -> None:
+        self._statuses.publish(status)
+        goal = self._inbox.current
+        if self._by_action(goal) and status.state in (PlannerStatus.EXECUTING, PlannerStatus.WAITING):
+            goal.publish_feedback(ReachGoal.Feedback(
+                distance=status.distance, tolerance=status.tolerance, plan_rate_hz=status.plan_rate_hz,
+                image_age_ms=status.image_age_ms, plan_ms=status.plan_ms, plans=status.plans))
+
+    def _conclude(self, goal, reason: int, text: str, elapsed_s: float = 0.0) -> None:
+        """Answer the client of a goal, where it has one."""
+        if self._by_action(goal):
+            status = self._pursuit.status
+            self._actions.conclude(goal, ReachGoal.Result(
+                termination_reason=reason, text=text, final_distance=status.distance, plans=status.plans,
+                elapsed_s=elapsed_s))
+
+
+def main() -> None:
+    """`ros2 run jepa_ros planner`"""
+    raise SystemExit(run(lambda: [PlannerNode()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Look, plan, act: the planner's pursuit of one goal."""
+
+import math
+import time
+import uuid
+from array import array
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.msg import ActionPlan, Embedding, PlannerStatus
+from jepa_ros.action import ReachGoal
+from jepa_ros.nodes import tensor
+from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.joint_history import JointHistory
+from jepa_ros.planning.distance import latent_distance
+from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.protocols import EvaluationTimeout
+from jepa_ros.planning.receding_horizon import Planner
+
+_SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
+_END = {PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE, PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
+        PlannerStatus.NO_ROLLOUTS: ReachGoal.Result.NO_COSTS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times in s. deadline_s: for one plan.  settle_s: waited after a block before the next look.
+    image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for this long,
+    the goal is given up.  confirm_looks: looks in a row within the tolerance that count as reached."""
+
+    deadline_s: float
+    settle_s: float
+    image_timeout_s: float
+    give_up_s: float
+    confirm_looks: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to reach. latent: (D,).  tolerance: latent distance that counts as reached.  timeout_s: give up then."""
+
+    goal_id: str
+    latent: np.ndarray
+    encoder_id: str
+    tolerance: float
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What an evaluator must know to score candidates. header: the newest look's.  context: planning.memory.Context."""
+
+    plan_id: str
+    goal_id: str
+    model_id: str
+    header: object
+    context: object
+    goal: np.ndarray
+    reduction: str
+
+
+class Pursuit:
+    """Runs in the planner's thread. Every cycle starts from an image taken after the last block was executed: its
+    stamp lies at or after publish time + block duration + settle time, on the ROS clock. Waiting itself is bounded by
+    the steady clock, so a ROS clock that stands still hangs nothing.
+
+    make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an ActionPlan.
+    report: sends ``status``, at every change.  now_ns: the ROS clock.
+    """
+
+    def __init__(self, spec: ActionSpec, planner: Planner, memory: ShortTermMemory, inbox: Inbox, joints: JointHistory,
+                 settings: Settings, make_evaluator: Callable, publish: Callable[[ActionPlan], None],
+                 report: Callable[[PlannerStatus], None], now_ns: Callable[[], int]):
+        self._spec, self._planner, self._memory, self._inbox, self._joints = spec, planner, memory, inbox, joints
+        self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
+        self._report, self._now_ns = report, now_ns
+        self.status = PlannerStatus(distance=math.nan)
+
+    def run(self, target: Target) -> int:
+        """Pursue until a termination reason of ReachGoal; ``status`` has the words and the numbers."""
+        self.status = PlannerStatus(goal_id=target.goal_id, distance=math.nan, tolerance=target.tolerance)
+        self._planner.reset()
+        self._memory.reset()
+        self._published: deque[float] = deque(maxlen=5)
+        self._blocked_since: float | None = None
+        try:
+            reason = self._cycle(target, time.monotonic() + target.timeout_s)
+        except Interrupted as interrupted:
+            reason = interrupted.reason
+        self._close(reason)
+        return reason
+
+    def _cycle(self, target: Target, ends: float) -> int:
+        not_before, last, executed, confirmed = self._now_ns(), 0, 0, 0
+        while True:
+            left = ends - time.monotonic()
+            given_up = self._blocked_since is not None and time.monotonic() - self._blocked_since > self._settings.give_up_s
+            if left <= 0 or given_up:
+                return _END.get(self.status.reason, ReachGoal.Result.TIMEOUT)
+            # Look.
+            look = self._inbox.look_from(not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s))
+            if look is None:
+                self._wait(PlannerStatus.NO_IMAGE, f"no image since {self._settings.image_timeout_s:g} s: do camera and "
+                           "encoder run, and does /clock where use_sim_time is set?")
+                continue
+            not_before, set_back = look.stamp_ns + 1, look.stamp_ns < last
+            last = look.stamp_ns
+            if look.encoder_id != target.encoder_id or look.latent.shape != target.latent.shape:
+                self.status.text = (f"images are encoded by checkpoint {look.encoder_id!r}, the goal by "
+                                    f"{target.encoder_id!r}; encode the goal anew")
+                return ReachGoal.Result.MODEL_MISMATCH
+            proprio = self._joints.at(look.stamp_ns)
+            if proprio is None:
+                self._wait(PlannerStatus.NO_JOINT_STATE, "no joint_states near the image's stamp: does the robot's driver "
+                           "run, with every joint and with the same clock?")
+                continue
+            if set_back:
+                self._memory.reset()
+            self._memory.push(look.latent, proprio, look.stamp_ns * 1e-9)
+            self.status.distance = latent_distance(look.latent, target.latent)
+            confirmed = confirmed + 1 if self.status.distance <= target.tolerance else 0
+            if confirmed >= self._settings.confirm_looks:
+                return ReachGoal.Result.REACHED
+            # Plan.
+            try:
+                plan, block_ends = self._plan(look, proprio, target, executed)
+            except EvaluationTimeout as error:
+                self._wait(PlannerStatus.NO_ROLLOUTS, str(error))
+                executed = 0
+                continue
+            # Act, and look again when the block has been executed.
+            not_before, executed = block_ends, 1
+            self._memory.record_action(plan[:self._spec.block])
+
+    def _plan(self, look: Look, proprio: np.ndarray, target: Target, executed: int) -> tuple[np.ndarray, int]:
+        """Search and publish; returns the plan (H * K, A) and when its first block will have settled, ns."""
+        status, spec = self.status, self._spec
+        status.state = PlannerStatus.PLANNING
+        began = time.perf_counter()
+        request = PlanRequest(uuid.uuid4().hex, target.goal_id, look.encoder_id, look.header, self._memory.context(),
+                              target.latent, self._planner.reduction)
+        evaluator = self._make_evaluator(request)
+        try:
+            solution = self._planner.plan(evaluator, proprio, self._settings.deadline_s or None, executed_blocks=executed)
+        finally:
+            status.dropped += evaluator.dropped
+        self._inbox.check()  # a plan of a canceled goal is never sent
+        actions = np.ascontiguousarray(solution.actions.reshape(-1, spec.dim), dtype=np.float32)
+        latent = evaluator.predicted(solution.best_at)
+        predicted = Embedding(header=look.header, encoder_id=look.encoder_id)
+        if latent is not None:
+            predicted.latent = tensor.to_msg("predicted", latent[None])
+        plan = ActionPlan(header=look.header, plan_id=request.plan_id, goal_id=target.goal_id, model_id=look.encoder_id,
+                          joint_names=list(spec.joint_names), space=spec.space, dt=spec.dt, block=spec.block,
+                          actions=tensor.to_msg("actions", actions), execute=spec.block,
+                          expected_cost=solution.cost, predicted=predicted)
+        self._publish(plan)
+        now_ns = self._now_ns()
+        self._published.append(time.monotonic())
+        spent = self._published[-1] - self._published[0]
+        status.header, status.plan_id, status.plans = look.header, request.plan_id, status.plans + 1
+        status.state, status.reason, status.text = PlannerStatus.EXECUTING, PlannerStatus.NONE, ""
+        status.plan_ms = 1e3 * (time.perf_counter() - began)
+        status.encode_ms, status.rollout_ms, status.cost_ms = look.encode_ms, evaluator.rollout_ms, evaluator.cost_ms
+        status.image_age_ms = (now_ns - look.stamp_ns) * 1e-6
+        status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
+        status.deadline_misses += solution.deadline_missed
+        status.term_names, terms = evaluator.terms(solution.best_at)
+        status.term_costs = array("f", terms)
+        self._blocked_since = None
+        self._report(status)
+        return actions, now_ns + int(1e9 * (spec.block * spec.dt + self._settings.settle_s))
+
+    def _wait(self, reason: int, text: str) -> None:
+        """Something needed is missing: say so, and go on trying."""
+        if self._blocked_since is None or self.status.reason != reason:
+            self._blocked_since = time.monotonic()
+        self.status.state, self.status.reason, self.status.text = PlannerStatus.WAITING, reason, text
+        self._report(self.status)
+
+    def _close(self, reason: int) -> None:
+        """The last status of a goal."""
+        result, status = ReachGoal.Result, self.status
+        status.state = PlannerStatus.REACHED if reason == result.REACHED else PlannerStatus.FAILED
+        if reason == result.REACHED:
+            status.reason, status.text = PlannerStatus.NONE, f"within {status.tolerance:.3f} of the goal"
+        elif reason in (result.TIMEOUT, result.CANCELED, result.PREEMPTED):
+            status.reason, status.text = {
+                result.TIMEOUT: (PlannerStatus.TIMEOUT, f"out of time, {status.distance:.3f} from the goal"),
+                result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
+                result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place")}[reason]
+        elif reason == result.MODEL_MISMATCH:
+            status.reason = PlannerStatus.MODEL_MISMATCH
+        elif reason == result.SHUTDOWN:
+            status.state, status.reason, status.text = PlannerStatus.IDLE, PlannerStatus.NO_GOAL, "deactivated"
+        self._report(status)

@@ -1,0 +1,97 @@
+"""Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT and SIGTERM."""
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes.lifecycle import ManagedNode
+
+_GRACE_S = 5.0
+
+
+def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None = None) -> int:
+    """Make the nodes, start those with ``autostart``, spin until a signal. Returns the exit code: 0, or 2 for a bad
+    parameter, 1 for a bug.
+
+    The executor spins in a thread of its own and the main thread waits: a Python signal handler runs at once there,
+    while the ROS context is still whole, so that nodes send their last command before it goes. A node whose start
+    fails stays unconfigured and reachable. Services answer only after the start: who gets an answer sees its outcome.
+
+    SingleThreadedExecutor, because callbacks only store: 0.4 ms for a two-process round trip. The EventsExecutor of
+    rclpy 7.1.6 kept one core busy while idle and did not stop.
+    """
+    stop = threading.Event()
+    previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    nodes: list[ManagedNode] = []
+    crashed = threading.Event()
+    try:
+        nodes.extend(make_nodes())
+        executor = SingleThreadedExecutor()
+        for node in nodes:
+            executor.add_node(node)
+        for node in nodes:
+            if node.param("autostart") and not stop.is_set():
+                node.start()
+        spinner = threading.Thread(target=_spin, args=(executor, stop, crashed), name="executor")
+        spinner.start()
+        stop.wait()
+        _shut_down(executor, nodes)
+        executor.shutdown()
+        spinner.join(_GRACE_S)
+    except JepaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+    return 1 if crashed.is_set() else 0
+
+
+def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: threading.Event) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    except Exception:
+        traceback.print_exc()
+        crashed.set()
+    finally:
+        stop.set()
+
+
+def _shut_down(executor: SingleThreadedExecutor, nodes: Sequence[ManagedNode]) -> None:
+    """Deactivate in reverse order, then release, in the executor's thread; between the two it sends what a
+    deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest first: a second
+    round is sure to come after those.)"""
+    for node in reversed(nodes):
+        _in_executor(executor, node.stop)
+    for _ in range(2):
+        _in_executor(executor, lambda: None)
+    for node in reversed(nodes):
+        _in_executor(executor, node.trigger_shutdown)
+
+
+def _in_executor(executor: SingleThreadedExecutor, action: Callable[[], object]) -> None:
+    done = threading.Event()
+
+    def act():
+        try:
+            action()
+        except Exception:  # the others still have to stop
+            traceback.print_exc()
+        finally:
+            done.set()
+
+    executor.create_task(act)
+    done.wait(_GRACE_S)
