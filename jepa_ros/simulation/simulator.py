@@ -11,7 +11,8 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
-from jepa_ros.simulation.engine import mujoco, open_renderer
+from jepa_ros.simulation.engine import mujoco
+from jepa_ros.simulation.renderer import Renderer
 from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, VisualSettings, build_model
 from jepa_ros.simulation.tasks import Goal
 
@@ -40,7 +41,7 @@ class Simulator:
         self._site = self.model.site(EE_SITE).id
         self._state_size = mujoco.mj_stateSize(self.model, _STATE)
         self._stiffness = self.model.actuator_gainprm[:_A, 0].copy()
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._renderers: dict[tuple[int, int], Renderer] = {}
         self._render_thread: int | None = None
         self._rng = np.random.default_rng(seed)
         self.reset()
@@ -194,23 +195,17 @@ class Simulator:
 
     def _draw(self, data, camera: str, size: tuple[int, int] | None) -> np.ndarray:
         height, width = self.image_size if size is None else _checked_size(size)
-        double = max(height, width) <= _SMALL
-        renderer = self._renderer(height * (1 + double), width * (1 + double))
-        renderer.update_scene(data, camera)
-        image = renderer.render()
-        if double:
-            rows = np.add(image[0::2], image[1::2], dtype=np.uint16).reshape(height, width, 2, 3)
-            image = ((rows[:, :, 0] + rows[:, :, 1] + 2) >> 2).astype(np.uint8)
-        return image
+        return self._renderer(height, width).render(data, camera)
 
-    def _renderer(self, height: int, width: int) -> "mujoco.Renderer":
+    def _renderer(self, height: int, width: int) -> Renderer:
         thread = threading.get_ident()
         if self._render_thread is None:
             self._render_thread = thread
         if self._render_thread != thread:
-            raise JepaError("Simulator rendered from two threads: OpenGL contexts belong to the thread that rendered first")
+            raise JepaError("Simulator rendered from two threads: its OpenGL context belongs to the thread that rendered first")
         if (height, width) not in self._renderers:
-            self._renderers[height, width] = open_renderer(self.model, height, width)
+            double = max(height, width) <= _SMALL
+            self._renderers[height, width] = Renderer(self.model, height, width, supersample=2 if double else 1)
         return self._renderers[height, width]
 
 
