@@ -17,7 +17,7 @@ SETTINGS = [("displacement", "cem"), ("displacement", "mppi"), ("hold_action", "
 
 
 def step(position, blocks):
-    """A linear system: commands (S, H, KA) add up, and positions lag, x += 0.8 (target - x) per raw action."""
+    """A linear system: actions (S, H, KA) add up, positions lag: x += 0.8 (target - x) per action."""
     samples, horizon, _ = blocks.shape
     target = np.repeat(position[None], samples, axis=0)
     reached = target.copy()
