@@ -182,3 +182,15 @@ def test_config_from_dict_names_unknown_keys_and_round_trips():
     with pytest.raises(JepaError, match=r"unknown keys \['sampels'\]"):
         PlannerConfig.from_dict({"sampels": 3})
     assert PlannerConfig(solver="mppi", samples=4).elites == 8, "elites say nothing to MPPI"
+
+
+def test_every_plan_draws_new_candidates():
+    planner, candidates = Planner(SPEC, PlannerConfig(iterations=1)), []
+
+    def evaluate(actions):
+        candidates.append(actions)
+        return np.sum(actions**2, axis=(1, 2))  # no motion is the best, so every warm start is the same
+
+    for _ in range(3):
+        planner.plan(evaluate, np.zeros(A))
+    assert not np.allclose(candidates[1], candidates[2])

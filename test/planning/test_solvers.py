@@ -205,3 +205,18 @@ def test_costs_that_never_come_are_the_callers_to_hear_of():
 
     with pytest.raises(EvaluationTimeout, match="no costs within"):
         planner().plan(evaluate, STILL)
+
+
+def test_kept_elites_stay_in_the_race_without_being_evaluated_again():
+    candidates, costs = [], [np.full(20, 5.0), np.full(20, 9.0), np.full(20, 9.0)]
+    costs[0][7] = 1.0  # the only elite, unmatched later
+
+    def evaluate(actions):
+        candidates.append(actions)
+        return costs[len(candidates) - 1]
+
+    planner(samples=20, elites=1, kept_elites=1.0, iterations=3).plan(evaluate, STILL)
+    best = candidates[0][7]
+    np.testing.assert_allclose(candidates[1][0], best)
+    np.testing.assert_allclose(candidates[2][0], best, err_msg="the mean of the elites, which are still this one")
+    assert [len(c) for c in candidates] == [20, 20, 20]
