@@ -26,20 +26,12 @@ def missing_ros() -> str:
     return ""
 
 
-def pytest_ignore_collect(collection_path, config):
-    """Without ROS the node tests cannot even be imported: report them as skipped, not as errors."""
-    if NODE_TESTS in collection_path.parents and collection_path.name.startswith("test_") and missing_ros():
-        config.stash.setdefault(_skipped, []).append(collection_path.name)
-        return True
-    return None
+class SkippedFolder(pytest.Directory):
+    """The node tests where they cannot even be imported: one skip that says why."""
+
+    def collect(self):
+        pytest.skip(missing_ros(), allow_module_level=True)
 
 
-_skipped = pytest.StashKey[list]()
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    """Name the skipped node tests and the reason."""
-    skipped = config.stash.get(_skipped, [])
-    if skipped:
-        terminalreporter.section("tests of nodes were skipped")
-        terminalreporter.line(f"{len(skipped)} files ({', '.join(sorted(skipped))}): {missing_ros()}")
+def pytest_collect_directory(path, parent):
+    return SkippedFolder.from_parent(parent, path=path) if path == NODE_TESTS and missing_ros() else None
