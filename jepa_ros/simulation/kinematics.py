@@ -4,16 +4,19 @@ import numpy as np
 
 from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.engine import mujoco
-from jepa_ros.simulation.scene import CAMERA, EE_SITE, build_model
+from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, build_model
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=float)
 
 
 class ArmKinematics:
-    """Checks joint configurations on a private model, so that no running simulation is touched."""
+    """Checks joint configurations on a private model, so that no running simulation is touched.
 
-    def __init__(self):
-        self.model = build_model("reach", self_collision=True)
+    task: "reach", or "push" to check the arm against a cube as well.
+    """
+
+    def __init__(self, task: str = "reach"):
+        self.model = build_model(task, self_collision=True)
         self.data = mujoco.MjData(self.model)
         self._site = self.model.site(EE_SITE).id
         self._camera = self.model.camera(CAMERA).id
@@ -22,9 +25,12 @@ class ArmKinematics:
         self._geoms = np.flatnonzero(np.isin(self.model.geom_bodyid, moving))
         self._tan = np.tan(np.radians(self.model.cam_fovy[self._camera]) / 2)
 
-    def move(self, joints: np.ndarray) -> None:
-        """Take the configuration (A,) rad; the queries below are about it."""
-        self.data.qpos[:len(JOINT_NAMES)] = joints
+    def move(self, joints: np.ndarray, cube_xy: np.ndarray | None = None) -> None:
+        """Take the configuration (A,) rad, and put the cube at (2,) m on the table; the queries below are about it."""
+        arm = len(JOINT_NAMES)
+        self.data.qpos[:arm] = joints
+        if cube_xy is not None:
+            self.data.qpos[arm:arm + 3] = *cube_xy, CUBE_HALF + 0.001  # just above the table: no contact of its own
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 
@@ -32,6 +38,11 @@ class ArmKinematics:
     def end_effector(self) -> np.ndarray:
         """(3,) m, the gripper frame."""
         return self.data.site_xpos[self._site].copy()
+
+    @property
+    def approach(self) -> np.ndarray:
+        """(3,) unit vector along the jaws, out of the gripper."""
+        return self.data.site_xmat[self._site].reshape(3, 3)[:, 0].copy()
 
     def corners(self) -> np.ndarray:
         """(8 boxes, 3) m, corners of the moving links' boxes."""
@@ -45,7 +56,7 @@ class ArmKinematics:
         return float(self.corners()[:, 2].min())
 
     def collides(self) -> bool:
-        """Whether any two links, or a link and the table, touch."""
+        """Whether any two links touch, or a link touches the table or the cube."""
         mujoco.mj_collision(self.model, self.data)
         return self.data.ncon > 0
 

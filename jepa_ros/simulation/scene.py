@@ -6,6 +6,7 @@ Flat light, no shadows, no reflections and no multisampling: what costs render t
 """
 
 import importlib.util
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class VisualSettings:
 
     light: float = 1.0
     table: tuple[float, float, float] = (0.30, 0.38, 0.46)
-    cube: tuple[float, float, float] = (0.10, 0.35, 0.95)
+    cube: tuple[float, float, float] = (0.25, 0.85, 1.0)
     camera_pos: tuple[float, float, float] = (0.62, -0.765, 0.60)
     camera_target: tuple[float, float, float] = (0.185, 0.01, 0.143)
     fovy: float = 26.0
@@ -95,6 +96,8 @@ def build_model(task: str = "reach", meshes: str = "boxes", visual: VisualSettin
     _add_camera(spec, visual)
     if task == "push":
         _add_cube(spec, visual)
+    if meshes == "full":
+        _show_meshes(spec, find_mesh_model())
     return spec.compile()
 
 
@@ -129,3 +132,23 @@ def _add_cube(spec, visual: VisualSettings) -> None:
     body.add_freejoint(name=CUBE)
     body.add_geom(name=CUBE, type=mujoco.mjtGeom.mjGEOM_BOX, size=[CUBE_HALF] * 3, mass=0.05,
                   rgba=[*visual.cube, 1], contype=1, conaffinity=3, friction=[0.8, 0.005, 0.0001])
+
+
+def _show_meshes(spec, source: Path) -> None:
+    """Hide the boxes (group 3, they still collide) and show the source model's meshes."""
+    for geom in spec.geoms:
+        if geom.parent.name in LINK_COLOURS:
+            geom.group = 3
+    root = ET.parse(source).getroot()
+    folder = source.parent / root.find("compiler").get("meshdir", ".")
+    for mesh in root.iter("mesh"):
+        file = folder / mesh.get("file")
+        spec.add_mesh(name=file.stem, file=str(file))
+    for link in root.iter("body"):
+        body = spec.body(link.get("name"))
+        for geom in link.findall("geom[@class='visual']"):
+            name = geom.get("mesh")
+            colour = MOTOR_COLOUR if name.startswith("sts3215") else LINK_COLOURS[link.get("name")]
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, group=2, contype=0, conaffinity=0,
+                          pos=[float(v) for v in geom.get("pos").split()],
+                          quat=[float(v) for v in geom.get("quat").split()])

@@ -13,20 +13,43 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 from jepa_ros.simulation.kinematics import ArmKinematics
+from jepa_ros.simulation.scene import CUBE_HALF
 
 _EVALUATION, _COLLECTION = 1, 2
 _MAX_DRAWS = 10_000
 
-# Reach workspace. Joints are drawn uniformly between these bounds (rad) and kept where the gripper frame is in front of
-# the arm, everything clears the table, no links touch and the whole arm is in view.
-JOINTS_LOWER = np.array([-1.0, -1.5, -1.4, -1.4, -1.4, 0.0])
-JOINTS_UPPER = np.array([1.0, 1.2, 1.5, 1.4, 1.4, 1.2])
-EE_LOWER = np.array([0.10, -0.25, 0.04])
-EE_UPPER = np.array([0.38, 0.25, 0.28])
-CLEARANCE = 0.02
-VIEW_MARGIN = 0.03
 MIN_TRAVEL = 0.05
-"""m; an episode whose error starts below this counts as already solved."""
+"""m; an episode whose error starts at or below this counts as already solved and is never drawn."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Poses are drawn uniformly in joint space and kept where all of this holds (and no links touch).
+
+    joints_lower, joints_upper: (A,) rad.  end_effector_lower, end_effector_upper: (3,) m, gripper frame.
+    clearance: m between the moving links and the table.  view_margin: as ArmKinematics.view_margin.
+    downward: the jaws point down at least this much (sine of the angle below the horizontal).
+    """
+
+    joints_lower: tuple[float, ...]
+    joints_upper: tuple[float, ...]
+    end_effector_lower: tuple[float, float, float]
+    end_effector_upper: tuple[float, float, float]
+    clearance: float
+    view_margin: float = 0.03
+    downward: float = -1.0
+
+
+REACH = Workspace((-1.0, -1.5, -1.4, -1.4, -1.4, 0.0), (1.0, 1.2, 1.5, 1.4, 1.4, 1.2),
+                  (0.10, -0.25, 0.04), (0.38, 0.25, 0.28), clearance=0.02)
+"""The air in front of the arm."""
+
+PUSH = Workspace((-0.9, -0.6, -0.6, 0.2, -1.4, -0.1), (0.9, 1.2, 1.5, 1.6, 1.4, 0.4),
+                 (0.12, -0.18, 0.012), (0.36, 0.18, 0.05), clearance=0.006, downward=0.7)
+"""Gripper closed, pointing down, low enough to push."""
+
+CUBE_LOWER, CUBE_UPPER = np.array([0.15, -0.14]), np.array([0.32, 0.14])
+"""(2,) m: where the cube's centre may be."""
 
 
 @dataclass(frozen=True)
@@ -69,30 +92,28 @@ class Task(Protocol):
     def error(self, sim, goal: Goal) -> float: ...
 
 
-@lru_cache(maxsize=1)
-def _arm() -> ArmKinematics:
-    return ArmKinematics()
+@lru_cache(maxsize=2)
+def _arm(task: str) -> ArmKinematics:
+    return ArmKinematics(task)
 
 
-def _inside(point: np.ndarray) -> bool:
-    return bool(np.all(point >= EE_LOWER) and np.all(point <= EE_UPPER))
-
-
-def _sample_pose(rng: np.random.Generator) -> Goal:
-    arm = _arm()
+def sample_pose(rng: np.random.Generator, workspace: Workspace) -> Goal:
+    """A random arm pose in the workspace, without a cube."""
+    arm = _arm("reach")
     for _ in range(_MAX_DRAWS):
-        joints = rng.uniform(JOINTS_LOWER, JOINTS_UPPER)
+        joints = rng.uniform(workspace.joints_lower, workspace.joints_upper)
         arm.move(joints)
         end_effector = arm.end_effector
-        if (_inside(end_effector) and arm.clearance() >= CLEARANCE and arm.view_margin() >= VIEW_MARGIN
-                and not arm.collides()):
+        if (np.all(end_effector >= workspace.end_effector_lower) and np.all(end_effector <= workspace.end_effector_upper)
+                and -arm.approach[2] >= workspace.downward and arm.clearance() >= workspace.clearance
+                and arm.view_margin() >= workspace.view_margin and not arm.collides()):
             return Goal(joints, end_effector)
     raise JepaError(f"no valid arm pose in {_MAX_DRAWS} draws; widen the workspace in jepa_ros/simulation/tasks.py")
 
 
-def _direct_path_is_free(start: np.ndarray, goal: np.ndarray, steps: int = 8) -> bool:
+def direct_path_is_free(start: np.ndarray, goal: np.ndarray, steps: int = 8) -> bool:
     """Whether moving all joints together from start to goal, (A,) rad each, touches nothing."""
-    arm = _arm()
+    arm = _arm("reach")
     for part in np.linspace(0, 1, steps + 2)[1:-1]:
         arm.move(start + part * (goal - start))
         if arm.collides():
@@ -106,38 +127,109 @@ class ReachTask:
     name = "reach"
     tolerance = 0.02
     hold_seconds = 0.5
-    _key = 11
 
     def sample_start(self, rng: np.random.Generator) -> Goal:
         """A random valid pose, drawn like a goal."""
-        return _sample_pose(rng)
+        return sample_pose(rng, REACH)
 
     def sample_goal(self, rng: np.random.Generator) -> Goal:
         """A random valid pose."""
-        return _sample_pose(rng)
+        return sample_pose(rng, REACH)
 
     def episode(self, seed: int) -> tuple[Goal, Goal]:
-        """(start, goal): the same for the same seed, more than MIN_TRAVEL apart, a free direct path between them."""
-        rng = np.random.default_rng((_EVALUATION, self._key, seed))
-        while True:
+        """(start, goal): the same for the same seed, not yet solved, a free direct path between them."""
+        rng = np.random.default_rng((_EVALUATION, 11, _checked_seed(seed)))
+        for _ in range(_MAX_DRAWS):
             start, goal = self.sample_start(rng), self.sample_goal(rng)
-            if self._distance(start, goal) > MIN_TRAVEL and _direct_path_is_free(start.joints, goal.joints):
+            if (np.linalg.norm(start.end_effector - goal.end_effector) > MIN_TRAVEL
+                    and direct_path_is_free(start.joints, goal.joints)):
                 return start, goal
+        raise JepaError(f"task reach: no episode for seed {seed}")
 
     def collection_rng(self, seed: int) -> np.random.Generator:
         """The generator for recording training episode ``seed``."""
-        return np.random.default_rng((_COLLECTION, self._key, seed))
+        return np.random.default_rng((_COLLECTION, 11, _checked_seed(seed)))
 
     def error(self, sim, goal: Goal) -> float:
         """Distance in m between the gripper frame and its place in the goal."""
         return float(np.linalg.norm(sim.end_effector - goal.end_effector))
 
-    @staticmethod
-    def _distance(start: Goal, goal: Goal) -> float:
-        return float(np.linalg.norm(start.end_effector - goal.end_effector))
+
+class PushTask:
+    """Push the cube to its place in the goal image; the error is the distance of the cube.
+
+    A goal shows the gripper close behind the cube, as it is after a push.
+    """
+
+    name = "push"
+    tolerance = 0.03
+    hold_seconds = 0.5
+    min_push, max_push = 0.06, 0.15
+    """m between the cube's first and last place."""
+
+    reach_to_cube = (0.035, 0.07)
+    """m, horizontal distance of gripper frame and cube centre in a goal."""
+
+    def sample_start(self, rng: np.random.Generator) -> Goal:
+        """The arm in the air as in reach, the cube anywhere it does not touch the arm."""
+        for _ in range(_MAX_DRAWS):
+            pose = sample_pose(rng, REACH)
+            start = _with_cube(pose, rng.uniform(CUBE_LOWER, CUBE_UPPER), rng.uniform(-np.pi, np.pi))
+            if start is not None:
+                return start
+        raise JepaError("task push: no valid start; check the cube's region in jepa_ros/simulation/tasks.py")
+
+    def sample_goal(self, rng: np.random.Generator) -> Goal:
+        """The gripper low and pointing down, the cube beside it in a random direction."""
+        for _ in range(_MAX_DRAWS):
+            pose = sample_pose(rng, PUSH)
+            angle, distance = rng.uniform(-np.pi, np.pi), rng.uniform(*self.reach_to_cube)
+            cube = pose.end_effector[:2] + distance * np.array([np.cos(angle), np.sin(angle)])
+            if np.all(cube >= CUBE_LOWER) and np.all(cube <= CUBE_UPPER):
+                goal = _with_cube(pose, cube, angle)
+                if goal is not None:
+                    return goal
+        raise JepaError("task push: no valid goal; check the cube's region in jepa_ros/simulation/tasks.py")
+
+    def episode(self, seed: int) -> tuple[Goal, Goal]:
+        """(start, goal): the same for the same seed; a push away from the base side of the gripper's goal pose."""
+        rng = np.random.default_rng((_EVALUATION, 12, _checked_seed(seed)))
+        for _ in range(_MAX_DRAWS):
+            start, goal = self.sample_start(rng), self.sample_goal(rng)
+            if self._is_push(start, goal):
+                return start, goal
+        raise JepaError(f"task push: no episode for seed {seed}")
+
+    def collection_rng(self, seed: int) -> np.random.Generator:
+        """The generator for recording training episode ``seed``."""
+        return np.random.default_rng((_COLLECTION, 12, _checked_seed(seed)))
+
+    def error(self, sim, goal: Goal) -> float:
+        """Distance in m between the cube's centre and its place in the goal."""
+        return float(np.linalg.norm(sim.cube - goal.cube))
+
+    def _is_push(self, start: Goal, goal: Goal) -> bool:
+        """Whether the cube's way is of a sensible length and leads away from the gripper's goal pose."""
+        way, arm = goal.cube - start.cube, goal.cube - goal.end_effector
+        length = np.linalg.norm(way)
+        along = way[:2] @ arm[:2] / (length * np.linalg.norm(arm[:2]))
+        return bool(self.min_push <= length <= self.max_push and along >= np.cos(np.radians(40)))
 
 
-_TASKS = {"reach": ReachTask}
+def _with_cube(pose: Goal, cube_xy: np.ndarray, yaw: float) -> Goal | None:
+    """The pose with a cube on the table, or None where they touch."""
+    arm = _arm("push")
+    arm.move(pose.joints, cube_xy)
+    return None if arm.collides() else Goal(pose.joints, pose.end_effector, np.array([*cube_xy, CUBE_HALF]), float(yaw))
+
+
+def _checked_seed(seed: int) -> int:
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise JepaError(f"seed is {seed!r}; it must be a whole number from 0 up")
+    return int(seed)
+
+
+_TASKS = {"reach": ReachTask, "push": PushTask}
 
 
 def make_task(name: str) -> Task:
