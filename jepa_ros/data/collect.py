@@ -27,8 +27,10 @@ SETTINGS_FILE = "collection.json"
 SEED_STRIDE = 1_000_000
 """Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""
 CONTROL_PERIOD_S = 0.02
-TABLE_CLEARANCE_M = 0.005
+TABLE_CLEARANCE_M = 0.01
 END_EFFECTOR_HEIGHT_M = 0.02
+VIEW_MARGIN = -0.1
+"""Commanded poses may leave the image by this part of its half width, as parts of moves between visible goals do."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class Recorder:
         arm = self._kinematics
         arm.move(joints)
         return (arm.end_effector[2] >= END_EFFECTOR_HEIGHT_M and arm.clearance() >= TABLE_CLEARANCE_M
-                and not arm.collides())
+                and arm.view_margin() >= VIEW_MARGIN and not arm.collides())
 
     def _drive(self, target: np.ndarray, following: np.ndarray) -> None:
         """Physics for one frame while the target goes from one to the next in a straight line."""

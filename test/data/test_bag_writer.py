@@ -1,0 +1,100 @@
+"""Bags are whole or absent, and hold what was written."""
+
+import numpy as np
+import pytest
+from rosbags.interfaces import QosDurability
+from rosbags.rosbag2 import Reader
+
+from jepa_ros.data.bag_writer import BagWriter, partial_folder
+from jepa_ros.data.messages import deserialize, make_header, message_class, serialize, stamp_ns
+from jepa_ros.errors import JepaError
+
+HEADER = "std_msgs/msg/Header"
+
+
+def read_all(path):
+    with Reader(path) as reader:
+        return [(c.topic, t, deserialize(d, c.msgtype)) for c, t, d in reader.messages()]
+
+
+def test_typed_and_raw_messages_come_back(tmp_path):
+    with BagWriter(tmp_path / "bag", {"/a": HEADER, "/b": HEADER}) as bag:
+        bag.write("/a", 5, make_header(7_000_000_003, "camera"))
+        bag.write_raw("/b", 6, serialize(make_header(8, "raw")))
+    messages = read_all(tmp_path / "bag")
+    assert [(topic, time) for topic, time, _ in messages] == [("/a", 5), ("/b", 6)]
+    assert (messages[0][2].stamp.sec, messages[0][2].stamp.nanosec, messages[0][2].frame_id) == (7, 3, "camera")
+    assert messages[1][2].frame_id == "raw"
+
+
+def test_own_messages_can_be_recorded(tmp_path):
+    tensor = message_class("jepa_ros/msg/Tensor")(
+        name="latent", dtype="float32", shape=np.array([1, 2], np.uint32), data=np.arange(8, dtype=np.uint8))
+    with BagWriter(tmp_path / "bag", {"/t": "jepa_ros/msg/Tensor"}) as bag:
+        bag.write("/t", 1, tensor)
+    (_, _, back), = read_all(tmp_path / "bag")
+    assert back.name == "latent" and back.shape.tolist() == [1, 2] and back.data.tolist() == list(range(8))
+
+
+def test_a_stamp_survives_in_nanoseconds():
+    message = message_class("sensor_msgs/msg/JointState")(
+        header=make_header(1_700_000_000_123_456_789), name=[], position=np.zeros(0), velocity=np.zeros(0),
+        effort=np.zeros(0))
+    assert stamp_ns(deserialize(serialize(message), "sensor_msgs/msg/JointState")) == 1_700_000_000_123_456_789
+
+
+def test_metadata_is_kept_in_the_bag(tmp_path):
+    BagWriter(tmp_path / "bag", {"/a": HEADER}, {"task": "reach", "seed": 3}).close()
+    with Reader(tmp_path / "bag") as reader:
+        assert reader.storage.metadata.custom["jepa_ros"] == '{"task": "reach", "seed": 3}'
+
+
+def test_images_are_compressed_on_disk(tmp_path):
+    with BagWriter(tmp_path / "bag", {"/a": HEADER}) as bag:
+        for i in range(50):
+            bag.write("/a", i, make_header(i, "x" * 10_000))
+    assert (tmp_path / "bag" / "bag.mcap").stat().st_size < 50_000
+
+
+def test_latched_topics_offer_transient_local(tmp_path):
+    BagWriter(tmp_path / "bag", {"/goal": HEADER, "/a": HEADER}, latched=["/goal"]).close()
+    with Reader(tmp_path / "bag") as reader:
+        offered = {c.topic: c.ext.offered_qos_profiles for c in reader.connections}
+    assert [q.durability for q in offered["/goal"]] == [QosDurability.TRANSIENT_LOCAL]
+    assert offered["/a"] == []
+
+
+def test_an_unfinished_bag_is_not_at_its_path(tmp_path):
+    bag = BagWriter(tmp_path / "bag", {"/a": HEADER})
+    bag.write("/a", 1, make_header(1))
+    assert not (tmp_path / "bag").exists()
+    del bag  # as after a kill: its folder stays behind
+    assert partial_folder(tmp_path / "bag").exists()
+    with BagWriter(tmp_path / "bag", {"/a": HEADER}) as again:
+        again.write("/a", 2, make_header(2))
+    assert [time for _, time, _ in read_all(tmp_path / "bag")] == [2]
+    assert not partial_folder(tmp_path / "bag").exists()
+
+
+def test_an_exception_drops_the_bag(tmp_path):
+    with pytest.raises(ValueError, match="stop"), BagWriter(tmp_path / "bag", {"/a": HEADER}) as bag:
+        bag.write("/a", 1, make_header(1))
+        raise ValueError("stop")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_misuse_is_named(tmp_path):
+    with pytest.raises(JepaError, match="no_msgs/msg/Nothing"):
+        BagWriter(tmp_path / "bag", {"/a": "no_msgs/msg/Nothing"})
+    bag = BagWriter(tmp_path / "bag", {"/a": HEADER})
+    with pytest.raises(JepaError, match="/b was not declared"):
+        bag.write("/b", 1, make_header(1))
+    bag.close()
+    bag.close()
+    with pytest.raises(JepaError, match="closed already"):
+        bag.write("/a", 1, make_header(1))
+    with pytest.raises(JepaError, match="exists already"):
+        BagWriter(tmp_path / "bag", {"/a": HEADER})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JepaError, match="cannot create"):
+        BagWriter(tmp_path / "file" / "bag", {"/a": HEADER})
