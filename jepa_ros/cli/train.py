@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa train`."""
     parser.add_argument("--bags", nargs="+", required=True, metavar="DIR", help="bags, or folders of bags")
     parser.add_argument("--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write")
-    parser.add_argument("--steps", type=int, default=6000, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=7000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=96, help="clips per step")
     parser.add_argument("--clip", type=int, default=6, help="frames per clip, one block apart")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--latent-dim", type=int, default=64, help="latent width D")
     parser.add_argument("--encoder", choices=("conv", "vit_tiny"), default="conv",
                         help="conv for small images, vit_tiny for larger ones")

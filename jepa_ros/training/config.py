@@ -18,10 +18,10 @@ class TrainingConfig:
     validation: the share of episodes held out.
     """
 
-    steps: int = 6000
+    steps: int = 7000
     batch: int = 96
     clip: int = 6
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 1e-3
     warmup: int = 200
     seed: int = 0

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def sigreg(latents: Tensor, projections: int = 256, knots: int = 17, generator: torch.Generator | None = None) -> Tensor:
+def sigreg(latents: Tensor, projections: int = 128, knots: int = 17, generator: torch.Generator | None = None) -> Tensor:
     """Sketched isotropic Gaussian regularisation (LeJEPA, arXiv 2511.08544): a scalar >= 0.
 
     latents (N, D). Random unit directions sketch the distribution; along each, the Epps-Pulley statistic compares

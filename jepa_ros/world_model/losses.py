@@ -30,7 +30,7 @@ class LossConfig:
     proprio: float = 1.0
     joint_head: float = 1.0
     ema_decay: float = 0.996
-    projections: int = 256
+    projections: int = 128
 
     def __post_init__(self):
         if self.anti_collapse not in ANTI_COLLAPSE:
