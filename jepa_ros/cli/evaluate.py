@@ -12,7 +12,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 
 FIRST_SEED = 1000
-"""Where evaluation seeds begin; `jepa collect` refuses seeds from here on, so training never saw them."""
+"""Reported evaluations start here, demos below; recording draws from a stream apart, so training saw none of them."""
 
 _PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
 
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--episodes", type=int, default=100, help="episodes per agent")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="seed of the first episode; then upwards")
     parser.add_argument("--blocks", type=int, default=30, help="budget of an episode, in action blocks")
+    parser.add_argument("--latency", type=float, default=0.10,
+                        help="robot time from an image to the motion that comes of it, s")
+    parser.add_argument("--settle", type=float, default=0.05, help="robot time from a block's end to the next image, s")
     parser.add_argument("--baselines", default="all", metavar="LIST",
                         help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE")
@@ -45,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the table, write the JSON; 0 whatever the success rate is."""
+    from jepa_ros.evaluation.closed_loop import Timing
     from jepa_ros.evaluation.report import summarise, table
     from jepa_ros.evaluation.runner import ORACLE, PLANNER, Bench, Settings, run_all
 
@@ -57,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise JepaError("give --checkpoint CKPT, a directory that `jepa train --out` wrote, or --model oracle")
     baselines = chosen_baselines(args.baselines)
     settings = Settings(args.task, None if args.checkpoint is None else str(args.checkpoint), args.model,
-                        planner_config(args), energy_weights(args.weight), args.blocks, args.meshes)
+                        planner_config(args), energy_weights(args.weight), args.blocks,
+                        Timing(args.latency, args.settle), args.meshes)
 
     # Everything that can be refused is refused here, before the first episode.
     bench = Bench(settings)
@@ -134,11 +139,17 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
         f"task         {settings.task}: within {100 * task.tolerance:g} cm for {task.hold_seconds:g} s; starts already "
         "solved are excluded",
         f"episodes     {args.episodes}, seeds {args.seed} to {args.seed + args.episodes - 1}",
-        f"budget       {settings.blocks} blocks of {spec.block} actions at {spec.rate_hz:g} Hz = "
-        f"{settings.blocks * spec.block * spec.dt:g} s of robot time",
+        f"budget       {settings.blocks} blocks of {spec.block} actions at {spec.rate_hz:g} Hz, "
+        f"{budget_seconds(settings, spec):g} s of robot time ({settings.timing.latency_s:g} s from image to motion, "
+        f"{settings.timing.settle_s:g} s to settle)",
         f"world model  {model}",
         f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x {planner.iterations} "
         f"iterations, horizon {planner.horizon} blocks"])
+
+
+def budget_seconds(settings, spec) -> float:
+    """Robot time that an episode may take, s."""
+    return round(settings.blocks * settings.timing.block_seconds(spec), 6)
 
 
 class Progress:
@@ -191,7 +202,7 @@ def _write(args, settings, bench, agent, baselines, summaries, results, seconds)
         "baselines": {name: summaries[name] for name in baselines},
         "seeds": [args.seed, args.seed + args.episodes - 1],
         "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
-        "budget": {"blocks": settings.blocks, "seconds": settings.blocks * bench.spec.block * bench.spec.dt},
+        "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
         "model": settings.model, "checkpoint": checkpoint, "planner": settings.planner.to_dict(),
         "weights": settings.weights, "action_spec": bench.spec.to_dict(), "settings": asdict(settings),
         "arguments": arguments, "command": ["jepa", *sys.argv[1:]], "version": package_version(),

@@ -158,7 +158,7 @@ class JointServo(Agent):
         self._joints_from_image, self.gain = joints_from_image, gain
 
     def observe_truth(self, simulator, goal):
-        self._goal_joints = np.asarray(goal.joint_positions)
+        self._goal_joints = np.asarray(goal.joints)
 
     def reset(self, goal_image, seed):
         if self._joints_from_image is not None:

@@ -1,26 +1,47 @@
 """Closed loop without ROS, faster than real time, with the semantics of the live graph.
 
 A block of raw deltas becomes absolute joint targets from the last commanded one, clipped to the position limits; a
-trajectory follower interpolates between them as the joint trajectory controller does; after one block the camera is
-read again. One difference to the live graph: the robot's clock stands still while the agent thinks.
+trajectory follower interpolates between them as the joint trajectory controller does; when the block is done and the
+arm had a moment to settle, the camera is read again. The robot does not wait for the agent to think: a fixed latency
+from image to motion stands for that, so that the result does not depend on how busy the machine is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent
 
 if TYPE_CHECKING:
     from jepa_ros.simulation.simulator import Simulator
     from jepa_ros.simulation.tasks import Goal, Task
 
-CONTROL_PERIOD_S = 0.02
-"""How often the follower's target reaches the actuators and success is looked at."""
+TICK_S = 0.01
+"""How often the follower's target reaches the actuators and success is looked at; as in the simulator node."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """latency_s: from an image to the first motion that comes of it, while the arm holds.
+    settle_s: from the end of a block to the next image. Both are about what the live graph takes."""
+
+    latency_s: float = 0.10
+    settle_s: float = 0.05
+
+    def __post_init__(self):
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if not 0 <= value <= 10:
+                raise JepaError(f"{item.name} is {value}; it must lie in [0, 10] s")
+
+    def block_seconds(self, spec: ActionSpec) -> float:
+        """Robot time from one image to the next, s."""
+        return TICK_S * sum(round(s / TICK_S) for s in (self.latency_s, spec.block * spec.dt, self.settle_s))
 
 
 @dataclass(frozen=True)
@@ -69,41 +90,45 @@ def absolute_targets(command: np.ndarray, actions: np.ndarray, spec: ActionSpec)
     return targets
 
 
-def run_episode(simulator: Simulator, task: Task, agent: Agent, seed: int, blocks: int, name: str) -> EpisodeResult:
+def run_episode(simulator: Simulator, task: Task, agent: Agent, seed: int, blocks: int, name: str,
+                timing: Timing = Timing()) -> EpisodeResult:
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode."""
     from jepa_ros.simulation.trajectory import JointTrajectoryFollower
 
     spec = agent.spec
     start, goal = task.episode(seed)
     simulator.reset(start)
-    goal_image = simulator.goal_image(goal)
     agent.observe_truth(simulator, goal)
-    agent.reset(goal_image, seed)
-    follower = JointTrajectoryFollower()
+    agent.reset(simulator.goal_image(goal), seed)
+    follower = JointTrajectoryFollower(simulator.target, simulator.time)
     command = np.clip(simulator.joint_positions, spec.position_lower, spec.position_upper)
     times = spec.dt * np.arange(1, spec.block + 1)
-    steps = round(spec.block * spec.dt / CONTROL_PERIOD_S)
 
-    began = simulator.time
     hold = HoldTimer(task.tolerance, task.hold_seconds)
-    start_error = least = error = task.error(simulator, goal)
+    errors = [task.error(simulator, goal)]
+
+    def advance(seconds: float) -> bool:
+        """Let the arm follow for so long, or until success."""
+        for _ in range(round(seconds / TICK_S)):
+            simulator.set_target(follower.target(simulator.time))
+            simulator.advance(TICK_S)
+            errors.append(task.error(simulator, goal))
+            if hold.update(simulator.time, errors[-1]):
+                return True
+        return False
+
     success, done, plan_ms, encode_ms = False, 0, [], []
     while done < blocks and not success:
         actions = agent.act(simulator.render(), simulator.joint_positions)
+        done += 1
         plan_ms.append(agent.plan_ms)
         if agent.encode_ms is not None:
             encode_ms.append(agent.encode_ms)
-        targets = absolute_targets(command, actions, spec)
-        command = targets[-1]
-        follower.accept(simulator.time, simulator.time, targets, times)
-        done += 1
-        for _ in range(steps):
-            simulator.set_target(follower.target(simulator.time))
-            simulator.advance(CONTROL_PERIOD_S)
-            error = task.error(simulator, goal)
-            least = min(least, error)
-            if hold.update(simulator.time, error):
-                success = True
-                break
-    return EpisodeResult(name, seed, success, done, round(simulator.time - began, 6), float(start_error), float(error),
-                         float(least), plan_ms, encode_ms)
+        success = advance(timing.latency_s)
+        if not success:
+            targets = absolute_targets(command, actions, spec)
+            command = targets[-1]
+            follower.accept(simulator.time, 0.0, targets, times)
+            success = advance(spec.block * spec.dt + timing.settle_s)
+    return EpisodeResult(name, seed, success, done, round(simulator.time, 6), float(errors[0]), float(errors[-1]),
+                         float(min(errors)), plan_ms, encode_ms)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
-from jepa_ros.evaluation.closed_loop import EpisodeResult, run_episode
+from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, run_episode
 from jepa_ros.planning.config import PlannerConfig
 
 PLANNER, ORACLE = "planner", "oracle"
@@ -22,7 +22,8 @@ class Settings:
     """What is measured. checkpoint: a directory, or None for agents that need none.
 
     model: "checkpoint", or "oracle": the simulator itself as world model.  weights: of the energy's terms.
-    blocks: the budget of an episode.  meshes: "boxes" or "full".
+    blocks: the budget of an episode.  timing: of looking and moving.
+    meshes: "boxes" or "full".
     """
 
     task: str
@@ -31,6 +32,7 @@ class Settings:
     planner: PlannerConfig
     weights: dict[str, float] = field(default_factory=dict)
     blocks: int = 30
+    timing: Timing = Timing()
     meshes: str = "boxes"
 
 
@@ -44,7 +46,8 @@ class Bench:
 
     def run(self, name: str, seed: int) -> EpisodeResult:
         """One episode of agent ``name``."""
-        return run_episode(self.simulator, self.task, self.agent(name), seed, self.settings.blocks, name)
+        return run_episode(self.simulator, self.task, self.agent(name), seed, self.settings.blocks, name,
+                           self.settings.timing)
 
     @property
     def checkpoint(self):
@@ -61,22 +64,22 @@ class Bench:
     @property
     def spec(self):
         """The ActionSpec of the checkpoint, else the simulated robot's own."""
-        from jepa_ros.simulation.arm import default_spec
+        from jepa_ros.data.collect import arm_spec
 
-        return default_spec() if self.checkpoint is None else self.checkpoint.spec
+        return arm_spec() if self.checkpoint is None else self.checkpoint.spec
 
     @property
     def simulator(self):
         """The simulated robot at the checkpoint's image size; its contract must match the checkpoint's."""
         if self._simulator is None:
-            from jepa_ros.simulation.arm import default_spec
+            from jepa_ros.data.collect import arm_spec
             from jepa_ros.simulation.simulator import Simulator
             from jepa_ros.simulation.tasks import make_task
 
             size = (64, 64)
             if self.checkpoint is not None:
                 size = self.checkpoint.model.image_size
-                self.spec.require_match(default_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101")
+                self.spec.require_match(arm_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101")
             self.task = make_task(self.settings.task)
             self._simulator = Simulator(task=self.settings.task, image_size=size, meshes=self.settings.meshes)
         return self._simulator
@@ -95,7 +98,7 @@ class Bench:
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent
 
-            return OracleAgent(self.spec, self.settings.planner, self.settings.task, self.settings.meshes)
+            return OracleAgent(self.spec, self.settings.planner, self.settings.timing)
         if name == "no_op":
             return NoOp(self.spec)
         if name == "random":
