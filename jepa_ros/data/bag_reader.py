@@ -211,7 +211,9 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
         image_times, images, joint_times, positions, commands = [], [], [], [], []
         joint_order, command_order = _JointOrder(job.spec, joints.topic), _JointOrder(job.spec, command.topic)
         not_finite, disordered = {joints.topic: 0, command.topic: 0}, 0
+        left = sum(c.msgcount for c in (image, joints, command))
         for connection, logged, data in reader.messages([image, joints, command]):
+            left -= 1
             message = deserialize(data, connection.msgtype)
             if connection.topic == image.topic:
                 images.append(_pixels(message, connection, job.image_size))
@@ -237,6 +239,8 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
                         commands.append(Command(logged, stamp_ns(message), np.array(points), times))
                     continue
             not_finite[connection.topic] += 1
+    if left > 0:
+        raise ValueError(f"{left} messages that its index counts are not in it")
     if not positions:
         if not_finite[joints.topic]:
             raise _Unusable(joints.topic, "every joint position is NaN or Inf; check the driver that publishes it")

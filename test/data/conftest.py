@@ -37,7 +37,7 @@ class RobotBag:
 
     def __init__(self, path: Path, names=("pan", "lift", "wrist"), namespace: str = "/jepa", encoding: str = "rgb8",
                  compressed: str = "", size=(8, 8), omit=(), log_offset: int = 0, metadata: dict | None = None,
-                 rename: dict | None = None):
+                 rename: dict | None = None, side_camera: str = ""):
         self.path, self.names, self.encoding, self.compressed = Path(path), list(names), encoding, compressed
         self.size, self.log_offset = size, log_offset
         rename = rename or {}
@@ -48,13 +48,15 @@ class RobotBag:
                  self.joints: "sensor_msgs/msg/JointState", self.command: "trajectory_msgs/msg/JointTrajectory"}
         self.topics = {t: k for t, k in kinds.items() if t.split("/")[-1] not in omit and
                        (t != self.image or "image" not in omit)}
+        if side_camera:
+            self.topics[side_camera] = "sensor_msgs/msg/Image"
         self.writer = BagWriter(self.path, self.topics, metadata)
 
     def _write(self, topic: str, now: int, message) -> None:
         if topic in self.topics:
             self.writer.write(topic, now + self.log_offset, message)
 
-    def look(self, now: int, level: int) -> None:
+    def look(self, now: int, level: int, topic: str = "") -> None:
         """An image of one grey level."""
         pixels = np.full((*self.size, 3), level, np.uint8)
         if self.compressed:
@@ -62,7 +64,7 @@ class RobotBag:
                 header=make_header(now), format=self.compressed,
                 data=np.frombuffer(encode_compressed(pixels, self.compressed), np.uint8)))
         else:
-            self._write(self.image, now, message_class("sensor_msgs/msg/Image")(
+            self._write(topic or self.image, now, message_class("sensor_msgs/msg/Image")(
                 header=make_header(now), height=self.size[0], width=self.size[1], encoding=self.encoding, is_bigendian=0,
                 step=3 * self.size[1], data=pixels.reshape(-1)))
 

@@ -1,0 +1,144 @@
+"""Collecting episodes of the simulated arm: content, resumption, refusal, repeatability."""
+
+import json
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Reader
+
+from jepa_ros.cli.main import main
+from jepa_ros.data.bag_reader import read_episodes
+from jepa_ros.data.collect import SEED_STRIDE, CollectSettings, arm_spec, collect, episode_path
+from jepa_ros.errors import JepaError
+
+pytest.importorskip("mujoco", reason="the simulator needs MuJoCo: pip install 'mujoco>=3.3,<4'")
+
+SETTINGS = CollectSettings(frames=12, image_size=(16, 16))
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    """Four short episodes, recorded by one process."""
+    out = tmp_path_factory.mktemp("collection") / "bags"
+    collect(out, 4, SETTINGS, workers=1)
+    return out
+
+
+def messages(path):
+    with Reader(path) as reader:
+        return [(c.topic, c.msgtype, time, data) for c, time, data in reader.messages()]
+
+
+def test_a_bag_has_the_topics_of_the_live_graph(collection):
+    found = messages(episode_path(collection, 0))
+    assert {(topic, kind) for topic, kind, *_ in found} == {
+        ("/jepa/image", "sensor_msgs/msg/Image"), ("/jepa/camera_info", "sensor_msgs/msg/CameraInfo"),
+        ("/jepa/joint_states", "sensor_msgs/msg/JointState"), ("/clock", "rosgraph_msgs/msg/Clock"),
+        ("/jepa/joint_trajectory", "trajectory_msgs/msg/JointTrajectory")}
+    assert sum(topic == "/jepa/image" for topic, *_ in found) == 12
+
+
+def test_episodes_hold_what_was_commanded(collection, monkeypatch):
+    import jepa_ros.data.collect as module
+
+    commanded = []
+    make = module.commanded_targets
+    monkeypatch.setattr(module, "commanded_targets", lambda *a: commanded.append(make(*a)) or commanded[-1])
+    episodes, report = read_episodes(collection, image_size=(16, 16))
+    recorder = module.Recorder(SETTINGS)
+    with recorder:
+        for i, episode in enumerate(episodes):
+            recorder.record(collection.parent / f"again_{i}", i)
+            assert np.allclose(episode.actions[:-1], np.diff(commanded[i], axis=0), atol=1e-7)
+            assert np.abs(episode.joint_positions - commanded[i]).max() < 0.35
+    assert report.problems == [] and report.frames == 48
+    assert report.spec == arm_spec()
+    assert [e.metadata["behaviour"] for e in episodes] == ["scripted", "noisy", "scripted", "smooth"]
+    assert all(np.ptp(e.images, axis=(0, 1, 2)).min() > 50 for e in episodes)  # there is something to see
+
+
+def test_actions_respect_the_action_spec(collection):
+    episodes, _ = read_episodes(collection, image_size=(16, 16))
+    actions = np.concatenate([e.actions for e in episodes])
+    assert np.abs(actions).max() <= 0.12 + 1e-6
+    assert np.abs(actions).max() > 0.01
+
+
+def test_the_same_seed_gives_the_same_messages(collection, tmp_path):
+    """Whatever is recorded before, and by however many processes."""
+    collect(tmp_path / "two", 4, SETTINGS, workers=2)
+    for i in range(4):
+        assert messages(episode_path(collection, i)) == messages(episode_path(tmp_path / "two", i))
+
+
+def test_another_seed_gives_other_episodes(collection, tmp_path):
+    collect(tmp_path / "other", 1, CollectSettings(frames=12, image_size=(16, 16), seed=1), workers=1)
+    assert messages(episode_path(collection, 0)) != messages(episode_path(tmp_path / "other", 0))
+
+
+def test_collecting_goes_on_where_it_stopped(collection, tmp_path):
+    out = tmp_path / "bags"
+    assert collect(out, 2, SETTINGS, workers=1).recorded == 2
+    untouched = episode_path(out, 0).stat().st_mtime_ns
+    partial = out / ".episode_00002.partial" / "episode_00002"  # as a killed recording leaves it
+    partial.mkdir(parents=True)
+    (partial / "episode_00002.mcap").write_bytes(b"half")
+    result = collect(out, 4, SETTINGS, workers=1)
+    assert (result.recorded, result.present) == (2, 2)
+    assert episode_path(out, 0).stat().st_mtime_ns == untouched
+    assert all(messages(episode_path(collection, i)) == messages(episode_path(out, i)) for i in range(4))
+    assert sorted(p.name for p in out.iterdir()) == ["collection.json"] + [f"episode_{i:05d}" for i in range(4)]
+    assert collect(out, 4, SETTINGS, workers=1).recorded == 0
+
+
+@pytest.mark.parametrize("change, named", [
+    ({"task": "push"}, "task: there reach, now push"), ({"seed": 5}, "seed: there 0, now 5"),
+    ({"frames": 20}, "frames: there 12, now 20"), ({"image_size": (32, 32)}, "image_size"),
+])
+def test_other_settings_are_not_mixed_in(collection, change, named):
+    with pytest.raises(JepaError, match=named):
+        collect(collection, 4, CollectSettings(**{"frames": 12, "image_size": (16, 16), **change}), workers=1)
+
+
+def test_another_robot_is_not_mixed_in(collection, tmp_path):
+    there = json.loads((collection / "collection.json").read_text())
+    there["action_spec"]["rate_hz"] = 5.0
+    (tmp_path / "collection.json").write_text(json.dumps(there))
+    with pytest.raises(JepaError, match="action_spec"):
+        collect(tmp_path, 1, SETTINGS, workers=1)
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(JepaError, match="not a collection"):
+        collect(tmp_path, 1, SETTINGS, workers=1)
+    with pytest.raises(JepaError, match="notes.txt: cannot be used as output folder"):
+        collect(tmp_path / "notes.txt", 1, SETTINGS, workers=1)
+
+
+@pytest.mark.parametrize("wrong", [{"frames": 1}, {"image_size": (4, 64)}, {"seed": -1}])
+def test_wrong_settings_are_named(wrong):
+    with pytest.raises(JepaError, match=next(iter(wrong))):
+        CollectSettings(**wrong)
+
+
+def test_evaluation_never_sees_a_collected_scene():
+    from jepa_ros.simulation.tasks import make_task
+
+    task = make_task("reach")
+    numbers = [0, 1, 7, 999, 1000, 1001, SEED_STRIDE, SEED_STRIDE + 1000]
+    evaluation = {tuple(pose.joints) for seed in numbers for pose in task.episode(seed)}
+    collected = set()
+    for number in numbers:
+        rng = task.collection_rng(number)
+        collected |= {tuple(task.sample_start(rng).joints) for _ in range(5)}
+    assert len(collected) == 5 * len(numbers)
+    assert not evaluation & collected
+
+
+def test_the_command_records_and_reports(tmp_path, capsys):
+    arguments = ["collect", "--out", str(tmp_path / "bags"), "--frames", "8", "--image-size", "16", "--workers", "1"]
+    assert main([*arguments, "--episodes", "1"]) == 0
+    assert "1 episodes recorded (8 frames" in capsys.readouterr().out
+    assert main([*arguments, "--episodes", "0"]) == 2
+    assert "episodes is 0" in capsys.readouterr().err
