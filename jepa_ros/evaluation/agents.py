@@ -19,7 +19,7 @@ from jepa_ros.planning.receding_horizon import Planner
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
-    from jepa_ros.simulation.simulator import Simulator
+    from jepa_ros.evaluation.closed_loop import SimulatedArm
     from jepa_ros.simulation.tasks import Goal
     from jepa_ros.world_model.checkpoint import Checkpoint
 
@@ -40,7 +40,7 @@ class Agent:
     def __init__(self, spec: ActionSpec):
         self.spec = spec
 
-    def observe_truth(self, simulator: Simulator, goal: Goal) -> None:
+    def observe_truth(self, arm: SimulatedArm, goal: Goal) -> None:
         """Called before ``reset``, for yardsticks; a real agent does not look."""
 
     def reset(self, goal_image: np.ndarray, seed: int) -> None:
@@ -157,7 +157,7 @@ class JointServo(Agent):
         super().__init__(spec)
         self._joints_from_image, self.gain = joints_from_image, gain
 
-    def observe_truth(self, simulator, goal):
+    def observe_truth(self, arm, goal):
         self._goal_joints = np.asarray(goal.joints)
 
     def reset(self, goal_image, seed):

@@ -1,13 +1,14 @@
 """Closed loop without ROS, faster than real time, with the semantics of the live graph.
 
-A block of raw deltas becomes absolute joint targets from the last commanded one, clipped to the position limits; a
-trajectory follower interpolates between them as the joint trajectory controller does; when the block is done and the
-arm had a moment to settle, the camera is read again. The robot does not wait for the agent to think: a fixed latency
+The action guard turns a block of raw deltas into absolute joint targets, a trajectory follower interpolates between
+them as the joint trajectory controller does; when the block is done and the arm had a moment to settle, the camera is
+read again. The robot does not wait for the agent to think: a fixed latency
 from image to motion stands for that, so that the result does not depend on how busy the machine is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent
+from jepa_ros.safety.guard import ActionGuard, Now, Plan
+from jepa_ros.safety.limits import JointLimits
 
 if TYPE_CHECKING:
     from jepa_ros.simulation.simulator import Simulator
@@ -36,8 +39,8 @@ class Timing:
     def __post_init__(self):
         for item in fields(self):
             value = getattr(self, item.name)
-            if not 0 <= value <= 10:
-                raise JepaError(f"{item.name} is {value}; it must lie in [0, 10] s")
+            if not 0 <= value <= 0.4:
+                raise JepaError(f"{item.name} is {value}; it must lie in [0, 0.4] s")
 
     def block_seconds(self, spec: ActionSpec) -> float:
         """Robot time from one image to the next, s."""
@@ -81,54 +84,80 @@ class HoldTimer:
         return now - self._since >= self.hold_seconds - 1e-9
 
 
-def absolute_targets(command: np.ndarray, actions: np.ndarray, spec: ActionSpec) -> np.ndarray:
-    """Deltas (K, A) on the commanded target (A,) -> targets (K, A), each step clipped to bounds and limits."""
-    targets = np.empty_like(actions, dtype=float)
-    for step, action in enumerate(actions):
-        command = np.clip(command + np.clip(action, spec.lower, spec.upper), spec.position_lower, spec.position_upper)
-        targets[step] = command
-    return targets
+class SimulatedArm:
+    """What lies between plans and physics in the live graph: the action guard and the trajectory follower.
+
+    The guard makes absolute targets of raw deltas, chained from the last commanded one; where the arm is far from its
+    command (pressed against the table, say), the measured position counts as the command.
+    """
+
+    def __init__(self, simulator: Simulator, spec: ActionSpec, on_tick: Callable[[], bool] = lambda: False):
+        """on_tick: called after every tick; True ends ``advance``."""
+        from jepa_ros.simulation.arm import VELOCITY
+        from jepa_ros.simulation.trajectory import JointTrajectoryFollower
+
+        self.simulator, self.spec, self._on_tick = simulator, spec, on_tick
+        self._follower = JointTrajectoryFollower(simulator.target, simulator.time)
+        self._guard = ActionGuard(spec, JointLimits.from_spec(spec, VELOCITY))
+        self._guard.arm(self._now())
+
+    def base(self) -> np.ndarray:
+        """(A,) rad: the target from which the next actions are chained."""
+        self._observe()
+        return self._guard.hold_position(self._now())
+
+    def execute(self, actions: np.ndarray, looked_at: float) -> bool:
+        """Send raw deltas (K, A) made from the image of time ``looked_at``; False where the guard vetoes them."""
+        self._observe()
+        plan = Plan(looked_at, self.spec.joint_names, actions, self.spec.dt, len(actions), self.spec.space)
+        command = self._guard.submit(plan, self._now()).command
+        if command is not None:
+            self._follower.accept(self.simulator.time, 0.0, command.positions, command.times_from_start)
+        return command is not None
+
+    def advance(self, seconds: float) -> bool:
+        """Let the arm follow for so long, in whole ticks; True where ``on_tick`` ended it."""
+        for _ in range(round(seconds / TICK_S)):
+            self.simulator.set_target(self._follower.target(self.simulator.time))
+            self.simulator.advance(TICK_S)
+            if self._on_tick():
+                return True
+        return False
+
+    def _now(self) -> Now:
+        return Now(self.simulator.time, self.simulator.time)
+
+    def _observe(self) -> None:
+        self._guard.observe(self.spec.joint_names, self.simulator.joint_positions, self._now())
 
 
 def run_episode(simulator: Simulator, task: Task, agent: Agent, seed: int, blocks: int, name: str,
                 timing: Timing = Timing()) -> EpisodeResult:
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode."""
-    from jepa_ros.simulation.trajectory import JointTrajectoryFollower
-
     spec = agent.spec
     start, goal = task.episode(seed)
     simulator.reset(start)
-    agent.observe_truth(simulator, goal)
-    agent.reset(simulator.goal_image(goal), seed)
-    follower = JointTrajectoryFollower(simulator.target, simulator.time)
-    command = np.clip(simulator.joint_positions, spec.position_lower, spec.position_upper)
-    times = spec.dt * np.arange(1, spec.block + 1)
-
     hold = HoldTimer(task.tolerance, task.hold_seconds)
     errors = [task.error(simulator, goal)]
 
-    def advance(seconds: float) -> bool:
-        """Let the arm follow for so long, or until success."""
-        for _ in range(round(seconds / TICK_S)):
-            simulator.set_target(follower.target(simulator.time))
-            simulator.advance(TICK_S)
-            errors.append(task.error(simulator, goal))
-            if hold.update(simulator.time, errors[-1]):
-                return True
-        return False
+    def solved() -> bool:
+        errors.append(task.error(simulator, goal))
+        return hold.update(simulator.time, errors[-1])
 
+    arm = SimulatedArm(simulator, spec, solved)
+    agent.observe_truth(arm, goal)
+    agent.reset(simulator.goal_image(goal), seed)
     success, done, plan_ms, encode_ms = False, 0, [], []
     while done < blocks and not success:
+        looked_at = simulator.time
         actions = agent.act(simulator.render(), simulator.joint_positions)
         done += 1
         plan_ms.append(agent.plan_ms)
         if agent.encode_ms is not None:
             encode_ms.append(agent.encode_ms)
-        success = advance(timing.latency_s)
+        success = arm.advance(timing.latency_s)
         if not success:
-            targets = absolute_targets(command, actions, spec)
-            command = targets[-1]
-            follower.accept(simulator.time, 0.0, targets, times)
-            success = advance(spec.block * spec.dt + timing.settle_s)
+            arm.execute(actions, looked_at)
+            success = arm.advance(spec.block * spec.dt + timing.settle_s)
     return EpisodeResult(name, seed, success, done, round(simulator.time, 6), float(errors[0]), float(errors[-1]),
                          float(min(errors)), plan_ms, encode_ms)

@@ -7,7 +7,7 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.evaluation.agents import Agent
-from jepa_ros.evaluation.closed_loop import TICK_S, Timing, absolute_targets
+from jepa_ros.evaluation.closed_loop import TICK_S, Timing
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.simulation.engine import mujoco
@@ -32,25 +32,22 @@ class OracleAgent(Agent):
         self.imagination: Imagination | None = None
         self._timing = timing
 
-    def observe_truth(self, simulator, goal):
-        if self.imagination is None or self.imagination.simulator is not simulator:
-            self.imagination = Imagination(simulator, self.spec, self._timing)
-        self._goal = goal
+    def observe_truth(self, arm, goal):
+        if self.imagination is None or self.imagination.simulator is not arm.simulator:
+            self.imagination = Imagination(arm.simulator, self.spec, self._timing)
+        self._arm, self._goal = arm, goal
 
     def reset(self, goal_image, seed):
         self.planner.reset(seed)
-        joints = self.imagination.simulator.joint_positions
-        self._command = np.clip(joints, self.spec.position_lower, self.spec.position_upper)
 
     def decide(self, image, proprio):
+        self._base = self._arm.base()
         solution = self.planner.plan(self._costs, proprio)
-        actions = solution.actions[0].reshape(self.spec.block, self.spec.dim)
-        self._command = absolute_targets(self._command, actions, self.spec)[-1]
-        return actions
+        return solution.actions[0].reshape(self.spec.block, self.spec.dim)
 
     def _costs(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> costs (S,)."""
-        distance = true_distance(*self.imagination.rollout(actions, self._command), self._goal)
+        distance = true_distance(*self.imagination.rollout(actions, self._base), self._goal)
         return {"sum": distance.sum, "min": distance.min, "last": lambda axis: distance[:, -1]}[self.planner.reduction](
             axis=1)
 
@@ -71,10 +68,11 @@ class Imagination:
             round(s / TICK_S) for s in (timing.latency_s, spec.block * spec.dt, timing.settle_s))
         self._substeps = round(TICK_S / simulator.model.opt.timestep)
 
-    def rollout(self, actions: np.ndarray, command: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def rollout(self, actions: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the next H looks would see: joints (S, H, A) rad, and cubes (S, H, 3) m or None.
 
-        actions: (S, H, KA) rad.  command: (A,) rad, the last commanded target. The arm is at a look: it holds.
+        actions: (S, H, KA) rad.  base: (A,) rad, where the first action is chained from. The arm is at a look: it holds. The guard is
+        imagined without its resynchronisation, which a future contact might cause.
         """
         from mujoco import rollout
 
@@ -82,27 +80,35 @@ class Imagination:
         mujoco.mj_setState(model, self._data, self.simulator.get_state()["physics"], mujoco.mjtState.mjSTATE_INTEGRATION)
         start = np.empty(mujoco.mj_stateSize(model, _FULL))
         mujoco.mj_getState(model, self._data, start, _FULL)
-        controls = self._controls(actions, command)
+        controls = self._controls(actions, base)
         states, _ = rollout.rollout(model, self._data, start[None], controls,
                                     initial_warmstart=self._data.qacc_warmstart[None].copy())
         steps = controls.shape[1] // horizon
         positions = states[:, steps - 1::steps, 1:1 + model.nq]  # time comes first, then qpos
         return positions[..., :dim], positions[..., dim:dim + 3] if model.nq > dim else None
 
-    def _controls(self, actions: np.ndarray, command: np.ndarray) -> np.ndarray:
+    def _controls(self, actions: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Servo targets (S, physics steps, A): what trajectory followers make of S plans of H blocks."""
         spec, samples = self.spec, len(actions)
         held = np.repeat(self.simulator.target[None], samples, axis=0)  # (S, A)
-        command = np.repeat(command[None], samples, axis=0)
+        base = np.repeat(base[None], samples, axis=0)
         part = np.arange(0, self._move) / self._move * spec.block  # ticks, in raw steps
         index = part.astype(int)
         ticks = []
         for block in actions.reshape(samples, -1, spec.block, spec.dim).swapaxes(0, 1):
-            targets = absolute_targets(command, block.swapaxes(0, 1), spec)  # (K, S, A)
+            targets = self._targets(base, block.swapaxes(0, 1))  # (K, S, A)
             points = np.concatenate([held[None], targets])
             moving = points[index] + (part - index)[:, None, None] * (points[index + 1] - points[index])
             ticks += [np.repeat(held[None], self._wait, axis=0), moving,
                       np.repeat(targets[-1:], self._settle, axis=0)]
-            held = command = targets[-1]
+            held = base = targets[-1]
         return np.repeat(np.concatenate(ticks), self._substeps, axis=0).swapaxes(0, 1)
 
+
+    def _targets(self, base: np.ndarray, actions: np.ndarray) -> np.ndarray:
+        """base (S, A), raw deltas (K, S, A) -> absolute targets (K, S, A), as the action guard makes them."""
+        targets = np.empty_like(actions)
+        for step, action in enumerate(actions):
+            base = np.clip(base + action, self.spec.position_lower, self.spec.position_upper)
+            targets[step] = base
+        return targets
