@@ -1,8 +1,8 @@
 """The SO-101 arm: joint names, limits and home pose.
 
-Position limits are those of ``so101_new_calib.xml`` (zero is the middle of each joint's range). The velocity limit is
-the no-load speed of the STS3215 servo in every joint of the follower arm: 45 rpm, 0.222 s per 60 degrees, by its data
-sheet; 46 rpm was measured on a bench (github.com/TheRobotStudio/SO-ARM100, issue 134).
+Position limits are those of ``so101_new_calib.xml`` (zero is the middle of each joint's range). The velocity
+limit is the no-load speed of the STS3215 servo in every joint of the follower arm: 45 rpm, 0.222 s per 60
+degrees, by its data sheet; 46 rpm was measured on a bench (github.com/TheRobotStudio/SO-ARM100, issue 134).
 """
 
 import math

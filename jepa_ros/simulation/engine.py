@@ -9,8 +9,8 @@ import sys
 from jepa_ros.errors import JepaError
 
 GL_HELP = ("MuJoCo cannot render here (MUJOCO_GL={gl}): {reason}\n"
-           "Install OpenGL for headless rendering: sudo apt-get install libegl1 libgl1-mesa-dri; then set MUJOCO_GL=egl "
-           "before Python starts.")
+           "Install OpenGL for headless rendering: sudo apt-get install libegl1 libgl1-mesa-dri; then set "
+           "MUJOCO_GL=egl before Python starts.")
 
 if sys.platform.startswith("linux"):
     os.environ.setdefault("MUJOCO_GL", "egl")
@@ -28,3 +28,12 @@ except (ImportError, AttributeError, OSError, RuntimeError) as error:
     if getattr(error, "name", None) == "mujoco":
         raise JepaError('the simulator needs MuJoCo: pip install "mujoco>=3.3,<4"') from error
     raise gl_error(error) from error
+
+
+def gl_context(width: int, height: int):
+    """An OpenGL context of the backend in MUJOCO_GL, also where MuJoCo was imported earlier without it."""
+    if os.environ.get("MUJOCO_GL", "").lower() == "egl":
+        from mujoco.egl import GLContext
+
+        return GLContext(width, height)
+    return mujoco.GLContext(width, height)

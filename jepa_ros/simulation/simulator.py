@@ -1,8 +1,9 @@
 """A simulated SO-101: joints, camera and time, with the interface a driver of the real arm would have.
 
-Rendering uses an OpenGL context that belongs to one thread: the first that calls ``render`` or ``goal_image``. It is
-created there, so build the Simulator anywhere, but render always from the same thread. Everything else may be called
-from any one thread at a time. In worker processes, create the Simulator in the worker.
+Rendering uses an OpenGL context that belongs to one thread: the first that calls ``render`` or
+``goal_image``. It is created there, so build the Simulator anywhere, but render always from the same thread.
+Everything else may be called from any one thread at a time. In worker processes, create the Simulator in the
+worker.
 """
 
 import threading
@@ -19,19 +20,20 @@ from jepa_ros.simulation.tasks import Goal
 _A = len(JOINT_NAMES)
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 _SMALL = 256
-"""px; images up to this size are rendered at twice the size and averaged, so that motion below a pixel shows."""
+"""px; images up to this size are rendered at twice the size and averaged: motion below a pixel shows."""
 
 
 class Simulator:
     """One arm on one table. ``A`` is 6, joints in the order of ``JOINT_NAMES``; units are m, rad, s.
 
-    image_size: (height, width) of ``render`` in pixels.  seed: places the cube before the first ``reset`` with a start.
+    image_size: (height, width) of ``render`` in pixels.
+    seed: of the cube's place after a ``reset`` without a start.
     """
 
     joint_names = JOINT_NAMES
 
-    def __init__(self, task: str = "reach", image_size: tuple[int, int] = (64, 64), meshes: str = "boxes", seed: int = 0,
-                 visual: VisualSettings | None = None):
+    def __init__(self, task: str = "reach", image_size: tuple[int, int] = (64, 64), meshes: str = "boxes",
+                 seed: int = 0, visual: VisualSettings | None = None):
         self.task = task
         self.image_size = _checked_size(image_size)
         self.model = build_model(task, meshes, visual)
@@ -49,7 +51,7 @@ class Simulator:
     # State
 
     def reset(self, state: "dict | Goal | None" = None) -> None:
-        """Start at rest at time 0 in a Goal's scene (None: the home pose), or go on from a ``get_state`` dict."""
+        """Start at rest, at time 0, in a Goal's scene or at home (None), or go on from a ``get_state``."""
         if isinstance(state, dict):
             self.set_state(state)
             return
@@ -71,8 +73,8 @@ class Simulator:
         """Return to a state of ``get_state``, of any Simulator of the same task."""
         physics = np.asarray(state.get("physics"), dtype=np.float64)
         if state.get("task") != self.task or physics.shape != (self._state_size,):
-            raise JepaError(f"set_state: this is no state of task {self.task!r} "
-                            f"(task {state.get('task')!r}, {physics.size} numbers, expected {self._state_size})")
+            raise JepaError(f"set_state: no state of task {self.task!r} (it is of task {state.get('task')!r} "
+                            f"and has {physics.size} numbers, expected {self._state_size})")
         mujoco.mj_setState(self.model, self._data, physics, _STATE)
         self._owed = float(state["owed"])
         self._stale = True
@@ -114,7 +116,8 @@ class Simulator:
         """Command the servos to (A,) rad, clipped to the position limits."""
         positions = np.asarray(positions, dtype=np.float64)
         if positions.shape != (_A,) or not np.all(np.isfinite(positions)):
-            raise JepaError(f"set_target: need {_A} finite positions ({', '.join(JOINT_NAMES)}), got {positions}")
+            raise JepaError(f"set_target: got {positions}; need {_A} finite positions in rad for "
+                            f"{', '.join(JOINT_NAMES)}")
         self._data.ctrl[:_A] = np.clip(positions, POSITION_LOWER, POSITION_UPPER)
 
     def advance(self, seconds: float) -> None:
@@ -146,7 +149,7 @@ class Simulator:
         return self._draw(self._scratch, CAMERA, size)
 
     def camera_info(self, size: tuple[int, int] | None = None) -> dict:
-        """Pinhole model of the camera as sensor_msgs/CameraInfo: width, height, k, r, p (rows), d, distortion_model."""
+        """The camera as in sensor_msgs/CameraInfo: width, height, k, r, p (matrices), d, distortion_model."""
         height, width = _checked_size(size or self.image_size)
         focal = height / 2 / np.tan(np.radians(self.model.camera(CAMERA).fovy[0]) / 2)
         cx, cy = (width - 1) / 2, (height - 1) / 2
@@ -202,10 +205,11 @@ class Simulator:
         if self._render_thread is None:
             self._render_thread = thread
         if self._render_thread != thread:
-            raise JepaError("Simulator rendered from two threads: its OpenGL context belongs to the thread that rendered first")
+            raise JepaError("Simulator rendered from two threads: its OpenGL context belongs to the thread "
+                            "that rendered first; render there, or close() it there first")
         if (height, width) not in self._renderers:
-            double = max(height, width) <= _SMALL
-            self._renderers[height, width] = Renderer(self.model, height, width, supersample=2 if double else 1)
+            supersample = 2 if max(height, width) <= _SMALL else 1
+            self._renderers[height, width] = Renderer(self.model, height, width, supersample)
         return self._renderers[height, width]
 
 

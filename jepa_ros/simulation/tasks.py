@@ -1,8 +1,9 @@
 """Tasks: where an episode starts, what its goal is, and when it is solved.
 
-Random streams: ``task.episode(seed)`` is for demos and evaluation, ``task.collection_rng(seed)`` for recording training
-data. The two are keyed apart, so no seed of one ever gives the numbers of the other: evaluation episodes are unseen
-whatever seeds were used to collect. By convention demos use seeds below 1000 and reported evaluations 1000 and up.
+Random streams: ``task.episode(seed)`` is for demos and evaluation, ``task.collection_rng(seed)`` for
+recording training data. The two are keyed apart, so no seed of one ever gives the numbers of the other:
+evaluation episodes are unseen whatever seeds were used to collect. By convention demos use seeds below 1000
+and reported evaluations 1000 and up.
 """
 
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Goal:
 
 
 class Task(Protocol):
-    """What makes an episode. Deterministic given the generator or the seed; not for use from several threads."""
+    """What makes an episode: deterministic given the generator or seed. Not for several threads at once."""
 
     name: str
     tolerance: float
@@ -104,11 +105,12 @@ def sample_pose(rng: np.random.Generator, workspace: Workspace) -> Goal:
         joints = rng.uniform(workspace.joints_lower, workspace.joints_upper)
         arm.move(joints)
         end_effector = arm.end_effector
-        if (np.all(end_effector >= workspace.end_effector_lower) and np.all(end_effector <= workspace.end_effector_upper)
+        if (np.all(end_effector >= workspace.end_effector_lower)
+                and np.all(end_effector <= workspace.end_effector_upper)
                 and -arm.approach[2] >= workspace.downward and arm.clearance() >= workspace.clearance
                 and arm.view_margin() >= workspace.view_margin and not arm.collides()):
             return Goal(joints, end_effector)
-    raise JepaError(f"no valid arm pose in {_MAX_DRAWS} draws; widen the workspace in jepa_ros/simulation/tasks.py")
+    raise JepaError(f"no valid arm pose in {_MAX_DRAWS} draws from {workspace}; widen it")
 
 
 def direct_path_is_free(start: np.ndarray, goal: np.ndarray, steps: int = 8) -> bool:
@@ -192,7 +194,7 @@ class PushTask:
         raise JepaError("task push: no valid goal; check the cube's region in jepa_ros/simulation/tasks.py")
 
     def episode(self, seed: int) -> tuple[Goal, Goal]:
-        """(start, goal): the same for the same seed; a push away from the base side of the gripper's goal pose."""
+        """(start, goal): the same for the same seed; a push that ends with the gripper behind the cube."""
         rng = np.random.default_rng((_EVALUATION, 12, _checked_seed(seed)))
         for _ in range(_MAX_DRAWS):
             start, goal = self.sample_start(rng), self.sample_goal(rng)
@@ -220,7 +222,9 @@ def _with_cube(pose: Goal, cube_xy: np.ndarray, yaw: float) -> Goal | None:
     """The pose with a cube on the table, or None where they touch."""
     arm = _arm("push")
     arm.move(pose.joints, cube_xy)
-    return None if arm.collides() else Goal(pose.joints, pose.end_effector, np.array([*cube_xy, CUBE_HALF]), float(yaw))
+    if arm.collides():
+        return None
+    return Goal(pose.joints, pose.end_effector, np.array([*cube_xy, CUBE_HALF]), float(yaw))
 
 
 def _checked_seed(seed: int) -> int:

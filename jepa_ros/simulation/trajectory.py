@@ -1,9 +1,9 @@
-"""Follow joint trajectories as ros2_controllers' joint_trajectory_controller does. NumPy only; time is an argument."""
+"""Follow joint trajectories as joint_trajectory_controller of ros2_controllers does; time is an argument."""
 
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.simulation.arm import JOINT_NAMES, POSITION_LOWER, POSITION_UPPER, VELOCITY
+from jepa_ros.simulation.arm import POSITION_LOWER, POSITION_UPPER, VELOCITY
 
 
 class JointTrajectoryFollower:
@@ -12,16 +12,19 @@ class JointTrajectoryFollower:
     start: (A,) rad, the target before any trajectory.  now: s, the time of that target.
     lower, upper: (A,) rad position limits.  velocity: (A,) rad/s limits.  Defaults are those of the SO-101.
 
-    Invariants: a new trajectory replaces the old one and starts at the target of that moment; points that are already
-    in the past are dropped; between points the target is linear in time; after the last point it holds; the target
-    never leaves the position limits and never moves faster than the velocity limits, also where a trajectory asks
-    for it (it then lags and catches up). Time must not run backwards: an earlier ``now`` gives the present target.
+    Invariants: a new trajectory replaces the old one and starts at the target of that moment; points already
+    in the past are dropped; between points the target is linear in time; after the last point it holds; the
+    target never leaves the position limits and, from one call of ``target`` to the next, never moves faster
+    than the velocity limits, also where a trajectory asks for it (it then lags and catches up). Time must not
+    run backwards: an earlier ``now`` gives the present target; after a reset of the clock call ``reset``.
     """
 
-    def __init__(self, start, now: float = 0.0, lower=POSITION_LOWER, upper=POSITION_UPPER, velocity=VELOCITY):
-        self.lower, self.upper, self.velocity = (np.array(v, dtype=np.float64) for v in (lower, upper, velocity))
+    def __init__(self, start, now: float = 0.0, lower=POSITION_LOWER, upper=POSITION_UPPER,
+                 velocity=VELOCITY):
+        self.lower, self.upper, self.velocity = (np.array(v, np.float64) for v in (lower, upper, velocity))
         if not (self.lower.shape == self.upper.shape == self.velocity.shape and np.all(self.velocity > 0)):
-            raise JepaError("JointTrajectoryFollower: lower, upper and velocity must have one value per joint, velocity > 0")
+            raise JepaError("JointTrajectoryFollower: lower, upper and velocity need one value per joint, "
+                            "and every velocity must be above 0")
         self.reset(start, now)
 
     def reset(self, target, now: float = 0.0) -> None:
@@ -32,17 +35,20 @@ class JointTrajectoryFollower:
         self._points = self._target[None]
 
     def accept(self, now: float, stamp: float, positions, times_from_start) -> int:
-        """Take a trajectory; returns how many of its points were still ahead of ``now`` (0: all too late, ignored).
+        """Take a trajectory; returns how many of its points lie ahead of ``now`` (0: all too late, ignored).
 
         now, stamp: s on one clock; stamp 0 means now.  positions: (N, A) rad.
         times_from_start: (N,) s after the stamp, strictly increasing.
         """
-        times = np.asarray(times_from_start, dtype=np.float64)
-        points = self._checked(positions, (times.size, *self.lower.shape), "positions")
-        if times.ndim != 1 or times.size == 0:
-            raise JepaError(f"trajectory: times_from_start has shape {times.shape}; it needs one time per point, at least one")
-        if not (np.all(np.isfinite(times)) and np.isfinite(stamp) and times[0] >= 0 and np.all(np.diff(times) > 0)):
-            raise JepaError(f"trajectory: times_from_start must be finite, not negative and increasing, got {times}, stamp {stamp}")
+        count = np.size(times_from_start)
+        times = self._checked(times_from_start, (count,), "times_from_start")
+        points = self._checked(positions, (count, *self.lower.shape), "positions")
+        if count == 0:
+            raise JepaError("trajectory: it has no points; send at least one")
+        if times[0] < 0 or np.any(np.diff(times) <= 0):
+            raise JepaError(f"trajectory: times_from_start must start at 0 or later and rise, got {times}")
+        if not (np.isfinite(stamp) and np.isfinite(now)):
+            raise JepaError(f"trajectory: stamp {stamp} and now {now} must be finite")
         times = times + (stamp if stamp else now)
         ahead = times > now if stamp else times >= now
         if not np.any(ahead):
@@ -82,7 +88,7 @@ class JointTrajectoryFollower:
         except (TypeError, ValueError):
             raise JepaError(f"trajectory: {what} is not an array of numbers of shape {shape}") from None
         if array.shape != shape:
-            raise JepaError(f"trajectory: {what} has shape {array.shape}; expected {shape} (joints: {', '.join(JOINT_NAMES)})")
+            raise JepaError(f"trajectory: {what} has shape {array.shape}; expected {shape}")
         if not np.all(np.isfinite(array)):
             raise JepaError(f"trajectory: {what} holds NaN or Inf")
         return array
