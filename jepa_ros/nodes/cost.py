@@ -20,6 +20,7 @@ _GOALS_KEPT = 4
 
 class CostNode(ManagedNode):
     """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace them.
+    Computes in the callback, as world_model does.
 
     in_graph: False where the planner shares this process and calls ``score`` itself.
     """
@@ -45,28 +46,26 @@ class CostNode(ManagedNode):
             self._goals: dict[str, np.ndarray] = {}
             self._waiting: LatentRollouts | None = None
             self._costs = self.publisher(CandidateCosts, "costs", qos.LATENT)
-            work = self.worker(self._compute, kinds=("goal", "rollouts"))
-
-            def remember(msg: Goal) -> None:
-                self._goals[msg.goal_id] = tensor.from_msg(msg.embedding.latent).reshape(-1)
-                while len(self._goals) > _GOALS_KEPT:
-                    del self._goals[next(iter(self._goals))]
-                work.offer(None, "goal")
-
-            self.subscriber(Goal, "goal", remember, qos.GOAL_READER)
-            self.subscriber(LatentRollouts, "rollouts", lambda msg: work.offer(msg, "rollouts"), qos.LATENT)
+            self.subscriber(Goal, "goal", self._on_goal, qos.GOAL_READER)
+            self.subscriber(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
     def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
         """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the horizon."""
         target = torch.tensor(goal, dtype=torch.float32, device=rollouts.latents.device)
         return self._energy.evaluate(rollouts, target, reduction)
 
-    def _compute(self, kind: str, msg: LatentRollouts | None) -> None:
-        if kind == "rollouts":
-            self._waiting = msg
-        if self._waiting is not None and self._waiting.goal_id in self._goals:
-            rollouts, self._waiting = self._waiting, None
-            self._answer(rollouts, self._goals[rollouts.goal_id])
+    def _on_goal(self, msg: Goal) -> None:
+        self._goals[msg.goal_id] = tensor.from_msg(msg.embedding.latent).reshape(-1)
+        while len(self._goals) > _GOALS_KEPT:
+            del self._goals[next(iter(self._goals))]
+        if self._waiting is not None:
+            self._on_rollouts(self._waiting)
+
+    def _on_rollouts(self, msg: LatentRollouts) -> None:
+        goal = self._goals.get(msg.goal_id)
+        self._waiting = msg if goal is None else None
+        if goal is not None:
+            self._answer(msg, goal)
 
     def _answer(self, msg: LatentRollouts, goal: np.ndarray) -> None:
         began = time.perf_counter()

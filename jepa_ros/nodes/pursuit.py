@@ -103,9 +103,10 @@ class Pursuit:
                 return _END.get(self.status.reason, ReachGoal.Result.TIMEOUT)
             # Look.
             look = self._inbox.look_from(not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s))
-            if look is None:
+            if look is None and left > self._settings.image_timeout_s:
                 self._wait(PlannerStatus.NO_IMAGE, f"no image since {self._settings.image_timeout_s:g} s: do camera and "
                            "encoder run, and does /clock where use_sim_time is set?")
+            if look is None:
                 continue
             not_before, set_back = look.stamp_ns + 1, look.stamp_ns < last
             last = look.stamp_ns

@@ -1,0 +1,154 @@
+"""A bench for nodes: they live in this process and talk over real DDS; every wait is for an event, and bounded."""
+
+import itertools
+import threading
+
+WAIT_S = 20.0
+
+
+class Inbox:
+    """Messages of one topic, in order of arrival."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self.messages = []
+
+    def __call__(self, msg):
+        with self._changed:
+            self.messages.append(msg)
+            self._changed.notify_all()
+
+    def wait(self, matches=lambda msg: True, timeout_s=WAIT_S):
+        """The first message that matches, whether it came already or not; fails the test without one."""
+        def found():
+            return next((m for m in self.messages if matches(m)), None)
+
+        with self._changed:
+            self._changed.wait_for(lambda: found() is not None, timeout_s)
+            msg = found()
+        assert msg is not None, f"no such message within {timeout_s} s; got {len(self.messages)}: {self.messages[-3:]}"
+        return msg
+
+    def clear(self):
+        with self._changed:
+            self.messages.clear()
+
+
+class World:
+    """A namespace of its own, nodes that spin in a background thread, and a bench node that plays the others."""
+
+    _count = itertools.count()
+
+    def __init__(self):
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.namespace = f"/t{next(self._count)}"
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.nodes = []
+        self.bench = rclpy.create_node("bench", namespace=self.namespace, context=self.context)
+        self.executor.add_node(self.bench)
+        self.thread = threading.Thread(target=self._spin, daemon=True)
+        self.thread.start()
+
+    def _spin(self):
+        from rclpy.executors import ExternalShutdownException
+
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def make(self, kind, start=True, parameters=(), **kwargs):
+        """A node with parameters (a dict), started unless told otherwise."""
+        from rclpy.parameter import Parameter
+
+        overrides = [Parameter(name, value=value) for name, value in dict(parameters).items()]
+        node = kind(context=self.context, namespace=self.namespace, parameter_overrides=overrides, **kwargs)
+        self.nodes.append(node)
+        if start:
+            assert node.start(), node.failure
+        self.executor.add_node(node)
+        return node
+
+    def listen(self, kind, topic, qos=10) -> Inbox:
+        inbox = Inbox()
+        self.bench.create_subscription(kind, topic, inbox, qos)
+        return inbox
+
+    def talk(self, kind, topic, qos=10, readers=1):
+        """A publisher that has found its readers."""
+        publisher = self.bench.create_publisher(kind, topic, qos)
+        self.until(lambda: publisher.get_subscription_count() >= readers)
+        return publisher
+
+    def until(self, condition, timeout_s=WAIT_S):
+        """Wait for a condition that no event announces (discovery); fails the test where it stays false."""
+        pause = threading.Event()
+        for _ in range(int(timeout_s / 0.01)):
+            if condition():
+                return
+            pause.wait(0.01)
+        raise AssertionError(f"condition stayed false for {timeout_s} s")
+
+    def call(self, kind, name, request, timeout_s=WAIT_S):
+        client = self.bench.create_client(kind, name)
+        assert client.wait_for_service(timeout_s), f"no service {name}"
+        done = threading.Event()
+        future = client.call_async(request)
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(timeout_s), f"service {name} did not answer"
+        return future.result()
+
+    def in_executor(self, action):
+        """Run an action in the executor's thread, as a lifecycle service would."""
+        done = threading.Event()
+        outcome = []
+
+        def act():
+            try:
+                outcome.append(action())
+            finally:
+                done.set()
+
+        self.executor.create_task(act)
+        assert done.wait(WAIT_S)
+        return outcome[0]
+
+    def close(self):
+        self.executor.shutdown()
+        self.thread.join(5.0)
+        for node in self.nodes:
+            node.trigger_shutdown() if node.active else None
+            node.destroy_node()
+        self.bench.destroy_node()
+        self.context.try_shutdown()
+
+
+def make_spec():
+    from jepa_ros.data.action_spec import ActionSpec
+    from jepa_ros.simulation import arm
+
+    joints = len(arm.JOINT_NAMES)
+    return ActionSpec(arm.JOINT_NAMES, (-0.12,) * joints, (0.12,) * joints, tuple(arm.POSITION_LOWER),
+                      tuple(arm.POSITION_UPPER), std=(0.05,) * joints)
+
+
+def make_checkpoint(folder, spec=None, seed=0):
+    import torch
+
+    from jepa_ros.world_model.checkpoint import save_checkpoint
+    from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+    torch.manual_seed(seed)
+    config = ModelConfig(latent_dim=16, predictor_width=32, predictor_depth=1)
+    save_checkpoint(folder, WorldModel(config, spec or make_spec()), {"goal_tolerance": 0.05})
+    return str(folder)
+
+
+def stamp(seconds):
+    from rclpy.time import Time
+
+    return Time(nanoseconds=int(seconds * 1e9)).to_msg()

@@ -1,0 +1,154 @@
+"""The base class: transitions, failures, release, worker threads, clean ends."""
+
+import signal
+import subprocess
+import sys
+import threading
+
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from std_msgs.msg import String
+
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.worker import LatestWorker
+
+
+class Probe(ManagedNode):
+    NAME = "probe"
+    fail = ""
+
+    def _setup(self):
+        self.calls = getattr(self, "calls", []) + ["setup"]
+        self.seen, self.out = [], self.publisher(String, "out", 10)
+        self.subscriber(String, "in", self._on_in, 10)
+        if self.fail:
+            raise JepaError(self.fail) if self.fail != "bug" else ValueError("bug")
+
+    def _on_in(self, msg):
+        if msg.data == "bug":
+            raise ValueError("bug")
+        self.out.publish(msg)
+
+    def _teardown(self):
+        self.calls.append("teardown")
+
+    def _start(self):
+        self.calls.append("start")
+
+    def _stop(self):
+        self.calls.append("stop")
+
+
+def change(world, transition):
+    return world.call(ChangeState, "probe/change_state", ChangeState.Request(transition=Transition(id=transition))).success
+
+
+def state(world):
+    return world.call(GetState, "probe/get_state", GetState.Request()).current_state.label
+
+
+def test_failed_setup_stays_unconfigured_says_why_and_releases(world):
+    node = world.make(Probe, start=False)
+    node.fail = "the camera is gone"
+    assert not change(world, Transition.TRANSITION_CONFIGURE)
+    assert state(world) == "unconfigured" and "the camera is gone" in node.failure
+    assert node.calls == ["setup", "teardown"] and node.count_publishers(f"{world.namespace}/out") == 0
+    node.fail = ""
+    assert change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "inactive" and node.failure == ""
+
+
+def test_bug_in_setup_is_a_failure_not_a_crash(world, capfd):
+    node = world.make(Probe, start=False)
+    node.fail = "bug"
+    assert not change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "unconfigured"
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_whole_cycle_by_services(world):
+    node = world.make(Probe, start=False)
+    for transition, label in ((Transition.TRANSITION_CONFIGURE, "inactive"), (Transition.TRANSITION_ACTIVATE, "active"),
+                              (Transition.TRANSITION_DEACTIVATE, "inactive"), (Transition.TRANSITION_CLEANUP, "unconfigured")):
+        assert change(world, transition) and state(world) == label
+    assert node.calls == ["setup", "start", "stop", "teardown"]
+
+
+def test_callbacks_rest_while_inactive(world):
+    node = world.make(Probe, start=False)
+    taken = []
+    callback = node._while_active(taken.append)
+    callback(1)
+    world.in_executor(node.start)
+    callback(2)
+    world.in_executor(node.stop)
+    callback(3)
+    assert taken == [2]
+
+
+def test_a_message_that_raises_does_not_end_the_node(world):
+    world.make(Probe)
+    out, into = world.listen(String, "out"), world.talk(String, "in")
+    into.publish(String(data="bug"))
+    into.publish(String(data="after"))
+    assert out.wait().data == "after"
+
+
+def test_worker_computes_the_newest_item_and_outlives_an_error():
+    entered, go, done, seen, errors = threading.Event(), threading.Event(), threading.Event(), [], []
+
+    def compute(kind, item):
+        entered.set()
+        go.wait(10)
+        seen.append((kind, item))
+        if item == 3:
+            done.set()
+        if item == "bad":
+            raise ValueError(item)
+
+    worker = LatestWorker("test", compute, errors.append, kinds=("goal", "image"))
+    worker.start()
+    worker.offer("bad", "image")
+    assert entered.wait(10)
+    for item in (1, 2, 3):
+        worker.offer(item, "image")
+    worker.offer("g", "goal")
+    go.set()
+    assert done.wait(10)
+    worker.stop()
+    assert seen == [("image", "bad"), ("goal", "g"), ("image", 3)] and worker.replaced == 2
+    assert [str(e) for e in errors] == ["bad"]
+
+
+def run_node(module, *arguments):
+    return subprocess.Popen([sys.executable, "-m", f"jepa_ros.nodes.{module}", "--ros-args", *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def read_until(process, text):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} never came: {''.join(lines)}")
+
+
+def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        process = run_node("action_publisher")
+        read_until(process, "active")
+        process.send_signal(signum)
+        rest, _ = process.communicate(timeout=20)
+        assert process.returncode == 0 and "Traceback" not in rest and "shut down" in rest
+
+
+def test_bad_parameter_ends_the_process_with_one_line():
+    process = run_node("action_publisher", "-p", "plan_timeout:=-1.0")
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2 and "Traceback" not in output
+    assert "error: node /action_publisher: parameter plan_timeout is -1.0; it must lie in [0.01, 600.0]" in output
+
+
+def test_action_publisher_process_has_no_torch():
+    code = "import sys, jepa_ros.nodes.action_publisher, jepa_ros.nodes.planner; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
