@@ -69,14 +69,20 @@ class _Unusable(Exception):
 
 
 def read_episodes(
-    paths: Sequence[str | Path] | str | Path, spec: ActionSpec | None = None, image_size: tuple[int, int] = (64, 64), *,
-    topics: Topics | None = None, workers: int = 2, min_frames: int = 8, progress: bool = False,
+    paths: Sequence[str | Path] | str | Path,
+    spec: ActionSpec | None = None,
+    image_size: tuple[int, int] = (64, 64),
+    *,
+    topics: Topics | None = None,
+    workers: int = 2,
+    min_frames: int = 8,
+    progress: bool = False,
 ) -> tuple[list[Episode], LoadReport]:
     """Episodes of every healthy bag, and the report on all bags.
 
     paths: bags (folders with metadata.yaml, or .mcap and .db3 files), or folders searched for bags.
-    spec: the contract to read by; None takes the one `jepa collect` wrote into the bags. A bag that carries another is
-    skipped; K (spec.block) is the reader's choice and not compared.
+    spec: the contract to read by; None takes the one `jepa collect` wrote into the bags. A bag that carries
+    another is skipped; K (spec.block) is the reader's choice and not compared.
     image_size: (h, w) of Episode.images; others are cropped to the aspect and resized.
     min_frames: shorter pieces are left out.  workers: processes.  progress: show a bar on stderr.
     Raises JepaError where no bag gives an episode.
@@ -104,7 +110,7 @@ def read_episodes(
 
 
 def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
-    """Bags at or under the paths, sorted within each path; hidden folders (unfinished recordings) are not searched."""
+    """Bags at or under the paths, sorted within each path; hidden folders (unfinished bags) are left out."""
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     bags = []
     for path in map(Path, paths):
@@ -112,8 +118,10 @@ def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
             raise JepaError(f"{path}: no such file or folder; give a bag or a folder of bags")
         found = list(_walk(path))
         if not found:
-            raise JepaError(f"{path}: no bag in it; expected metadata.yaml with .mcap or .db3 files, "
-                            "as `jepa collect` or `ros2 bag record` write them")
+            raise JepaError(
+                f"{path}: no bag in it; expected metadata.yaml with .mcap or .db3 files, "
+                "as `jepa collect` or `ros2 bag record` write them"
+            )
         bags += found
     return list(dict.fromkeys(bags))
 
@@ -139,8 +147,10 @@ def _recorded_spec(bags: list[Path]) -> ActionSpec:
             continue
         if "action_spec" in metadata:
             return ActionSpec.from_dict(metadata["action_spec"])
-    raise JepaError(f"none of the {len(bags)} bags carries an ActionSpec (bags recorded live do not); "
-                    "add bags of `jepa collect`, or give the ActionSpec of the checkpoint or robot")
+    raise JepaError(
+        f"none of the {len(bags)} bags carries an ActionSpec (bags recorded live do not); "
+        "add bags of `jepa collect`, or give the ActionSpec of the checkpoint or robot"
+    )
 
 
 def _run(bags: list[Path], job: _Job, workers: int, progress: bool):
@@ -174,7 +184,9 @@ def _read_bag(path: Path, job: _Job) -> _BagResult:
 
     try:
         if path.is_file() and not (path.parent / "metadata.yaml").exists():
-            note("", "metadata.yaml is missing beside it; read without it (`ros2 bag reindex` makes a new one)")
+            note(
+                "", "metadata.yaml is missing beside it; read without it (`ros2 bag reindex` makes a new one)"
+            )
         streams, images, metadata, command_topic = _read_streams(path, job, note)
         runs = resample(streams, job.spec)
         kept = [r for r in runs if len(r.stamps) >= job.min_frames]
@@ -182,18 +194,33 @@ def _read_bag(path: Path, job: _Job) -> _BagResult:
             raise _Unusable("", _why_no_frames(streams, runs, job))
         excess = max(float(np.max(np.abs(r.actions) / _bound(job.spec))) for r in kept)
         if excess > BOUND_TOLERANCE:
-            note(command_topic, f"actions reach {excess:.2f} times the ActionSpec's bounds at {job.spec.rate_hz:g} Hz")
+            note(
+                command_topic,
+                f"actions reach {excess:.2f} times the ActionSpec's bounds at {job.spec.rate_hz:g} Hz",
+            )
         result.episodes = [
-            Episode(images[r.image_index], r.joint_positions.astype(np.float32), r.actions.astype(np.float32), r.stamps,
-                    str(path), metadata) for r in kept]
+            Episode(
+                images[r.image_index],
+                r.joint_positions.astype(np.float32),
+                r.actions.astype(np.float32),
+                r.stamps,
+                str(path),
+                metadata,
+            )
+            for r in kept
+        ]
         result.digest = _content_digest(path)
     except _Unusable as error:
         note(error.topic, error.text, skipped=True)
     except OSError as error:
         note("", f"cannot be read: {error}", skipped=True)
     except Exception as error:  # rosbags raises many kinds on damaged bytes
-        note("", f"damaged ({type(error).__name__}: {error}); repair it with `ros2 bag reindex` or `mcap recover`, "
-                 "or remove it", skipped=True)
+        note(
+            "",
+            f"damaged ({type(error).__name__}: {error}); repair it with `ros2 bag reindex` or `mcap recover` "
+            "or remove it",
+            skipped=True,
+        )
     return result
 
 
@@ -228,11 +255,16 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
                     joint_times.append((logged, stamp_ns(message)))
                     continue
             else:
-                points = [command_order.pick(message.joint_names, p.positions, required=True) for p in message.points]
+                points = [
+                    command_order.pick(message.joint_names, p.positions, required=True)
+                    for p in message.points
+                ]
                 if not points:
                     continue
                 if np.all(np.isfinite(points)):
-                    times = np.array([p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in message.points])
+                    times = np.array(
+                        [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in message.points]
+                    )
                     if times[0] < 0 or np.any(np.diff(times) <= 0):
                         disordered += 1
                     else:
@@ -243,7 +275,9 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
         raise ValueError(f"{left} messages that its index counts are not in it")
     if not positions:
         if not_finite[joints.topic]:
-            raise _Unusable(joints.topic, "every joint position is NaN or Inf; check the driver that publishes it")
+            raise _Unusable(
+                joints.topic, "every joint position is NaN or Inf; check the driver that publishes it"
+            )
         raise _Unusable(joints.topic, joint_order.complaint())
     if not commands:
         raise _Unusable(command.topic, "no trajectory with finite points; record while the arm is driven")
@@ -253,8 +287,14 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
     if disordered:
         note(command.topic, f"{disordered} trajectories left out: their time_from_start does not increase")
     image_times, joint_times = np.array(image_times, np.int64), np.array(joint_times, np.int64)
-    streams = Streams(image_times[:, 0], image_times[:, 1], joint_times[:, 0], joint_times[:, 1], np.array(positions),
-                      commands)
+    streams = Streams(
+        image_times[:, 0],
+        image_times[:, 1],
+        joint_times[:, 0],
+        joint_times[:, 1],
+        np.array(positions),
+        commands,
+    )
     return streams, np.stack(images), metadata, command.topic
 
 
@@ -295,12 +335,19 @@ def _choose_topics(connections, topics: Topics):
         if not filled:
             wants = f"{name or '.../' + label} ({' or '.join(kinds)})"
             if found:
-                raise _Unusable(found[0].topic, f"no messages in the bag; {wants} is needed, was it published?")
+                raise _Unusable(
+                    found[0].topic, f"no messages in the bag; {wants} is needed, was it published?"
+                )
             have = ", ".join(f"{c.topic} ({c.msgtype})" for c in connections) or "nothing"
-            raise _Unusable(name or label, f"missing; {wants} is needed. The bag holds: {have}. "
-                                           "Record the topic, or give its full name")
+            raise _Unusable(
+                name or label,
+                f"missing; {wants} is needed. The bag holds: {have}. Record the topic, or give its full name",
+            )
         if len({c.topic for c in filled}) > 1:
-            raise _Unusable(label, f"several topics match: {', '.join(c.topic for c in filled)}; give the full name of one")
+            raise _Unusable(
+                label,
+                f"several topics match: {', '.join(c.topic for c in filled)}; give the full name of one",
+            )
         chosen.append(filled[0])
     return chosen
 
@@ -335,29 +382,45 @@ class _JointOrder:
         order = self._orders[key]
         if order is None or len(values) != len(key):
             if required or order is not None:
-                raise _Unusable(self.topic, self.complaint() if order is None else
-                                f"{len(values)} positions for {len(key)} joint names; check its publisher")
+                raise _Unusable(
+                    self.topic,
+                    self.complaint()
+                    if order is None
+                    else f"{len(values)} positions for {len(key)} joint names; check its publisher",
+                )
             return None
         return values[order]
 
     def complaint(self) -> str:
         seen = next((k for k, order in self._orders.items() if order is None), ())
         missing = [n for n in self.names if n not in seen]
-        return (f"joints {missing} are missing; the messages name {list(seen)}. "
-                "Read with the ActionSpec of this robot, or correct its joint names")
+        return (
+            f"joints {missing} are missing; the messages name {list(seen)}. "
+            "Read with the ActionSpec of this robot, or correct its joint names"
+        )
 
 
 def _why_no_frames(streams: Streams, runs: list, job: _Job) -> str:
     longest = max((len(r.stamps) for r in runs), default=0)
-    rates = [f"{kind} {1e9 / np.median(np.diff(stamps)):.1f} Hz" if len(stamps) > 1 and np.median(np.diff(stamps)) > 0
-             else f"{kind}: {len(stamps)} messages"
-             for kind, stamps in (("images", streams.image_stamps), ("joint states", streams.joint_stamps))]
-    return (f"no run of {job.min_frames} frames at {job.spec.rate_hz:g} Hz (longest {longest}; {', '.join(rates)}); "
-            "record both topics at that rate or faster, with the same clock in their header stamps")
+    rates = [
+        f"{kind} {1e9 / np.median(np.diff(stamps)):.1f} Hz"
+        if len(stamps) > 1 and np.median(np.diff(stamps)) > 0
+        else f"{kind}: {len(stamps)} messages"
+        for kind, stamps in (("images", streams.image_stamps), ("joint states", streams.joint_stamps))
+    ]
+    return (
+        f"no run of {job.min_frames} frames at {job.spec.rate_hz:g} Hz "
+        f"(longest {longest}; {', '.join(rates)}); "
+        "record both topics at that rate or faster, with the same clock in their header stamps"
+    )
 
 
 def _content_digest(path: Path) -> str:
-    files = [path] if path.is_file() else sorted(f for f in path.iterdir() if f.suffix in (".mcap", ".db3", ".zstd"))
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(f for f in path.iterdir() if f.suffix in (".mcap", ".db3", ".zstd"))
+    )
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:

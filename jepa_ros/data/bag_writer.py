@@ -20,15 +20,24 @@ else:
 
 CUSTOM_KEY = "jepa_ros"
 _LATCHED = Qos(
-    QosHistory.KEEP_LAST, 1, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, QosTime(0, 0), QosTime(0, 0),
-    QosLiveliness.AUTOMATIC, QosTime(0, 0), False)
+    QosHistory.KEEP_LAST,
+    1,
+    QosReliability.RELIABLE,
+    QosDurability.TRANSIENT_LOCAL,
+    QosTime(0, 0),
+    QosTime(0, 0),
+    QosLiveliness.AUTOMATIC,
+    QosTime(0, 0),
+    False,
+)
 
 
 class BagWriter:
     """One bag, a folder of metadata.yaml and one .mcap file.
 
-    The bag grows in a hidden folder beside `path` and moves to `path` in close(): a bag at `path` is always whole, and
-    an interrupted one is never mistaken for it. As a context manager it closes, or aborts on an exception.
+    The bag grows in a hidden folder beside `path` and moves to `path` in close(): a bag at `path` is always
+    whole, and an interrupted one is never mistaken for it. As a context manager it closes, or aborts on an
+    exception.
 
     path: the bag folder; it must not exist.
     topics: topic name -> message type ("sensor_msgs/msg/Image").
@@ -36,7 +45,9 @@ class BagWriter:
     latched: topics whose QoS is TRANSIENT_LOCAL (the others play back with rosbag2's defaults).
     """
 
-    def __init__(self, path, topics: Mapping[str, str], metadata: dict | None = None, latched: Iterable[str] = ()):
+    def __init__(
+        self, path, topics: Mapping[str, str], metadata: dict | None = None, latched: Iterable[str] = ()
+    ):
         self.path = Path(path)
         if self.path.exists():
             raise JepaError(f"{self.path} exists already; choose another bag folder or remove it")
@@ -45,7 +56,9 @@ class BagWriter:
         store = typestore()
         unknown = sorted({kind for kind in topics.values() if kind not in store.types})
         if unknown:
-            raise JepaError(f"{self.path}: message types {unknown} are not known; expected ROS 2 Jazzy or jepa_ros types")
+            raise JepaError(
+                f"{self.path}: message types {unknown} are not known; expected ROS 2 Jazzy or jepa_ros types"
+            )
         writer = Writer(self._partial / self.path.name, version=9, storage_plugin=StoragePlugin.MCAP)
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         if metadata is not None:
@@ -58,7 +71,8 @@ class BagWriter:
         self._writer = writer
         self._connections = {
             topic: writer.add_connection(
-                topic, kind, typestore=store, offered_qos_profiles=[_LATCHED] if topic in set(latched) else [])
+                topic, kind, typestore=store, offered_qos_profiles=[_LATCHED] if topic in set(latched) else []
+            )
             for topic, kind in topics.items()
         }
         self.count = 0
@@ -72,7 +86,9 @@ class BagWriter:
         if self._writer is None:
             raise JepaError(f"{self.path}: the bag is closed already")
         if topic not in self._connections:
-            raise JepaError(f"{self.path}: topic {topic} was not declared; declared: {', '.join(self._connections)}")
+            raise JepaError(
+                f"{self.path}: topic {topic} was not declared; declared: {', '.join(self._connections)}"
+            )
         try:
             self._writer.write(self._connections[topic], int(nanoseconds), data)
         except (OSError, WriterError) as error:

@@ -1,8 +1,8 @@
-"""How the arm moves while data is collected: sequences of commanded targets, made before any physics runs.
+"""How the arm moves while data is collected: an endless sequence of commanded targets.
 
-Of every 20 episodes 10 are scripted, 5 noisy, 3 smooth and 2 fine. All of them stop now and then for one to three frames,
-as the live arm does while its planner thinks; every action respects the ActionSpec's bounds and position limits, and no
-target is one that `is_clear` refuses.
+Of every 20 episodes 10 are scripted, 5 noisy, 3 smooth and 2 fine. All of them stop now and then for one to
+three frames, as the live arm does while its planner thinks; every action respects the ActionSpec's bounds and
+position limits, and no target is one that `is_clear` refuses.
 
 - scripted: joint-synchronised straight lines to random goals at a random speed, resting at each goal.
 - noisy: the same, with coloured noise on the actions.
@@ -10,15 +10,35 @@ target is one that `is_clear` refuses.
 - fine: steps of 1 to 30 % of the bounds around one pose, as the last centimetres before a goal need.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 
-PATTERN = ("scripted", "noisy", "scripted", "smooth", "scripted", "noisy", "scripted", "fine", "scripted", "noisy",
-           "scripted", "smooth", "scripted", "noisy", "scripted", "fine", "scripted", "noisy", "scripted", "smooth")
+PATTERN = (
+    "scripted",
+    "noisy",
+    "scripted",
+    "smooth",
+    "scripted",
+    "noisy",
+    "scripted",
+    "fine",
+    "scripted",
+    "noisy",
+    "scripted",
+    "smooth",
+    "scripted",
+    "noisy",
+    "scripted",
+    "fine",
+    "scripted",
+    "noisy",
+    "scripted",
+    "smooth",
+)
 """Episode i behaves as PATTERN[i % 20]: any run of episodes is near the mixture."""
 
 PAUSE_CHANCE = 0.05
@@ -28,7 +48,7 @@ PATH_CHECKS = 8
 
 @dataclass
 class Scene:
-    """What a behaviour may ask. sample_goal: () -> (A,) a clear joint configuration; is_clear: (A,) -> bool."""
+    """What a behaviour may ask. sample_goal: () -> (A,) rad, a clear pose; is_clear: (A,) rad -> bool."""
 
     spec: ActionSpec
     sample_goal: Callable[[], np.ndarray]
@@ -45,28 +65,26 @@ Steps = Generator[np.ndarray, np.ndarray, None]
 """A behaviour yields the action it wants and is sent the target that came of it."""
 
 
-def commanded_targets(behaviour: str, start: np.ndarray, frames: int, scene: Scene) -> np.ndarray:
-    """(frames, A) rad: the commanded target at every frame, the first is `start`."""
-    steps = BEHAVIOURS[behaviour](np.asarray(start, float), scene)
-    margin = np.minimum(LIMIT_MARGIN, np.ptp([scene.spec.position_lower, scene.spec.position_upper], axis=0) / 4)
-    lower = np.minimum(scene.spec.position_lower + margin, start)
-    upper = np.maximum(scene.spec.position_upper - margin, start)
-    targets = np.empty((frames, scene.spec.dim))
-    targets[0] = start
+def commanded_targets(behaviour: str, start: np.ndarray, scene: Scene) -> Iterator[np.ndarray]:
+    """The commanded target (A,) rad of one frame after the other, beginning with `start`; without an end."""
+    target = np.array(start, dtype=float)
+    margin = np.minimum(
+        LIMIT_MARGIN, np.ptp([scene.spec.position_lower, scene.spec.position_upper], axis=0) / 4
+    )
+    lower = np.minimum(scene.spec.position_lower + margin, target)
+    upper = np.maximum(scene.spec.position_upper - margin, target)
+    yield target.copy()
+    steps = BEHAVIOURS[behaviour](target, scene)
     wanted = next(steps)
-    pause = 0
-    for t in range(1, frames):
-        if pause == 0 and scene.rng.random() < PAUSE_CHANCE:
-            pause = int(scene.rng.integers(1, 4))
-        if pause:
-            pause -= 1
-            targets[t] = targets[t - 1]
-            continue
+    while True:
+        while scene.rng.random() < PAUSE_CHANCE:
+            for _ in range(scene.rng.integers(1, 4)):
+                yield target.copy()
         action = np.clip(wanted, scene.spec.lower, scene.spec.upper)
-        choices = (np.clip(targets[t - 1] + scale * action, lower, upper) for scale in (1.0, 0.5, -0.5))
-        targets[t] = next((c for c in choices if scene.is_clear(c)), targets[t - 1])
-        wanted = steps.send(targets[t])
-    return targets
+        choices = (np.clip(target + scale * action, lower, upper) for scale in (1.0, 0.5, -0.5))
+        target = next((c for c in choices if scene.is_clear(c)), target)
+        yield target.copy()
+        wanted = steps.send(target)
 
 
 def _scripted(target: np.ndarray, scene: Scene) -> Steps:
@@ -131,7 +149,9 @@ def _reachable_goal(target: np.ndarray, scene: Scene, tries: int = 20) -> np.nda
     return goal
 
 
-def _coloured_noise(scene: Scene, amplitude: np.ndarray, correlation: float) -> Generator[np.ndarray, None, None]:
+def _coloured_noise(
+    scene: Scene, amplitude: np.ndarray, correlation: float
+) -> Generator[np.ndarray, None, None]:
     """Stationary AR(1) noise of standard deviation `amplitude` (A,)."""
     value = amplitude * scene.rng.standard_normal(scene.spec.dim)
     fresh = np.sqrt(1.0 - correlation**2)

@@ -1,8 +1,9 @@
-"""Records episodes of the simulated arm as bags with the topics and types of the live graph, faster than real time.
+"""Records episodes of the simulated arm as bags with the topics and types of the live graph.
 
-One bag per episode, `OUT/episode_00000`, and `OUT/collection.json` with the settings. Episode i of a seed is the same
-whatever else is recorded, so an interrupted collection goes on where it stopped, and a larger one extends a smaller.
-Random numbers come from `Task.collection_rng`, a stream apart from `Task.episode`, which evaluation draws from.
+One bag per episode, `OUT/episode_00000`, and `OUT/collection.json` with the settings. Episode i of a seed is
+the same whatever else is recorded, so an interrupted collection goes on where it stopped, and a larger one
+extends a smaller. Random numbers come from `Task.collection_rng`, a stream apart from `Task.episode`, which
+evaluation draws from.
 """
 
 import json
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from itertools import islice, repeat
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -24,13 +26,15 @@ from jepa_ros.data.episode_bag import EpisodeBag
 from jepa_ros.errors import JepaError
 
 SETTINGS_FILE = "collection.json"
+CONTENT_VERSION = 1
+"""Raised whenever the same settings give other episodes than before, so that the two are not mixed."""
 SEED_STRIDE = 1_000_000
 """Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""
 CONTROL_PERIOD_S = 0.02
-TABLE_CLEARANCE_M = 0.01
-END_EFFECTOR_HEIGHT_M = 0.02
+TABLE_CLEARANCE_M = {"reach": 0.01, "push": 0.004}
+END_EFFECTOR_HEIGHT_M = {"reach": 0.02, "push": 0.01}
 VIEW_MARGIN = -0.1
-"""Commanded poses may leave the image by this part of its half width, as parts of moves between visible goals do."""
+"""Commanded poses may leave the image by this part of its half width, as moves between goals do."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class CollectSettings:
     namespace: str = "jepa"
 
     def __post_init__(self):
+        if self.task not in TABLE_CLEARANCE_M:
+            raise JepaError(f"task is {self.task!r}; known tasks: {', '.join(TABLE_CLEARANCE_M)}")
         object.__setattr__(self, "image_size", tuple(int(v) for v in self.image_size))
         if self.frames < 2:
             raise JepaError(f"frames is {self.frames}; an episode needs at least 2")
@@ -60,8 +66,11 @@ class CollectSettings:
 
 @dataclass(frozen=True)
 class CollectResult:
-    """recorded: episodes written now; present: those that were there; frames, seconds_recorded: of the episodes written
-    now; seconds: it took; size: bytes of the whole collection."""
+    """What one call did.
+
+    recorded: episodes written now.  present: those that were there.  frames, seconds_recorded: of the
+    episodes written now.  seconds: it took.  size: bytes of the whole collection.
+    """
 
     recorded: int
     present: int
@@ -72,12 +81,20 @@ class CollectResult:
 
     def __str__(self) -> str:
         speed = f", {self.seconds_recorded / self.seconds:.0f} times real time" if self.recorded else ""
-        return (f"{self.recorded} episodes recorded ({self.frames} frames, {self.seconds_recorded / 60:.1f} minutes of robot "
-                f"time) in {self.seconds:.0f} s{speed}; {self.present} were there; {self.size / 1e6:.0f} MB in all")
+        return (
+            f"{self.recorded} episodes recorded ({self.frames} frames, {self.seconds_recorded / 60:.1f} "
+            f"minutes of robot time) in {self.seconds:.0f} s{speed}; {self.present} were there; "
+            f"{self.size / 1e6:.0f} MB in all"
+        )
 
 
-def collect(out: str | Path, episodes: int, settings: CollectSettings | None = None, workers: int = 2,
-            progress: bool = False) -> CollectResult:
+def collect(
+    out: str | Path,
+    episodes: int,
+    settings: CollectSettings | None = None,
+    workers: int = 2,
+    progress: bool = False,
+) -> CollectResult:
     """Record episodes 0 .. episodes - 1 into `out`, those that are missing there.
 
     Raises JepaError where `out` holds something else, or a collection with other settings.
@@ -90,13 +107,25 @@ def collect(out: str | Path, episodes: int, settings: CollectSettings | None = N
     _open_collection(out, settings)
     missing = [i for i in range(episodes) if not episode_path(out, i).exists()]
     began = time.monotonic()
-    with tqdm(total=episodes, initial=episodes - len(missing), desc=f"collecting {settings.task}", unit="episode",
-              disable=not progress, smoothing=0.05) as bar:
+    with tqdm(
+        total=episodes,
+        initial=episodes - len(missing),
+        desc=f"collecting {settings.task}",
+        unit="episode",
+        disable=not progress,
+        smoothing=0.05,
+    ) as bar:
         for _ in _record_all(out, missing, settings, workers):
             bar.update()
     frames = len(missing) * settings.frames
-    return CollectResult(len(missing), episodes - len(missing), frames, frames / arm_spec().rate_hz,
-                         time.monotonic() - began, sum(f.stat().st_size for f in out.rglob("*.mcap")))
+    return CollectResult(
+        len(missing),
+        episodes - len(missing),
+        frames,
+        frames / arm_spec().rate_hz,
+        time.monotonic() - began,
+        sum(f.stat().st_size for f in out.rglob("*.mcap")),
+    )
 
 
 def arm_spec() -> ActionSpec:
@@ -115,22 +144,30 @@ def episode_path(out: Path, index: int) -> Path:
 def _open_collection(out: Path, settings: CollectSettings) -> None:
     """Make `out`, or check that it is this collection."""
     file = out / SETTINGS_FILE
-    wanted = json.loads(json.dumps({**asdict(settings), "action_spec": arm_spec().to_dict()}))
+    wanted = json.loads(
+        json.dumps({"version": CONTENT_VERSION, **asdict(settings), "action_spec": arm_spec().to_dict()})
+    )
     try:
         out.mkdir(parents=True, exist_ok=True)
         if file.exists():
             try:
                 there = json.loads(file.read_text())
             except ValueError as error:
-                raise JepaError(f"{file}: not valid JSON ({error}); choose another folder with --out") from error
+                raise JepaError(
+                    f"{file}: not valid JSON ({error}); choose another folder with --out"
+                ) from error
             differing = [k for k in sorted(set(wanted) | set(there)) if wanted.get(k) != there.get(k)]
             if differing:
                 sides = "".join(f"\n  {k}: there {there.get(k)}, now {wanted.get(k)}" for k in differing)
-                raise JepaError(f"{out} holds a collection with other settings:{sides}\n"
-                                "Use the same settings to continue it, or another folder with --out.")
+                raise JepaError(
+                    f"{out} holds a collection with other settings:{sides}\n"
+                    "Use the same settings to continue it, or another folder with --out."
+                )
         elif any(out.iterdir()):
-            raise JepaError(f"{out} is not empty and not a collection (no {SETTINGS_FILE}); "
-                            "choose an empty or new folder with --out")
+            raise JepaError(
+                f"{out} is not empty and not a collection (no {SETTINGS_FILE}); "
+                "choose an empty or new folder with --out"
+            )
         else:
             partial = file.with_suffix(".tmp")
             partial.write_text(json.dumps(wanted, indent=2) + "\n")
@@ -147,12 +184,14 @@ def _record_all(out: Path, indices: list[int], settings: CollectSettings, worker
                     recorder.record(episode_path(out, index), index)
                     yield index
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (settings,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
         try:
-            yield from pool.map(_record_one, [out] * len(indices), indices)
+            yield from pool.map(_record_one, repeat(out), indices, repeat(settings))
         except BrokenProcessPool as error:
-            raise JepaError(f"a recording process ended unexpectedly ({error}); run the command again, "
-                            "it goes on where it stopped") from error
+            raise JepaError(
+                f"a recording process ended unexpectedly ({error}); run the command again, "
+                "it goes on where it stopped"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -161,14 +200,17 @@ def _record_all(out: Path, indices: list[int], settings: CollectSettings, worker
 _recorder: "Recorder | None" = None
 
 
-def _start_worker(settings: CollectSettings) -> None:
-    global _recorder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which stops handing out episodes
+def _start_worker() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    _recorder = Recorder(settings)
+    # Ctrl-C reaches the parent, which stops handing out episodes.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _record_one(out: Path, index: int) -> int:
+def _record_one(out: Path, index: int, settings: CollectSettings) -> int:
+    """In a worker. Its recorder is made here and not at its start, so that why it cannot be made is told."""
+    global _recorder
+    if _recorder is None:
+        _recorder = Recorder(settings)
     _recorder.record(episode_path(out, index), index)
     return index
 
@@ -177,6 +219,7 @@ class Recorder:
     """One simulator, recording one episode after the other."""
 
     def __init__(self, settings: CollectSettings):
+        from jepa_ros.data.push_goals import PushGoals
         from jepa_ros.simulation.kinematics import ArmKinematics
         from jepa_ros.simulation.simulator import Simulator
         from jepa_ros.simulation.tasks import make_task
@@ -184,8 +227,11 @@ class Recorder:
         self.settings, self.spec = settings, arm_spec()
         self.task = make_task(settings.task)
         self._kinematics = ArmKinematics()
-        self._simulator = Simulator(task=settings.task, image_size=settings.image_size, meshes=settings.meshes,
-                                    seed=settings.seed)
+        self._height, self._clearance = END_EFFECTOR_HEIGHT_M[settings.task], TABLE_CLEARANCE_M[settings.task]
+        self._push_goals = PushGoals(self.task) if settings.task == "push" else None
+        self._simulator = Simulator(
+            task=settings.task, image_size=settings.image_size, meshes=settings.meshes, seed=settings.seed
+        )
 
     def __enter__(self) -> "Recorder":
         return self
@@ -199,23 +245,42 @@ class Recorder:
         behaviour = PATTERN[index % len(PATTERN)]
         simulator = self._simulator
         simulator.reset(self.task.sample_start(rng))
-        scene = Scene(self.spec, lambda: self.task.sample_goal(rng).joints, self._is_clear, rng)
-        targets = commanded_targets(behaviour, simulator.target, self.settings.frames, scene)
-        metadata = {"task": self.settings.task, "seed": self.settings.seed, "episode": index, "behaviour": behaviour,
-                    "meshes": self.settings.meshes}
+        scene = Scene(self.spec, lambda: self._sample_goal(rng), self._is_clear, rng)
+        targets = commanded_targets(behaviour, simulator.target, scene)
+        metadata = {
+            "task": self.settings.task,
+            "seed": self.settings.seed,
+            "episode": index,
+            "behaviour": behaviour,
+            "meshes": self.settings.meshes,
+        }
         with EpisodeBag(path, self.spec, simulator.camera_info(), self.settings.namespace, metadata) as bag:
-            before = targets[0]  # held for one period before the first frame, so that a reader knows it from the start
-            for target in targets:
+            # The start is held for a period before the first frame, so that a reader knows the target there.
+            before = simulator.target
+            for target in islice(targets, self.settings.frames):
                 bag.command(simulator.time, target)
                 self._drive(before, target)
                 before = target
-                bag.observe(simulator.time, simulator.render(), simulator.joint_positions, simulator.joint_velocities)
+                bag.observe(
+                    simulator.time, simulator.render(), simulator.joint_positions, simulator.joint_velocities
+                )
+
+    def _sample_goal(self, rng: np.random.Generator) -> np.ndarray:
+        if self._push_goals is None:
+            return self.task.sample_goal(rng).joints
+        return self._push_goals.sample(
+            rng, self._simulator.target, self._simulator.end_effector, self._simulator.cube
+        )
 
     def _is_clear(self, joints: np.ndarray) -> bool:
         arm = self._kinematics
         arm.move(joints)
-        return (arm.end_effector[2] >= END_EFFECTOR_HEIGHT_M and arm.clearance() >= TABLE_CLEARANCE_M
-                and arm.view_margin() >= VIEW_MARGIN and not arm.collides())
+        return (
+            arm.end_effector[2] >= self._height
+            and arm.clearance() >= self._clearance
+            and arm.view_margin() >= VIEW_MARGIN
+            and not arm.collides()
+        )
 
     def _drive(self, target: np.ndarray, following: np.ndarray) -> None:
         """Physics for one frame while the target goes from one to the next in a straight line."""

@@ -1,4 +1,4 @@
-"""One episode as the live graph would record it: image, camera_info, joint_states, joint_trajectory, clock."""
+"""One episode as the live graph records it: image, camera_info, joint_states, joint_trajectory, clock."""
 
 from pathlib import Path
 
@@ -27,12 +27,18 @@ def episode_topics(namespace: str) -> dict[str, str]:
 class EpisodeBag:
     """Writes observations and commands; a context manager like BagWriter.
 
-    camera_info: width, height, k (3x3), and where known d, r, p, distortion_model (see Simulator.camera_info).
-    All times are s; they become header stamps and log times alike.
+    camera_info: width, height, k (3x3), and where known d, r, p, distortion_model (see
+    Simulator.camera_info). All times are s; they become header stamps and log times alike.
     """
 
-    def __init__(self, path: Path, spec: ActionSpec, camera_info: dict, namespace: str = "jepa",
-                 metadata: dict | None = None):
+    def __init__(
+        self,
+        path: Path,
+        spec: ActionSpec,
+        camera_info: dict,
+        namespace: str = "jepa",
+        metadata: dict | None = None,
+    ):
         topics = episode_topics(namespace)
         self._image, self._camera_info, self._joints, self._command, self._clock = topics
         self._spec, self._names = spec, list(spec.joint_names)
@@ -45,14 +51,33 @@ class EpisodeBag:
         encoding, height, width, step, _ = encode_image(image)
         header = make_header(now, CAMERA_FRAME)
         self._writer.write(self._clock, now, message_class("rosgraph_msgs/msg/Clock")(clock=make_time(now)))
-        self._writer.write(self._image, now, message_class("sensor_msgs/msg/Image")(
-            header=header, height=height, width=width, encoding=encoding, is_bigendian=0, step=step,
-            data=np.ascontiguousarray(image).reshape(-1)))
-        self._writer.write(self._camera_info, now, message_class("sensor_msgs/msg/CameraInfo")(
-            header=header, **self._camera))
-        self._writer.write(self._joints, now, message_class("sensor_msgs/msg/JointState")(
-            header=make_header(now), name=self._names, position=np.array(positions, float),
-            velocity=np.array(velocities, float), effort=np.zeros(0)))
+        self._writer.write(
+            self._image,
+            now,
+            message_class("sensor_msgs/msg/Image")(
+                header=header,
+                height=height,
+                width=width,
+                encoding=encoding,
+                is_bigendian=0,
+                step=step,
+                data=np.ascontiguousarray(image).reshape(-1),
+            ),
+        )
+        self._writer.write(
+            self._camera_info, now, message_class("sensor_msgs/msg/CameraInfo")(header=header, **self._camera)
+        )
+        self._writer.write(
+            self._joints,
+            now,
+            message_class("sensor_msgs/msg/JointState")(
+                header=make_header(now),
+                name=self._names,
+                position=np.array(positions, float),
+                velocity=np.array(velocities, float),
+                effort=np.zeros(0),
+            ),
+        )
 
     def command(self, time: float, target: np.ndarray) -> None:
         """A trajectory of one point: `target` (A,) rad one action period after `time`."""
@@ -60,10 +85,19 @@ class EpisodeBag:
         nothing = np.zeros(0)
         seconds, rest = divmod(round(self._spec.dt * 1e9), 10**9)
         point = message_class("trajectory_msgs/msg/JointTrajectoryPoint")(
-            positions=np.array(target, float), velocities=nothing, accelerations=nothing, effort=nothing,
-            time_from_start=message_class("builtin_interfaces/msg/Duration")(sec=seconds, nanosec=rest))
-        self._writer.write(self._command, now, message_class("trajectory_msgs/msg/JointTrajectory")(
-            header=make_header(now), joint_names=self._names, points=[point]))
+            positions=np.array(target, float),
+            velocities=nothing,
+            accelerations=nothing,
+            effort=nothing,
+            time_from_start=message_class("builtin_interfaces/msg/Duration")(sec=seconds, nanosec=rest),
+        )
+        self._writer.write(
+            self._command,
+            now,
+            message_class("trajectory_msgs/msg/JointTrajectory")(
+                header=make_header(now), joint_names=self._names, points=[point]
+            ),
+        )
 
     def __enter__(self) -> "EpisodeBag":
         return self
@@ -76,10 +110,18 @@ def _camera_fields(info: dict) -> dict:
     """CameraInfo's fields but the header, from the pinhole intrinsics."""
     k = np.array(info["k"], float).reshape(3, 3)
     p = np.hstack([k, np.zeros((3, 1))])
-    roi = message_class("sensor_msgs/msg/RegionOfInterest")(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    roi = message_class("sensor_msgs/msg/RegionOfInterest")(
+        x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+    )
     return {
-        "height": int(info["height"]), "width": int(info["width"]),
-        "distortion_model": info.get("distortion_model", "plumb_bob"), "d": np.array(info.get("d", np.zeros(5)), float),
-        "k": k.reshape(-1), "r": np.array(info.get("r", np.eye(3)), float).reshape(-1),
-        "p": np.array(info.get("p", p), float).reshape(-1), "binning_x": 0, "binning_y": 0, "roi": roi,
+        "height": int(info["height"]),
+        "width": int(info["width"]),
+        "distortion_model": info.get("distortion_model", "plumb_bob"),
+        "d": np.array(info.get("d", np.zeros(5)), float),
+        "k": k.reshape(-1),
+        "r": np.array(info.get("r", np.eye(3)), float).reshape(-1),
+        "p": np.array(info.get("p", p), float).reshape(-1),
+        "binning_x": 0,
+        "binning_y": 0,
+        "roi": roi,
     }

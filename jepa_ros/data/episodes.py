@@ -11,9 +11,11 @@ class Episode:
 
     images: (L, h, w, 3) uint8 RGB.
     joint_positions: (L, A) float32 rad, measured, in ActionSpec order.
-    actions: (L, A) float32 rad; actions[t] is the change of the commanded target from frame t to t + 1, the last is 0.
+    actions: (L, A) float32 rad; actions[t] is the change of the commanded target from frame t to t + 1, the
+    last is 0.
     stamps: (L,) float64 s, the source clock's.
-    source: the bag it came from.  metadata: what the recorder wrote into the bag (task, seed, behaviour, ...).
+    source: the bag it came from.  metadata: what the recorder wrote into the bag (task, seed, behaviour,
+    ...).
     """
 
     images: np.ndarray

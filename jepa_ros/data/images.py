@@ -22,17 +22,21 @@ ENCODINGS = {
 def decode_image(encoding: str, height: int, width: int, step: int, data) -> np.ndarray:
     """The pixels of a sensor_msgs/Image as (height, width, 3) uint8 RGB, a fresh writable array.
 
-    data: bytes, array.array or uint8 array of at least step * height bytes; step: bytes per row, padding allowed.
-    Raises JepaError naming encoding and sizes.
+    data: bytes, array.array or uint8 array of at least step * height bytes; step: bytes per row, padding
+    allowed. Raises JepaError naming encoding and sizes.
     """
     if encoding not in ENCODINGS:
-        raise JepaError(f"image encoding {encoding!r} is not supported; publish one of {', '.join(ENCODINGS)}")
+        raise JepaError(
+            f"image encoding {encoding!r} is not supported; publish one of {', '.join(ENCODINGS)}"
+        )
     channels, order = ENCODINGS[encoding]
     flat = np.frombuffer(data, dtype=np.uint8)
     if height < 1 or width < 1 or step < width * channels or flat.size < step * height:
         raise JepaError(
-            f"image of encoding {encoding!r} has {flat.size} bytes for height {height}, width {width}, step {step}; "
-            f"expected step >= {width * channels} and at least step * height bytes")
+            f"image of encoding {encoding!r} has {flat.size} bytes for height {height}, width {width}, "
+            f"step {step}; "
+            f"expected step >= {width * channels} and at least step * height bytes"
+        )
     rows = flat[: step * height].reshape(height, step)[:, : width * channels].reshape(height, width, channels)
     if order == (0, 1, 2):
         return np.array(rows[..., :3], order="C")
@@ -40,7 +44,7 @@ def decode_image(encoding: str, height: int, width: int, step: int, data) -> np.
 
 
 def encode_image(image: np.ndarray) -> tuple[str, int, int, int, bytes]:
-    """(encoding, height, width, step, data) of an (H, W, 3) uint8 RGB image, the arguments of decode_image."""
+    """(encoding, height, width, step, data) of an RGB image: the arguments of decode_image."""
     image = _require_rgb(image)
     height, width = image.shape[:2]
     return "rgb8", height, width, 3 * width, image.tobytes()
@@ -84,7 +88,8 @@ def read_image(path) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The image at size (h, w): centre crop to the aspect of size, then area averaging (linear when enlarging).
+    """The image at size (h, w): centre crop to the aspect of size, then area averaging (linear when
+    enlarging).
 
     The image itself where it has that size already.
     """

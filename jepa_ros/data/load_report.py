@@ -1,4 +1,4 @@
-"""What reading bags gave and what it could not use: printed for the user, its digest kept in the checkpoint."""
+"""What reading bags gave and what it could not use."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,8 @@ from jepa_ros.data.action_spec import ActionSpec
 class Problem:
     """One thing wrong in one bag.
 
-    source: the bag.  topic: the topic, or "" where the file as a whole is meant.  text: what is wrong, what to do.
+    source: the bag.  topic: the topic, or "" where the file as a whole is meant.  text: what is wrong, what
+    to do.
     skipped: the bag was left out (else its healthy part is used).
     """
 
@@ -29,8 +30,8 @@ class LoadReport:
     """The outcome of read_episodes.
 
     used, skipped: bags.  problems: everything found wrong.  episodes, frames: what was kept.
-    seconds: recorded time that was kept.  digest: "sha256:..." over the contents of the used bags, whatever their order
-    and place.  spec: the ActionSpec the episodes follow.
+    seconds: recorded time that was kept.  digest: "sha256:..." over the contents of the used bags, whatever
+    their order and place.  spec: the ActionSpec the episodes follow.
     """
 
     used: list[Path] = field(default_factory=list)
@@ -43,11 +44,20 @@ class LoadReport:
     spec: ActionSpec | None = None
 
     def __str__(self) -> str:
-        rows = [("bags used", "bags skipped", "episodes", "frames", "minutes"),
-                (str(len(self.used)), str(len(self.skipped)), str(self.episodes), str(self.frames),
-                 f"{self.seconds / 60:.1f}")]
+        rows = [
+            ("bags used", "bags skipped", "episodes", "frames", "minutes"),
+            (
+                str(len(self.used)),
+                str(len(self.skipped)),
+                str(self.episodes),
+                str(self.frames),
+                f"{self.seconds / 60:.1f}",
+            ),
+        ]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        ]
         if self.digest:
             lines.append(f"data digest {self.digest}")
         return "\n".join(lines + [str(p) for p in self.problems])

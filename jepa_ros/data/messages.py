@@ -24,7 +24,7 @@ def typestore() -> Typestore:
 
 
 def find_message_folder() -> Path | None:
-    """msg/ of the source tree, or share/jepa_ros/msg of an installed workspace; None where there is neither."""
+    """msg/ of the source tree, or share/jepa_ros/msg of an installation; None where there is neither."""
     package = Path(__file__).resolve().parents[1]
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     candidates = [package.parent / "msg"]

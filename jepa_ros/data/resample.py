@@ -1,13 +1,14 @@
-"""Recorded streams to frames at a fixed rate: which image, which joint state, and what the commanded target did between.
+"""Recorded streams to frames at a fixed rate: which image, which joint state, which action.
 
 Three rules make a live recording and a simulated one read alike:
 
-- Time is the header stamps' clock. Commands are placed on it by when they were logged, seen from the joint states logged
-  around them, because a command's own stamp may be the image's it answers, or zero.
-- The commanded target is replayed through the follower that the simulator uses; a frame's action is the target's change
-  until the next frame. Before the first command's first point the target is not known, so frames begin there.
-- Where the clock steps back or the joints jump (a simulator reset), the replay starts anew; where images or joint states
-  are missing, the episode is cut in two.
+- Time is the header stamps' clock. Commands are placed on it by when they were logged, seen from the joint
+  states logged around them, because a command's own stamp may be the image's it answers, or zero.
+- The commanded target is replayed through the follower that the simulator uses; a frame's action is the
+  target's change until the next frame. Before the first command's first point the target is not known, so
+  frames begin there.
+- Where the clock steps back or the joints jump (a simulator reset), the replay starts anew; where images or
+  joint states are missing, the episode is cut in two.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,10 @@ JUMP_RAD, JUMP_RAD_PER_S = 0.3, 8.0
 
 @dataclass
 class Command:
-    """One JointTrajectory. logged, stamp: ns (stamp 0: on arrival); positions: (N, A) rad; times_from_start: (N,) s."""
+    """One JointTrajectory.
+
+    logged, stamp: ns (stamp 0: on arrival).  positions: (N, A) rad.  times_from_start: (N,) s.
+    """
 
     logged: int
     stamp: int
@@ -71,17 +75,26 @@ def _epochs(streams: Streams) -> Iterator[tuple[int, Streams]]:
     gaps = np.diff(streams.joint_stamps) * 1e-9
     moves = np.abs(np.diff(streams.joint_positions, axis=0)).max(axis=1, initial=0.0)
     jumped = (gaps < 0) | ((moves > JUMP_RAD) & (moves > JUMP_RAD_PER_S * gaps))
-    cuts = np.concatenate([streams.joint_logged[1:][jumped],
-                           streams.image_logged[1:][np.diff(streams.image_stamps) < 0]])
+    cuts = np.concatenate(
+        [streams.joint_logged[1:][jumped], streams.image_logged[1:][np.diff(streams.image_stamps) < 0]]
+    )
     edges = [-(2**62), *np.unique(cuts).tolist(), 2**62]
     for low, high in zip(edges, edges[1:], strict=False):
         image = slice(*np.searchsorted(streams.image_logged, (low, high)))
         joint = slice(*np.searchsorted(streams.joint_logged, (low, high)))
         commands = [c for c in streams.commands if low <= c.logged < high]
         if image.start < image.stop and joint.start < joint.stop and commands:
-            yield image.start, Streams(
-                streams.image_logged[image], streams.image_stamps[image], streams.joint_logged[joint],
-                streams.joint_stamps[joint], streams.joint_positions[joint], commands)
+            yield (
+                image.start,
+                Streams(
+                    streams.image_logged[image],
+                    streams.image_stamps[image],
+                    streams.joint_logged[joint],
+                    streams.joint_stamps[joint],
+                    streams.joint_positions[joint],
+                    commands,
+                ),
+            )
 
 
 def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Frames]:
@@ -96,7 +109,9 @@ def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Fr
         anchor = np.searchsorted(streams.image_stamps, start)
         if anchor == len(streams.image_stamps):
             break
-        grid = np.arange(streams.image_stamps[anchor], streams.image_stamps[-1] + NEWER * dt, dt, dtype=np.int64)
+        grid = np.arange(
+            streams.image_stamps[anchor], streams.image_stamps[-1] + NEWER * dt, dt, dtype=np.int64
+        )
         images, image_fresh = _select(streams.image_stamps, grid, dt)
         joints, joint_fresh = _select(streams.joint_stamps, grid, dt)
         stale = np.flatnonzero(~(image_fresh & joint_fresh))
@@ -117,14 +132,13 @@ def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Fr
 
 
 def _select(stamps: np.ndarray, grid: np.ndarray, dt: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every grid time the index of the nearest stamp that is not newer (beyond NEWER), and whether it is fresh."""
+    """For every grid time the index of the stamp to use, and whether that is fresh."""
     latest = np.searchsorted(stamps, grid, side="right") - 1
     following = np.minimum(latest + 1, len(stamps) - 1)
     ahead = stamps[following] - grid
     age = np.where(latest >= 0, grid - stamps[np.maximum(latest, 0)], np.iinfo(np.int64).max)
     take_following = (ahead >= 0) & (ahead <= NEWER * dt) & (ahead < age)
-    return (np.where(take_following, following, np.maximum(latest, 0)),
-            take_following | (age <= STALE * dt))
+    return (np.where(take_following, following, np.maximum(latest, 0)), take_following | (age <= STALE * dt))
 
 
 def _on_stamp_clock(logged: list[int], streams: Streams) -> np.ndarray:
@@ -142,8 +156,9 @@ def _replay(streams: Streams, arrivals: np.ndarray, times: list[int], spec: Acti
         return (time - origin) * 1e-9
 
     unlimited = np.full(spec.dim, 1e6)  # what was recorded went through the robot's own velocity limits
-    follower = JointTrajectoryFollower(streams.joint_positions[0], lower=spec.position_lower, upper=spec.position_upper,
-                                       velocity=unlimited)
+    follower = JointTrajectoryFollower(
+        streams.joint_positions[0], lower=spec.position_lower, upper=spec.position_upper, velocity=unlimited
+    )
     targets = np.empty((len(times), spec.dim))
     waiting = sorted(zip(arrivals.tolist(), range(len(arrivals)), strict=True))
     waiting.reverse()
@@ -151,7 +166,11 @@ def _replay(streams: Streams, arrivals: np.ndarray, times: list[int], spec: Acti
         while waiting and waiting[-1][0] <= time:
             arrival, index = waiting.pop()
             command = streams.commands[index]
-            follower.accept(seconds(arrival), seconds(command.stamp) if command.stamp else 0.0, command.positions,
-                            command.times_from_start)
+            follower.accept(
+                seconds(arrival),
+                seconds(command.stamp) if command.stamp else 0.0,
+                command.positions,
+                command.times_from_start,
+            )
         targets[row] = follower.target(seconds(time))
     return targets

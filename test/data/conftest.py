@@ -17,7 +17,9 @@ SECOND = 10**9
 @pytest.fixture
 def spec() -> ActionSpec:
     """Three joints at 10 Hz."""
-    return ActionSpec(("pan", "lift", "wrist"), (-0.1,) * 3, (0.1,) * 3, (-2.0,) * 3, (2.0,) * 3, rate_hz=10.0, block=4)
+    return ActionSpec(
+        ("pan", "lift", "wrist"), (-0.1,) * 3, (0.1,) * 3, (-2.0,) * 3, (2.0,) * 3, rate_hz=10.0, block=4
+    )
 
 
 @pytest.fixture
@@ -35,19 +37,36 @@ def walk():
 class RobotBag:
     """Builds the messages of a bag one by one; what is measured equals what is commanded."""
 
-    def __init__(self, path: Path, names=("pan", "lift", "wrist"), namespace: str = "/jepa", encoding: str = "rgb8",
-                 compressed: str = "", size=(8, 8), omit=(), log_offset: int = 0, metadata: dict | None = None,
-                 rename: dict | None = None, side_camera: str = ""):
+    def __init__(
+        self,
+        path: Path,
+        names=("pan", "lift", "wrist"),
+        namespace: str = "/jepa",
+        encoding: str = "rgb8",
+        compressed: str = "",
+        size=(8, 8),
+        omit=(),
+        log_offset: int = 0,
+        metadata: dict | None = None,
+        rename: dict | None = None,
+        side_camera: str = "",
+    ):
         self.path, self.names, self.encoding, self.compressed = Path(path), list(names), encoding, compressed
         self.size, self.log_offset = size, log_offset
         rename = rename or {}
         self.image = namespace + "/" + rename.get("image", "image") + ("/compressed" if compressed else "")
         self.joints = namespace + "/" + rename.get("joint_states", "joint_states")
         self.command = namespace + "/" + rename.get("joint_trajectory", "joint_trajectory")
-        kinds = {self.image: "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image",
-                 self.joints: "sensor_msgs/msg/JointState", self.command: "trajectory_msgs/msg/JointTrajectory"}
-        self.topics = {t: k for t, k in kinds.items() if t.split("/")[-1] not in omit and
-                       (t != self.image or "image" not in omit)}
+        kinds = {
+            self.image: "sensor_msgs/msg/CompressedImage" if compressed else "sensor_msgs/msg/Image",
+            self.joints: "sensor_msgs/msg/JointState",
+            self.command: "trajectory_msgs/msg/JointTrajectory",
+        }
+        self.topics = {
+            t: k
+            for t, k in kinds.items()
+            if t.split("/")[-1] not in omit and (t != self.image or "image" not in omit)
+        }
         if side_camera:
             self.topics[side_camera] = "sensor_msgs/msg/Image"
         self.writer = BagWriter(self.path, self.topics, metadata)
@@ -60,33 +79,70 @@ class RobotBag:
         """An image of one grey level."""
         pixels = np.full((*self.size, 3), level, np.uint8)
         if self.compressed:
-            self._write(self.image, now, message_class("sensor_msgs/msg/CompressedImage")(
-                header=make_header(now), format=self.compressed,
-                data=np.frombuffer(encode_compressed(pixels, self.compressed), np.uint8)))
+            self._write(
+                self.image,
+                now,
+                message_class("sensor_msgs/msg/CompressedImage")(
+                    header=make_header(now),
+                    format=self.compressed,
+                    data=np.frombuffer(encode_compressed(pixels, self.compressed), np.uint8),
+                ),
+            )
         else:
-            self._write(topic or self.image, now, message_class("sensor_msgs/msg/Image")(
-                header=make_header(now), height=self.size[0], width=self.size[1], encoding=self.encoding, is_bigendian=0,
-                step=3 * self.size[1], data=pixels.reshape(-1)))
+            self._write(
+                topic or self.image,
+                now,
+                message_class("sensor_msgs/msg/Image")(
+                    header=make_header(now),
+                    height=self.size[0],
+                    width=self.size[1],
+                    encoding=self.encoding,
+                    is_bigendian=0,
+                    step=3 * self.size[1],
+                    data=pixels.reshape(-1),
+                ),
+            )
 
     def feel(self, now: int, positions) -> None:
         nothing = np.zeros(0)
-        self._write(self.joints, now, message_class("sensor_msgs/msg/JointState")(
-            header=make_header(now), name=self.names, position=np.array(positions, float), velocity=nothing,
-            effort=nothing))
+        self._write(
+            self.joints,
+            now,
+            message_class("sensor_msgs/msg/JointState")(
+                header=make_header(now),
+                name=self.names,
+                position=np.array(positions, float),
+                velocity=nothing,
+                effort=nothing,
+            ),
+        )
 
     def plan(self, now: int, points, times, stamp: int | None = None) -> None:
         """A trajectory logged at `now`; times in s after the stamp (default: now)."""
         nothing = np.zeros(0)
         duration = message_class("builtin_interfaces/msg/Duration")
-        made = [message_class("trajectory_msgs/msg/JointTrajectoryPoint")(
-            positions=np.array(p, float), velocities=nothing, accelerations=nothing, effort=nothing,
-            time_from_start=duration(sec=int(round(t * SECOND) // SECOND), nanosec=int(round(t * SECOND) % SECOND)))
-            for p, t in zip(points, times, strict=True)]
-        self._write(self.command, now, message_class("trajectory_msgs/msg/JointTrajectory")(
-            header=make_header(now if stamp is None else stamp), joint_names=self.names, points=made))
+        made = [
+            message_class("trajectory_msgs/msg/JointTrajectoryPoint")(
+                positions=np.array(p, float),
+                velocities=nothing,
+                accelerations=nothing,
+                effort=nothing,
+                time_from_start=duration(
+                    sec=int(round(t * SECOND) // SECOND), nanosec=int(round(t * SECOND) % SECOND)
+                ),
+            )
+            for p, t in zip(points, times, strict=True)
+        ]
+        self._write(
+            self.command,
+            now,
+            message_class("trajectory_msgs/msg/JointTrajectory")(
+                header=make_header(now if stamp is None else stamp), joint_names=self.names, points=made
+            ),
+        )
 
     def play(self, targets: np.ndarray, start: int = 10 * SECOND) -> "RobotBag":
-        """Frames at 10 Hz, one single-point trajectory per frame, a hold before the first; grey level = frame."""
+        """Frames at 10 Hz, a single-point trajectory each, a hold before the first; grey level = frame."""
         dt = SECOND // 10
         for t, target in enumerate(targets):
             now = start + t * dt
@@ -114,9 +170,9 @@ def recorded(tmp_path, robot_bag, walk, spec):
     """(name, **options) -> path of a healthy bag under tmp_path/bags that carries its ActionSpec."""
 
     def make(name: str = "a", seed: int = 0, frames: int = 30, **options) -> Path:
-        options.setdefault("metadata", {"action_spec": json.loads(json.dumps(spec.to_dict())), "task": "walk"})
+        options.setdefault(
+            "metadata", {"action_spec": json.loads(json.dumps(spec.to_dict())), "task": "walk"}
+        )
         return robot_bag(tmp_path / "bags" / name, **options).play(walk(frames, seed)).close()
 
     return make
-
-

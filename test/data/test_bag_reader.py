@@ -19,7 +19,7 @@ def problem_of(path, spec=None, **options):
     """The one problem of the folder's bag "bad"; the bag "good" beside it must have been used."""
     episodes, report = read(path, spec, **options)
     assert [p.name for p in report.used if p.name.startswith("good")] == ["good"]
-    problem, = report.problems
+    (problem,) = report.problems
     assert "bad" in str(problem.source)
     return problem
 
@@ -46,8 +46,10 @@ def test_processes_give_what_one_process_gives(recorded, tmp_path):
     alone, report = read_episodes(tmp_path / "bags", image_size=(8, 8), workers=1)
     together, same = read_episodes(tmp_path / "bags", image_size=(8, 8), workers=2)
     assert [e.source for e in alone] == [e.source for e in together]
-    assert all(np.array_equal(a.actions, b.actions) and np.array_equal(a.images, b.images)
-               for a, b in zip(alone, together, strict=True))
+    assert all(
+        np.array_equal(a.actions, b.actions) and np.array_equal(a.images, b.images)
+        for a, b in zip(alone, together, strict=True)
+    )
     assert report.digest == same.digest
 
 
@@ -59,11 +61,18 @@ def test_the_report_reads_as_a_table(recorded, tmp_path):
     assert "yuv422" in text and "/jepa/image" in text and str(tmp_path / "bags" / "bad") in text
 
 
-@pytest.mark.parametrize("options", [
-    {"namespace": ""}, {"namespace": "/lab/arm"}, {"compressed": "png"}, {"size": (48, 64)},
-    {"rename": {"image": "camera/image_raw"}}, {"log_offset": 1_700_000_000 * SECOND},
-    {"rename": {"joint_trajectory": "joint_trajectory_controller/joint_trajectory"}},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"namespace": ""},
+        {"namespace": "/lab/arm"},
+        {"compressed": "png"},
+        {"size": (48, 64)},
+        {"rename": {"image": "camera/image_raw"}},
+        {"log_offset": 1_700_000_000 * SECOND},
+        {"rename": {"joint_trajectory": "joint_trajectory_controller/joint_trajectory"}},
+    ],
+)
 def test_live_recordings_differ_in_names_sizes_and_clocks(recorded, walk, tmp_path, spec, options):
     recorded("a", metadata=None, **options)
     (episode,), _ = read(tmp_path / "bags", spec)
@@ -98,8 +107,10 @@ def test_full_names_choose_among_several_cameras(robot_bag, walk, spec, tmp_path
     assert episode.images[:, 0, 0, 0].tolist() == list(range(100, 120))
 
 
-@pytest.mark.parametrize("topic, named", [("image", "/jepa/joint_states"), ("joint_states", "/jepa/image"),
-                                          ("joint_trajectory", "/jepa/image")])
+@pytest.mark.parametrize(
+    "topic, named",
+    [("image", "/jepa/joint_states"), ("joint_states", "/jepa/image"), ("joint_trajectory", "/jepa/image")],
+)
 def test_a_missing_topic_is_named(recorded, tmp_path, topic, named):
     recorded("good")
     recorded("bad", omit=(topic,))
@@ -185,8 +196,12 @@ def test_nan_joint_states_are_left_out(robot_bag, recorded, walk, tmp_path):
     episodes, report = read(tmp_path / "bags")
     assert [len(e) for e in episodes] == [14, 15, 30]
     assert all(np.isfinite(e.joint_positions).all() for e in episodes)
-    problem, = report.problems
-    assert problem.topic == "/jepa/joint_states" and "1 messages with NaN" in problem.text and not problem.skipped
+    (problem,) = report.problems
+    assert (
+        problem.topic == "/jepa/joint_states"
+        and "1 messages with NaN" in problem.text
+        and not problem.skipped
+    )
 
 
 def test_only_nan_joint_states_skip_the_bag(robot_bag, recorded, tmp_path):
@@ -230,7 +245,7 @@ def test_a_bag_of_another_contract_is_skipped(recorded, robot_bag, walk, spec, t
     recorded("good")
     other = replace(spec, rate_hz=5.0)
     recorded("zbad", metadata={"action_spec": other.to_dict()})
-    problem, = read(tmp_path / "bags")[1].problems
+    (problem,) = read(tmp_path / "bags")[1].problems
     assert problem.skipped and "rate_hz: bag 5.0, wanted 10.0" in problem.text
 
 

@@ -23,24 +23,35 @@ def test_typed_and_raw_messages_come_back(tmp_path):
         bag.write_raw("/b", 6, serialize(make_header(8, "raw")))
     messages = read_all(tmp_path / "bag")
     assert [(topic, time) for topic, time, _ in messages] == [("/a", 5), ("/b", 6)]
-    assert (messages[0][2].stamp.sec, messages[0][2].stamp.nanosec, messages[0][2].frame_id) == (7, 3, "camera")
+    assert (messages[0][2].stamp.sec, messages[0][2].stamp.nanosec, messages[0][2].frame_id) == (
+        7,
+        3,
+        "camera",
+    )
     assert messages[1][2].frame_id == "raw"
 
 
 def test_own_messages_can_be_recorded(tmp_path):
     tensor = message_class("jepa_ros/msg/Tensor")(
-        name="latent", dtype="float32", shape=np.array([1, 2], np.uint32), data=np.arange(8, dtype=np.uint8))
+        name="latent", dtype="float32", shape=np.array([1, 2], np.uint32), data=np.arange(8, dtype=np.uint8)
+    )
     with BagWriter(tmp_path / "bag", {"/t": "jepa_ros/msg/Tensor"}) as bag:
         bag.write("/t", 1, tensor)
-    (_, _, back), = read_all(tmp_path / "bag")
+    ((_, _, back),) = read_all(tmp_path / "bag")
     assert back.name == "latent" and back.shape.tolist() == [1, 2] and back.data.tolist() == list(range(8))
 
 
 def test_a_stamp_survives_in_nanoseconds():
     message = message_class("sensor_msgs/msg/JointState")(
-        header=make_header(1_700_000_000_123_456_789), name=[], position=np.zeros(0), velocity=np.zeros(0),
-        effort=np.zeros(0))
-    assert stamp_ns(deserialize(serialize(message), "sensor_msgs/msg/JointState")) == 1_700_000_000_123_456_789
+        header=make_header(1_700_000_000_123_456_789),
+        name=[],
+        position=np.zeros(0),
+        velocity=np.zeros(0),
+        effort=np.zeros(0),
+    )
+    assert (
+        stamp_ns(deserialize(serialize(message), "sensor_msgs/msg/JointState")) == 1_700_000_000_123_456_789
+    )
 
 
 def test_metadata_is_kept_in_the_bag(tmp_path):

@@ -32,9 +32,12 @@ def messages(path):
 def test_a_bag_has_the_topics_of_the_live_graph(collection):
     found = messages(episode_path(collection, 0))
     assert {(topic, kind) for topic, kind, *_ in found} == {
-        ("/jepa/image", "sensor_msgs/msg/Image"), ("/jepa/camera_info", "sensor_msgs/msg/CameraInfo"),
-        ("/jepa/joint_states", "sensor_msgs/msg/JointState"), ("/clock", "rosgraph_msgs/msg/Clock"),
-        ("/jepa/joint_trajectory", "trajectory_msgs/msg/JointTrajectory")}
+        ("/jepa/image", "sensor_msgs/msg/Image"),
+        ("/jepa/camera_info", "sensor_msgs/msg/CameraInfo"),
+        ("/jepa/joint_states", "sensor_msgs/msg/JointState"),
+        ("/clock", "rosgraph_msgs/msg/Clock"),
+        ("/jepa/joint_trajectory", "trajectory_msgs/msg/JointTrajectory"),
+    }
     assert sum(topic == "/jepa/image" for topic, *_ in found) == 12
 
 
@@ -43,14 +46,22 @@ def test_episodes_hold_what_was_commanded(collection, monkeypatch):
 
     commanded = []
     make = module.commanded_targets
-    monkeypatch.setattr(module, "commanded_targets", lambda *a: commanded.append(make(*a)) or commanded[-1])
+
+    def listen(*arguments):
+        commanded.append([])
+        for target in make(*arguments):
+            commanded[-1].append(target)
+            yield target
+
+    monkeypatch.setattr(module, "commanded_targets", listen)
     episodes, report = read_episodes(collection, image_size=(16, 16))
     recorder = module.Recorder(SETTINGS)
     with recorder:
         for i, episode in enumerate(episodes):
             recorder.record(collection.parent / f"again_{i}", i)
-            assert np.allclose(episode.actions[:-1], np.diff(commanded[i], axis=0), atol=1e-7)
-            assert np.abs(episode.joint_positions - commanded[i]).max() < 0.35
+            targets = np.array(commanded[i])
+            assert np.allclose(episode.actions[:-1], np.diff(targets, axis=0), atol=1e-7)
+            assert np.abs(episode.joint_positions - targets).max() < 0.35
     assert report.problems == [] and report.frames == 48
     assert report.spec == arm_spec()
     assert [e.metadata["behaviour"] for e in episodes] == ["scripted", "noisy", "scripted", "smooth"]
@@ -87,14 +98,21 @@ def test_collecting_goes_on_where_it_stopped(collection, tmp_path):
     assert (result.recorded, result.present) == (2, 2)
     assert episode_path(out, 0).stat().st_mtime_ns == untouched
     assert all(messages(episode_path(collection, i)) == messages(episode_path(out, i)) for i in range(4))
-    assert sorted(p.name for p in out.iterdir()) == ["collection.json"] + [f"episode_{i:05d}" for i in range(4)]
+    assert sorted(p.name for p in out.iterdir()) == ["collection.json"] + [
+        f"episode_{i:05d}" for i in range(4)
+    ]
     assert collect(out, 4, SETTINGS, workers=1).recorded == 0
 
 
-@pytest.mark.parametrize("change, named", [
-    ({"task": "push"}, "task: there reach, now push"), ({"seed": 5}, "seed: there 0, now 5"),
-    ({"frames": 20}, "frames: there 12, now 20"), ({"image_size": (32, 32)}, "image_size"),
-])
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        ({"task": "push"}, "task: there reach, now push"),
+        ({"seed": 5}, "seed: there 0, now 5"),
+        ({"frames": 20}, "frames: there 12, now 20"),
+        ({"image_size": (32, 32)}, "image_size"),
+    ],
+)
 def test_other_settings_are_not_mixed_in(collection, change, named):
     with pytest.raises(JepaError, match=named):
         collect(collection, 4, CollectSettings(**{"frames": 12, "image_size": (16, 16), **change}), workers=1)
@@ -116,16 +134,37 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
         collect(tmp_path / "notes.txt", 1, SETTINGS, workers=1)
 
 
-@pytest.mark.parametrize("wrong", [{"frames": 1}, {"image_size": (4, 64)}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"task": "dance"}, {"frames": 1}, {"image_size": (4, 64)}, {"seed": -1}])
 def test_wrong_settings_are_named(wrong):
     with pytest.raises(JepaError, match=next(iter(wrong))):
         CollectSettings(**wrong)
 
 
-def test_evaluation_never_sees_a_collected_scene():
+def test_push_episodes_move_the_cube(tmp_path):
+    from jepa_ros.data.collect import Recorder
+
+    moved = 0
+    with Recorder(CollectSettings(task="push", frames=50, image_size=(16, 16))) as recorder:
+        for i in (0, 1, 2, 4):
+            before = []
+            reset = recorder._simulator.reset
+            recorder._simulator.reset = lambda start, reset=reset, before=before: (
+                before.append(start.cube),
+                reset(start),
+            )
+            recorder.record(tmp_path / f"push_{i}", i)
+            recorder._simulator.reset = reset
+            moved += np.linalg.norm(recorder._simulator.cube - before[0]) > 0.02
+    assert moved >= 2
+    episodes, report = read_episodes([tmp_path / f"push_{i}" for i in (0, 1, 2, 4)], image_size=(16, 16))
+    assert report.problems == [] and {e.metadata["task"] for e in episodes} == {"push"}
+
+
+@pytest.mark.parametrize("name", ["reach", "push"])
+def test_evaluation_never_sees_a_collected_scene(name):
     from jepa_ros.simulation.tasks import make_task
 
-    task = make_task("reach")
+    task = make_task(name)
     numbers = [0, 1, 7, 999, 1000, 1001, SEED_STRIDE, SEED_STRIDE + 1000]
     evaluation = {tuple(pose.joints) for seed in numbers for pose in task.episode(seed)}
     collected = set()
@@ -137,7 +176,17 @@ def test_evaluation_never_sees_a_collected_scene():
 
 
 def test_the_command_records_and_reports(tmp_path, capsys):
-    arguments = ["collect", "--out", str(tmp_path / "bags"), "--frames", "8", "--image-size", "16", "--workers", "1"]
+    arguments = [
+        "collect",
+        "--out",
+        str(tmp_path / "bags"),
+        "--frames",
+        "8",
+        "--image-size",
+        "16",
+        "--workers",
+        "1",
+    ]
     assert main([*arguments, "--episodes", "1"]) == 0
     assert "1 episodes recorded (8 frames" in capsys.readouterr().out
     assert main([*arguments, "--episodes", "0"]) == 2

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from jepa_ros.data.images import (
-    decode_compressed, decode_image, encode_compressed, encode_image, read_image, resize)
+    decode_compressed,
+    decode_image,
+    encode_compressed,
+    encode_image,
+    read_image,
+    resize,
+)
 from jepa_ros.errors import JepaError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
@@ -16,22 +22,29 @@ def test_encode_gives_the_arguments_of_decode():
     assert np.array_equal(decode_image(*encode_image(RGB)), RGB)
 
 
-@pytest.mark.parametrize("encoding, data", [
-    ("bgr8", RGB[..., ::-1]),
-    ("8UC3", RGB[..., ::-1]),
-    ("rgba8", np.dstack([RGB, np.zeros((6, 5, 1), np.uint8)])),
-    ("bgra8", np.dstack([RGB[..., ::-1], np.zeros((6, 5, 1), np.uint8)])),
-])
+@pytest.mark.parametrize(
+    "encoding, data",
+    [
+        ("bgr8", RGB[..., ::-1]),
+        ("8UC3", RGB[..., ::-1]),
+        ("rgba8", np.dstack([RGB, np.zeros((6, 5, 1), np.uint8)])),
+        ("bgra8", np.dstack([RGB[..., ::-1], np.zeros((6, 5, 1), np.uint8)])),
+    ],
+)
 def test_colour_encodings_give_the_same_rgb(encoding, data):
     assert np.array_equal(decode_image(encoding, 6, 5, 5 * data.shape[2], data.tobytes()), RGB)
 
 
 def test_mono_becomes_grey():
     grey = RGB[..., 0]
-    assert np.array_equal(decode_image("mono8", 6, 5, 5, grey.tobytes()), np.repeat(grey[..., None], 3, axis=2))
+    assert np.array_equal(
+        decode_image("mono8", 6, 5, 5, grey.tobytes()), np.repeat(grey[..., None], 3, axis=2)
+    )
 
 
-@pytest.mark.parametrize("wrap", [bytes, bytearray, lambda b: array.array("B", b), lambda b: np.frombuffer(b, np.uint8)])
+@pytest.mark.parametrize(
+    "wrap", [bytes, bytearray, lambda b: array.array("B", b), lambda b: np.frombuffer(b, np.uint8)]
+)
 def test_rows_may_be_padded_and_data_of_any_bytes_type(wrap):
     padded = np.zeros((6, 20), np.uint8)
     padded[:, :15] = RGB.reshape(6, 15)
@@ -40,12 +53,15 @@ def test_rows_may_be_padded_and_data_of_any_bytes_type(wrap):
     assert image.flags.writeable
 
 
-@pytest.mark.parametrize("arguments, named", [
-    (("yuv422", 6, 5, 15, bytes(90)), "yuv422"),
-    (("rgb8", 6, 5, 15, bytes(89)), "89 bytes"),
-    (("rgb8", 6, 5, 14, bytes(90)), "step 14"),
-    (("rgb8", 0, 5, 15, bytes(90)), "height 0"),
-])
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (("yuv422", 6, 5, 15, bytes(90)), "yuv422"),
+        (("rgb8", 6, 5, 15, bytes(89)), "89 bytes"),
+        (("rgb8", 6, 5, 14, bytes(90)), "step 14"),
+        (("rgb8", 0, 5, 15, bytes(90)), "height 0"),
+    ],
+)
 def test_wrong_images_are_named(arguments, named):
     with pytest.raises(JepaError, match=named):
         decode_image(*arguments)
@@ -62,8 +78,10 @@ def test_jpeg_is_close():
     assert error.mean() < 6
 
 
-@pytest.mark.parametrize("message_format, data", [("tiff", b"x"), ("16UC1; compressedDepth png", b"x"), ("jpeg", b""),
-                                                  ("jpeg", b"no image")])
+@pytest.mark.parametrize(
+    "message_format, data",
+    [("tiff", b"x"), ("16UC1; compressedDepth png", b"x"), ("jpeg", b""), ("jpeg", b"no image")],
+)
 def test_undecodable_compressed_images_are_named(message_format, data):
     with pytest.raises(JepaError, match=message_format.split(";")[0]):
         decode_compressed(message_format, data)

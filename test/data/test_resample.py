@@ -16,13 +16,16 @@ def streams(targets, image_stamps, joint_stamps=None, commands=None, offset=0, j
     joint_stamps = image_stamps if joint_stamps is None else np.asarray(joint_stamps, np.int64)
     if commands is None:
         commands = [single(START - DT, targets[0])] + [
-            single(START + t * DT, targets[t + 1]) for t in range(len(targets) - 1)]
+            single(START + t * DT, targets[t + 1]) for t in range(len(targets) - 1)
+        ]
     if joint_positions is None:
         index = np.clip((joint_stamps - START) // DT, 0, len(targets) - 1)
         joint_positions = targets[index]
     for command in commands:
         command.logged += offset
-    return Streams(image_stamps + offset, image_stamps, joint_stamps + offset, joint_stamps, joint_positions, commands)
+    return Streams(
+        image_stamps + offset, image_stamps, joint_stamps + offset, joint_stamps, joint_positions, commands
+    )
 
 
 def single(now, target):
@@ -39,7 +42,7 @@ def actions_of(targets):
 
 def test_actions_are_the_changes_of_the_commanded_target(spec, walk):
     targets = walk(20)
-    run, = resample(streams(targets, grid(20)), spec)
+    (run,) = resample(streams(targets, grid(20)), spec)
     assert np.allclose(run.actions, actions_of(targets), atol=1e-9)
     assert np.allclose(run.stamps, 5 + 0.1 * np.arange(20))
     assert run.image_index.tolist() == list(range(20))
@@ -49,7 +52,7 @@ def test_actions_are_the_changes_of_the_commanded_target(spec, walk):
 @pytest.mark.parametrize("block", [2, 4, 6])
 @pytest.mark.parametrize("latency_ms", [0, 30, 95])
 def test_plans_of_several_points_give_the_actions_they_execute(spec, walk, block, latency_ms):
-    """Plans stamped with their image and received later, each replacing the one before, as the live graph sends them."""
+    """Plans stamped with their image, received later, each replacing the one before, as in the live graph."""
     frames = 6 * block + 1
     targets = walk(frames)
     commands = [single(START - DT, targets[0])]
@@ -57,7 +60,7 @@ def test_plans_of_several_points_give_the_actions_they_execute(spec, walk, block
         now = START + t * DT
         ahead = targets[t + 1 : t + 2 * block + 1]  # plans reach farther than they are executed
         commands.append(Command(now + latency_ms * MS, now, ahead, 0.1 * np.arange(1, len(ahead) + 1)))
-    run, = resample(streams(targets, grid(frames), commands=commands), spec)
+    (run,) = resample(streams(targets, grid(frames), commands=commands), spec)
     assert np.allclose(run.actions, actions_of(targets), atol=1e-9)
 
 
@@ -66,21 +69,21 @@ def test_a_stamp_of_zero_means_on_arrival(spec, walk):
     commands = [single(START - DT, targets[0])] + [single(START + t * DT, targets[t + 1]) for t in range(9)]
     for command in commands:
         command.stamp = 0
-    run, = resample(streams(targets, grid(10), commands=commands), spec)
+    (run,) = resample(streams(targets, grid(10), commands=commands), spec)
     assert np.allclose(run.actions, actions_of(targets), atol=1e-9)
 
 
 def test_the_recorders_clock_does_not_matter(spec, walk):
     """Wall-clock log times, simulated stamps."""
     targets = walk(10)
-    run, = resample(streams(targets, grid(10), offset=1_700_000_000 * 10**9), spec)
+    (run,) = resample(streams(targets, grid(10), offset=1_700_000_000 * 10**9), spec)
     assert np.allclose(run.actions, actions_of(targets), atol=1e-9)
     assert run.stamps[0] == pytest.approx(5.0)
 
 
 def test_targets_stay_within_the_position_limits(spec):
     targets = np.linspace(1.5, 2.5, 12)[:, None] * [1.0, -1.0, 0.0]
-    run, = resample(streams(targets, grid(12)), spec)
+    (run,) = resample(streams(targets, grid(12)), spec)
     assert np.abs(run.actions[-3:]).max() < 1e-9
     assert np.sum(run.actions[:, 0]) == pytest.approx(0.5)
 
@@ -88,8 +91,10 @@ def test_targets_stay_within_the_position_limits(spec):
 def test_frames_begin_where_the_target_is_known(spec, walk):
     """Before the first command nobody knows what the joints were driven by."""
     targets = walk(20)
-    commands = [single(START + 7 * DT, targets[8])] + [single(START + t * DT, targets[t + 1]) for t in range(8, 19)]
-    run, = resample(streams(targets, grid(20), commands=commands), spec)
+    commands = [single(START + 7 * DT, targets[8])] + [
+        single(START + t * DT, targets[t + 1]) for t in range(8, 19)
+    ]
+    (run,) = resample(streams(targets, grid(20), commands=commands), spec)
     assert run.stamps[0] == pytest.approx(5.8)
     assert np.allclose(run.actions, actions_of(targets)[8:], atol=1e-9)
 
@@ -98,7 +103,7 @@ def test_a_faster_camera_is_thinned(spec, walk):
     targets = walk(20)
     images = START + np.arange(0, 1950 * MS, 33_333_333)
     joints = START + np.arange(0, 1950 * MS, 10 * MS)
-    run, = resample(streams(targets, images, joints), spec)
+    (run,) = resample(streams(targets, images, joints), spec)
     assert len(run.stamps) == 20
     assert np.allclose(run.actions[:19], actions_of(targets)[:19], atol=1e-9)
     age = run.stamps - images[run.image_index] * 1e-9
@@ -109,7 +114,7 @@ def test_a_jittering_camera_loses_no_frame(spec, walk):
     targets = walk(40)
     jitter = np.random.default_rng(0).integers(-8, 9, 40) * MS
     jitter[0] = 0
-    run, = resample(streams(targets, grid(40) + jitter, grid(40)), spec)
+    (run,) = resample(streams(targets, grid(40) + jitter, grid(40)), spec)
     assert run.image_index.tolist() == list(range(40))
 
 
@@ -136,10 +141,19 @@ def test_a_clock_that_starts_again_makes_two_episodes(spec, walk):
     later = 60 * 10**9
     for command in b.commands:
         command.logged += later
-    both = Streams(*(np.concatenate([x, y]) for x, y in (
-        (a.image_logged, b.image_logged + later), (a.image_stamps, b.image_stamps),
-        (a.joint_logged, b.joint_logged + later), (a.joint_stamps, b.joint_stamps),
-        (a.joint_positions, b.joint_positions))), a.commands + b.commands)
+    both = Streams(
+        *(
+            np.concatenate([x, y])
+            for x, y in (
+                (a.image_logged, b.image_logged + later),
+                (a.image_stamps, b.image_stamps),
+                (a.joint_logged, b.joint_logged + later),
+                (a.joint_stamps, b.joint_stamps),
+                (a.joint_positions, b.joint_positions),
+            )
+        ),
+        a.commands + b.commands,
+    )
     # b's hold before its first frame was logged before the clock was seen to step back
     first, second = resample(both, spec)
     assert np.allclose(first.actions, actions_of(walk(15, 1)), atol=1e-9)
