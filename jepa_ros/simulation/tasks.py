@@ -19,6 +19,9 @@ from jepa_ros.simulation.scene import CUBE_HALF
 _EVALUATION, _COLLECTION = 1, 2
 _MAX_DRAWS = 10_000
 
+VIEW_MARGIN = 0.03
+"""Least distance of everything that moves from the image's edge, as a share of half the image."""
+
 MIN_TRAVEL = 0.05
 """m; an episode whose error starts at or below this counts as already solved and is never drawn."""
 
@@ -28,7 +31,7 @@ class Workspace:
     """Poses are drawn uniformly in joint space and kept where all of this holds (and no links touch).
 
     joints_lower, joints_upper: (A,) rad.  end_effector_lower, end_effector_upper: (3,) m, gripper frame.
-    clearance: m between the moving links and the table.  view_margin: as ArmKinematics.view_margin.
+    clearance: m between the moving links and the table.
     downward: the jaws point down at least this much (sine of the angle below the horizontal).
     """
 
@@ -37,7 +40,6 @@ class Workspace:
     end_effector_lower: tuple[float, float, float]
     end_effector_upper: tuple[float, float, float]
     clearance: float
-    view_margin: float = 0.03
     downward: float = -1.0
 
 
@@ -108,7 +110,7 @@ def sample_pose(rng: np.random.Generator, workspace: Workspace) -> Goal:
         if (np.all(end_effector >= workspace.end_effector_lower)
                 and np.all(end_effector <= workspace.end_effector_upper)
                 and -arm.approach[2] >= workspace.downward and arm.clearance() >= workspace.clearance
-                and arm.view_margin() >= workspace.view_margin and not arm.collides()):
+                and arm.view_margin() >= VIEW_MARGIN and not arm.collides()):
             return Goal(joints, end_effector)
     raise JepaError(f"no valid arm pose in {_MAX_DRAWS} draws from {workspace}; widen it")
 
@@ -219,10 +221,10 @@ class PushTask:
 
 
 def _with_cube(pose: Goal, cube_xy: np.ndarray, yaw: float) -> Goal | None:
-    """The pose with a cube on the table, or None where they touch."""
+    """The pose with a cube on the table, or None where they touch or the cube is out of view."""
     arm = _arm("push")
     arm.move(pose.joints, cube_xy)
-    if arm.collides():
+    if arm.collides() or arm.view_margin() < VIEW_MARGIN:
         return None
     return Goal(pose.joints, pose.end_effector, np.array([*cube_xy, CUBE_HALF]), float(yaw))
 
