@@ -36,12 +36,12 @@ def compose(panels: Sequence[Panel], heading: str, remark: str = "", tone: tuple
     mask = mask.resize((PANEL, PANEL), Image.Resampling.LANCZOS)
     for i, panel in enumerate(panels):
         x = MARGIN + i * (PANEL + GAP)
-        draw.text((x + 4, top - 12), panel.title, panel.frame or INK, font=medium, anchor="lb")
+        draw.text((x + 4, top - 16), panel.title, panel.frame or INK, font=medium, anchor="ls")
         draw.text((x + 4, top + PANEL + 12), panel.caption, FAINT, font=small, anchor="lt")
         canvas.paste(_fit(panel.image), (x, top), mask)
         if panel.frame is not None:
-            draw.rounded_rectangle((x - 3, top - 3, x + PANEL + 2, top + PANEL + 2), RADIUS + 3, outline=panel.frame,
-                                   width=5)
+            draw.rounded_rectangle((x - 2, top - 2, x + PANEL + 1, top + PANEL + 1), RADIUS + 2, outline=panel.frame,
+                                   width=6)
     return np.asarray(canvas)
 
 
