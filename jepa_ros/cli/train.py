@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa train`."""
     parser.add_argument("--bags", nargs="+", required=True, metavar="DIR", help="bags, or folders of bags")
     parser.add_argument("--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write")
-    parser.add_argument("--steps", type=int, default=7000, help="optimiser steps")
+    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=96, help="clips per step")
     parser.add_argument("--clip", type=int, default=6, help="frames per clip, one block apart")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--block", type=int, default=4, help="raw actions per block, K")
     parser.add_argument("--anti-collapse", choices=("sigreg", "vicreg", "ema"), default="sigreg",
                         help="what keeps latents from collapsing")
-    parser.add_argument("--baseline-steps", type=int, default=2500,
+    parser.add_argument("--baseline-steps", type=int, default=2000,
                         help="steps for the baselines that `jepa evaluate` compares with; 0 for none")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
                         help="the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it")

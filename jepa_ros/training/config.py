@@ -18,7 +18,7 @@ class TrainingConfig:
     validation: the share of episodes held out.
     """
 
-    steps: int = 7000
+    steps: int = 3000
     batch: int = 96
     clip: int = 6
     learning_rate: float = 1.5e-3
@@ -31,7 +31,7 @@ class TrainingConfig:
     validation: float = 0.04
     log_every: int = 50
     save_every: int = 500
-    baseline_steps: int = 2500
+    baseline_steps: int = 2000
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 
