@@ -116,7 +116,7 @@ def _smooth(target: np.ndarray, scene: Scene) -> Steps:
     amplitude = amplitude * (scene.rng.random(scene.spec.dim) < 0.75)
     noise = _coloured_noise(scene, amplitude, scene.rng.uniform(0.8, 0.97))
     while True:
-        target = yield next(noise)
+        yield next(noise)
 
 
 def _fine(target: np.ndarray, scene: Scene) -> Steps:
