@@ -29,7 +29,7 @@ def validate(model: WorldModel, clips: ClipDataset, config: TrainingConfig, batc
 
 
 @torch.inference_mode()
-def goal_tolerance(model: WorldModel, clips: ClipDataset, radius: float = 0.04, frames: int = 4000) -> float:
+def goal_tolerance(model: WorldModel, clips: ClipDataset, radius: float = 0.06, frames: int = 4000) -> float:
     """The median latent distance (root mean square over D) between held-out frames whose joints differ by about
     ``radius``: largest joint difference in [radius / 2, radius] rad, within a few frames of one another."""
     stop = max(1, len(clips.images) - 8)
