@@ -1,5 +1,6 @@
 """The user's side of the graph: wait until it is up, send goals, follow them."""
 
+import importlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
@@ -69,6 +71,20 @@ class GraphClient:
         self._reach_goal.destroy()
         self.node.destroy_node()
         self._context.try_shutdown()
+
+    def listen(self, topic: str, kind: str, callback: Callable[[bytes], None], *, reliable: bool = True,
+               latched: bool = False, depth: int = 50) -> None:
+        """Give every message of ``topic`` to ``callback`` as CDR bytes, in this client's thread.
+
+        topic: relative to the namespace, or absolute.  kind: its type, such as "sensor_msgs/msg/Image".
+        """
+        package, _, name = kind.split("/")
+        message = getattr(importlib.import_module(f"{package}.msg"), name)
+        profile = QoSProfile(
+            depth=depth,
+            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        self.node.create_subscription(message, topic, callback, profile, raw=True)
 
     def call(self, kind, name: str, request, timeout_s: float = 10.0):
         """The response of a service; JepaError where it does not come in time."""
