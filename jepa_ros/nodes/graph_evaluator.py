@@ -39,7 +39,7 @@ class GraphLink:
         self.dropped = 0
         self._candidates = node.publisher(ActionCandidates, "candidates", qos.LATENT)
         node.subscriber(CandidateCosts, "costs", self._on_costs, qos.LATENT)
-        node.subscriber(LatentRollouts, "rollouts", self.rollouts.append, qos.ROLLOUTS_BESIDE, raw=True)
+        node.subscriber(LatentRollouts, "rollouts", lambda raw: self.rollouts.append(raw), qos.ROLLOUTS_BESIDE, raw=True)
         self._encode = node.create_client(EncodeImage, "encoder/encode")
         node.on_release(lambda: node.destroy_client(self._encode))
 

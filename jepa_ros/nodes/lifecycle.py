@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from functools import wraps
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -109,6 +110,7 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error("".join(traceback.format_exception(error)), throttle_duration_sec=1.0)
 
     def _while_active(self, callback):
+        @wraps(callback)  # rclpy looks at the signature to see whether a callback takes the message's info
         def guarded(*args):
             if self.active:
                 try:

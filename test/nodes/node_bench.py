@@ -118,10 +118,12 @@ class World:
         return outcome[0]
 
     def close(self):
+        for step in ("stop", "trigger_shutdown"):
+            for node in self.nodes:
+                self.in_executor(getattr(node, step))
         self.executor.shutdown()
         self.thread.join(5.0)
         for node in self.nodes:
-            node.trigger_shutdown() if node.active else None
             node.destroy_node()
         self.bench.destroy_node()
         self.context.try_shutdown()

@@ -1,0 +1,276 @@
+"""The planner against a bench that plays camera, robot, encoder, world model and cost: what it asks, takes and sends."""
+
+import math
+import threading
+
+import numpy as np
+import pytest
+from rclpy.action import ActionClient
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header
+
+from jepa_ros.action import ReachGoal
+from jepa_ros.msg import ActionCandidates, ActionPlan, CandidateCosts, Embedding, Goal, PlannerStatus
+from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.planner import PlannerNode
+from node_bench import WAIT_S, make_checkpoint, make_spec
+
+SPEC = make_spec()
+D = 16
+GOAL = np.ones(D, np.float32)
+RESULT = ReachGoal.Result
+
+
+class Bench:
+    """Feeds looks of latent ``latent`` at 20 Hz; ``answer`` says what becomes of candidates."""
+
+    def __init__(self, world, checkpoint, **parameters):
+        self.world, self.latent, self.feed, self.silent = world, np.zeros(D, np.float32), True, False
+        self.encoder_id, self.on_asked = "model", lambda msg: self.costs.publish(self.answer(msg))
+        defaults = {"checkpoint": checkpoint, "deadline_s": 0.0, "samples": 16, "iterations": 2, "horizon": 2,
+                    "settle_s": 0.0, "costs_timeout_s": 0.3, "image_timeout_s": 0.3}
+        self.node = world.make(PlannerNode, parameters=defaults | parameters)
+        self.status = world.listen(PlannerStatus, "planner/status")
+        self.plans, self.candidates = world.listen(ActionPlan, "plan"), world.listen(ActionCandidates, "candidates")
+        self.goals = world.listen(Goal, "goal", qos.GOAL_READER)
+        self.costs = world.talk(CandidateCosts, "costs", qos.LATENT)
+        self.embeddings = world.talk(Embedding, "embedding", qos.LATENT)
+        self.joints = world.talk(JointState, "joint_states")
+        world.bench.create_subscription(ActionCandidates, "candidates", self.on_candidates, qos.LATENT)
+        self.action = ActionClient(world.bench, ReachGoal, "reach_goal")
+        assert self.action.wait_for_server(WAIT_S)
+        world.until(lambda: world.bench.count_subscribers(f"{world.namespace}/candidates") == 2
+                    and self.node._statuses.get_subscription_count() == 1 and self.node._link._candidates.get_subscription_count() == 2)
+        self.timer = world.bench.create_timer(0.05, self.look)
+
+    def look(self):
+        if self.feed:
+            header = Header(stamp=self.world.bench.get_clock().now().to_msg(), frame_id="camera")
+            self.joints.publish(JointState(header=header, name=list(SPEC.joint_names), position=[0.0] * SPEC.dim))
+            self.embeddings.publish(Embedding(header=header, encoder_id=self.encoder_id, encode_ms=2.0,
+                                              latent=tensor.to_msg("latent", self.latent[None])))
+
+    def on_candidates(self, msg):
+        if not self.silent:
+            self.on_asked(msg)
+
+    def answer(self, msg, **changes):
+        actions = tensor.from_msg(msg.actions)
+        totals = np.abs(actions - 0.03).sum((1, 2))
+        values = dict(plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id, term_names=["goal_distance"],
+                      totals=tensor.to_msg("totals", totals), terms=tensor.to_msg("terms", totals[None]), rollout_ms=1.0)
+        return CandidateCosts(**values | changes)
+
+    def send(self, **request):
+        """Send a goal; returns (handle, function that waits for the result)."""
+        values = dict(use_embedding=True, timeout_s=30.0, goal_embedding=Embedding(
+            encoder_id="model", latent=tensor.to_msg("latent", GOAL[None])))
+        handle = _wait(self.action.send_goal_async(ReachGoal.Goal(**values | request)))
+        assert handle.accepted
+        result = handle.get_result_async()
+        return handle, lambda timeout_s=WAIT_S: _wait(result, timeout_s).result
+
+
+def _wait(future, timeout_s=WAIT_S):
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout_s)
+    return future.result()
+
+
+def test_plan_is_bound_to_its_image_goal_and_model(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    handle, _ = bench.send()
+    plan = bench.plans.wait()
+    asked = bench.candidates.wait(lambda m: m.plan_id == plan.plan_id)
+    assert plan.header == asked.header and plan.header.frame_id == "camera"
+    assert plan.goal_id == asked.goal_id == bytes(handle.goal_id.uuid).hex() == bench.goals.wait().goal_id
+    assert plan.model_id == asked.model_id == "model" and tuple(plan.joint_names) == SPEC.joint_names
+    assert (plan.space, plan.dt, plan.block, plan.execute) == ("joint_delta", SPEC.dt, SPEC.block, SPEC.block)
+    actions = tensor.from_msg(plan.actions)
+    assert actions.shape == (2 * SPEC.block, SPEC.dim) and np.all(np.abs(actions) <= 0.12 + 1e-6)
+    assert tensor.from_msg(asked.actions).shape == (16, 2, SPEC.block_dim)
+    assert [tensor.from_msg(t).shape for t in (asked.context_latents, asked.context_proprio, asked.context_actions)] == [
+        (2, D), (2, SPEC.dim), (1, SPEC.block_dim)]
+    status = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING)
+    assert status.plan_id == plan.plan_id and status.header == plan.header and status.distance == pytest.approx(1.0)
+    assert (status.encode_ms, status.rollout_ms, list(status.term_names)) == (2.0, 2.0, ["goal_distance"])
+
+
+def test_next_look_is_taken_after_the_block_and_remembers_it(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    bench.send()
+    first = bench.plans.wait()
+    second = bench.plans.wait(lambda m: m.plan_id != first.plan_id)
+
+    def seconds(stamp):
+        return stamp.sec + 1e-9 * stamp.nanosec
+
+    assert seconds(second.header.stamp) - seconds(first.header.stamp) >= SPEC.block * SPEC.dt
+    asked = bench.candidates.wait(lambda m: m.plan_id == second.plan_id)
+    np.testing.assert_array_equal(tensor.from_msg(asked.context_actions)[0],
+                                  tensor.from_msg(first.actions)[:SPEC.block].reshape(-1))
+
+
+def test_late_and_foreign_costs_are_dropped_and_counted(world, checkpoint):
+    bench = Bench(world, checkpoint, costs_timeout_s=WAIT_S)
+    told = []
+
+    def lie_then_answer(msg):
+        """In a thread of its own: every lie is taken before the next is told."""
+        wrong = tensor.to_msg("totals", np.full(len(tensor.from_msg(msg.actions)), -1.0))
+        for change in ({"plan_id": "foreign"}, {"iteration": msg.iteration + 7}):
+            told.append(change)
+            bench.costs.publish(bench.answer(msg, totals=wrong, **change))
+            world.until(lambda: bench.node._link.dropped == len(told))
+        bench.costs.publish(bench.answer(msg))
+
+    bench.on_asked = lambda msg: threading.Thread(target=lie_then_answer, args=(msg,)).start()
+    bench.send()
+    plan, status = bench.plans.wait(), bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING)
+    assert len(told) == 4 and status.dropped == 4 and plan.expected_cost > 0
+
+
+def test_reached_after_the_confirming_looks(world, checkpoint):
+    bench = Bench(world, checkpoint, confirm_looks=3)
+    bench.latent = GOAL + 0.01
+    _, result = bench.send()
+    result = result()
+    assert result.termination_reason == RESULT.REACHED and result.plans == 2 and result.final_distance < 0.05
+    assert bench.status.wait(lambda m: m.state == PlannerStatus.REACHED).reason == PlannerStatus.NONE
+
+
+def test_tolerance_of_the_request_counts(world, checkpoint):
+    bench = Bench(world, checkpoint, confirm_looks=1)
+    _, result = bench.send(tolerance=1.5)
+    assert result().termination_reason == RESULT.REACHED and not bench.plans.messages
+
+
+def test_no_costs_sends_no_plan_says_so_and_recovers(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    bench.silent = True
+    bench.send()
+    status = bench.status.wait(lambda m: m.reason == PlannerStatus.NO_ROLLOUTS)
+    assert status.state == PlannerStatus.WAITING and "world_model" in status.text and not bench.plans.messages
+    bench.silent = False
+    bench.plans.wait()
+    assert bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING).reason == PlannerStatus.NONE
+
+
+@pytest.mark.parametrize("blocked, status_reason, result_reason", [
+    ("image", PlannerStatus.NO_IMAGE, RESULT.NO_IMAGE), ("joints", PlannerStatus.NO_JOINT_STATE, RESULT.NO_JOINT_STATE),
+    ("costs", PlannerStatus.NO_ROLLOUTS, RESULT.NO_COSTS)])
+def test_given_up_with_the_reason(world, checkpoint, blocked, status_reason, result_reason):
+    bench = Bench(world, checkpoint, give_up_s=0.4)
+    bench.feed, bench.silent = blocked != "image", blocked == "costs"
+    if blocked == "joints":
+        bench.joints.publish = lambda msg: None
+    _, result = bench.send()
+    assert bench.status.wait(lambda m: m.reason == status_reason).state == PlannerStatus.WAITING
+    result = result()
+    assert result.termination_reason == result_reason and result.text and not bench.plans.messages
+
+
+def test_timeout(world, checkpoint):
+    _, result = Bench(world, checkpoint).send(timeout_s=0.7)
+    assert result().termination_reason == RESULT.TIMEOUT
+
+
+def test_cancel_ends_the_goal_and_its_plans(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    handle, result = bench.send()
+    bench.plans.wait()
+    _wait(handle.cancel_goal_async())
+    assert result().termination_reason == RESULT.CANCELED
+    assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.CANCELED
+    plans = len(bench.plans.messages)
+    _, second = bench.send(tolerance=9.0)  # the planner goes on, and nothing more was sent for the first goal
+    assert second().termination_reason == RESULT.REACHED
+    assert {p.goal_id for p in bench.plans.messages[:plans]} == {bytes(handle.goal_id.uuid).hex()}
+
+
+def test_cancel_interrupts_the_wait_for_costs(world, checkpoint):
+    bench = Bench(world, checkpoint, costs_timeout_s=300.0)
+    bench.silent = True
+    handle, result = bench.send(timeout_s=600.0)
+    bench.candidates.wait()
+    _wait(handle.cancel_goal_async())
+    assert result().termination_reason == RESULT.CANCELED and not bench.plans.messages
+
+
+def test_newer_goal_takes_the_place(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    _, first = bench.send()
+    bench.plans.wait()
+    handle, _ = bench.send()
+    assert first().termination_reason == RESULT.PREEMPTED
+    bench.plans.wait(lambda m: m.goal_id == bytes(handle.goal_id.uuid).hex())
+
+
+@pytest.mark.parametrize("request_, says", [
+    ({"goal_embedding": Embedding(latent=tensor.to_msg("l", np.zeros((1, 3), np.float32)))}, "3 numbers"),
+    ({"goal_embedding": Embedding(latent=tensor.to_msg("l", np.full((1, D), np.nan, np.float32)))}, "NaN"),
+    ({"tolerance": math.nan}, "tolerance"), ({"timeout_s": -1.0}, "timeout_s")])
+def test_unusable_goal_is_rejected_with_words(world, checkpoint, request_, says):
+    _, result = Bench(world, checkpoint).send(**request_)
+    result = result()
+    assert result.termination_reason == RESULT.REJECTED and says in result.text
+
+
+def test_foreign_models_embeddings_end_the_goal(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    bench.encoder_id = "another"
+    _, result = bench.send()
+    result = result()
+    assert result.termination_reason == RESULT.MODEL_MISMATCH and "'another'" in result.text and not bench.plans.messages
+
+
+def test_costs_without_a_finite_number_end_the_goal(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    good = bench.answer
+    bench.answer = lambda msg: good(msg, totals=tensor.to_msg("totals", np.full(16, np.nan)))
+    _, result = bench.send()
+    result = result()
+    assert result.termination_reason == RESULT.INTERNAL_ERROR and "finite" in result.text and not bench.plans.messages
+
+
+def test_goal_topic_is_pursued_unless_it_is_from_before_activation(world, checkpoint):
+    latched = world.talk(Goal, "goal", qos.GOAL, readers=0)
+    latent = Embedding(encoder_id="model", latent=tensor.to_msg("latent", GOAL[None]))
+    latched.publish(Goal(goal_id="old", embedding=latent))
+    bench = Bench(world, checkpoint)
+    world.until(lambda: latched.get_subscription_count() == 2)
+    bench.goals.wait(lambda m: m.goal_id == "old")
+    latched.publish(Goal(goal_id="new", embedding=latent))
+    assert bench.plans.wait().goal_id == "new"
+
+
+def test_sim_time_without_a_clock_moves_nothing_and_ends(world, checkpoint):
+    bench = Bench(world, checkpoint, use_sim_time=True, give_up_s=0.5)
+    bench.feed = False
+    _, result = bench.send()
+    bench.status.wait(lambda m: m.reason == PlannerStatus.NO_IMAGE)
+    ended = threading.Event()
+    world.executor.create_task(lambda: (bench.node.stop(), ended.set()))
+    assert ended.wait(WAIT_S) and result().termination_reason == RESULT.SHUTDOWN
+
+
+def test_missing_joint_is_named(world, checkpoint, capfd):
+    bench = Bench(world, checkpoint)
+    bench.joints.publish(JointState(name=["shoulder_pan"], position=[0.0]))
+    world.until(lambda: "joint_states lacks shoulder_lift" in capfd.readouterr().err)
+
+
+@pytest.mark.parametrize("parameters, says", [
+    ({"checkpoint": ""}, "checkpoint is empty"), ({"checkpoint": "/nowhere"}, "/nowhere"),
+    ({"elites": 32}, "elites"), ({"robot.rate_hz": 20.0}, "rate_hz")])
+def test_bad_settings_stay_unconfigured_and_say_why(world, checkpoint, parameters, says):
+    node = world.make(PlannerNode, start=False, parameters={"checkpoint": checkpoint, "samples": 16} | parameters)
+    assert not world.in_executor(node.start) and says in node.failure
+
+
+def test_config_that_is_no_checkpoint_is_named(world, tmp_path):
+    make_checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    node = world.make(PlannerNode, start=False, parameters={"checkpoint": str(tmp_path)})
+    assert not world.in_executor(node.start) and "config.json" in node.failure
