@@ -1,0 +1,88 @@
+"""The tables of measured results, made from the JSON files in docs/results/ that `jepa evaluate` and `jepa demo` wrote.
+
+    python benchmarks/results_table.py            print the tables
+    python benchmarks/results_table.py --write    put them between the markers in README.md
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+BEGIN, END = "<!-- results: benchmarks/results_table.py --write -->", "<!-- /results -->"
+NAMES = {"planner": "**jepa_ros** (shipped checkpoint)", "oracle": "same planner, simulator as world model",
+         "decoded_joints": "joint angles decoded from the goal image, proportional control",
+         "behaviour_cloning": "goal-conditioned behaviour cloning", "random": "random motion", "no_op": "no motion"}
+
+
+def load(name: str) -> dict:
+    """A result file of docs/results/."""
+    return json.loads((RESULTS / name).read_text())
+
+
+def closed_loop_row(name: str, figures: dict) -> str:
+    """One agent of `jepa evaluate`."""
+    low, high = figures["wilson_95"]
+    plan = f"{figures['plan_ms_p50']:.0f} / {figures['plan_ms_p95']:.0f} ms" if name == "planner" else ""
+    return (f"| {NAMES[name]} | {figures['successes']} / {figures['episodes']} | {100 * low:.0f} - {100 * high:.0f} % | "
+            f"{1e3 * figures['median_error_m']:.0f} mm | {plan} |")
+
+
+def closed_loop_table() -> list[str]:
+    """Success without ROS, beside the baselines."""
+    measured, oracle = load("evaluate_reach.json"), load("evaluate_reach_oracle.json")
+    agents = {"planner": measured, **measured["baselines"], "oracle": oracle}
+    ranked = ("planner", "decoded_joints", "behaviour_cloning", "random", "no_op", "oracle")
+    return ["| closed loop, unseen goals, within 2 cm for 0.5 s | success | Wilson 95 % | median error | plan p50 / p95 |",
+            "|---|---|---|---|---|", *(closed_loop_row(name, agents[name]) for name in ranked)]
+
+
+def graph_table() -> list[str]:
+    """Success and latency through the ROS graph."""
+    lines = ["| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |", "|---|---|---|---|"]
+    for composition in ("distributed", "single"):
+        found = load(f"demo_{composition}.json")
+        lines.append(f"| `{composition}` | {found['successes']} / {found['episodes']} | {found['plan_ms_p50']:.0f} / "
+                     f"{found['plan_ms_p95']:.0f} ms | {found['image_to_command_ms_p50']:.0f} / "
+                     f"{found['image_to_command_ms_p95']:.0f} ms |")
+    return lines
+
+
+def training_table() -> list[str]:
+    """What the shipped checkpoint cost."""
+    config = json.loads((ROOT / "models" / "reach" / "config.json").read_text())
+    collected, data, metrics = load("collect.json"), config["data"], config["metrics"]
+    return ["| the shipped checkpoint | |", "|---|---|",
+            f"| `jepa collect`, {data['episodes']} episodes, {data['frames']} frames, {collected['megabytes']} MB | "
+            f"{collected['seconds'] / 60:.0f} min ({collected['times_real_time']:.0f} times real time) |",
+            f"| `jepa train`, {config['training']['steps']} steps on one thread | "
+            f"{metrics['training_seconds'] / 60:.0f} min |",
+            f"| networks of the baselines, {config['training']['baseline_steps']} steps | "
+            f"{(metrics['total_seconds'] - metrics['training_seconds']) / 60:.0f} min |"]
+
+
+def tables() -> str:
+    """All tables, as Markdown."""
+    machine = load("demo_distributed.json")["machine"]
+    parts = [closed_loop_table(), graph_table(), training_table()]
+    return "\n\n".join("\n".join(part) for part in parts) + (
+        f"\n\nMeasured on {machine['cores']} cores ({machine['processor']}), no GPU. Commands and raw figures: "
+        "[docs/results](docs/results/README.md).")
+
+
+def main() -> None:
+    """Print or write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
+    if not parser.parse_args().write:
+        print(tables())
+        return
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{tables()}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
