@@ -12,6 +12,11 @@ from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 
 
+def clip_span(length: int, spec: ActionSpec) -> int:
+    """Raw frames that a clip of ``length`` frames, one block apart, reaches over."""
+    return (length - 1) * spec.block + 1
+
+
 class ClipDataset(Dataset):
     """Clips of L frames at a stride of K raw actions, at every raw offset of every episode.
 
@@ -20,7 +25,7 @@ class ClipDataset(Dataset):
 
     def __init__(self, episodes: Sequence[Episode], spec: ActionSpec, length: int):
         self.spec, self.length = spec, length
-        span = (length - 1) * spec.block + 1
+        span = clip_span(length, spec)
         starts, offset = [], 0
         for episode in episodes:
             frames = len(episode.images)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from jepa_ros.data.action_spec import ActionSpec
-from jepa_ros.data.dataset import ClipDataset, statistics
+from jepa_ros.data.dataset import ClipDataset, clip_span, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.training.plots import plot_training
@@ -47,9 +47,13 @@ class Split:
 
 
 def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: TrainingConfig) -> Split:
-    """Hold out every n-th episode, never a part of one."""
+    """Hold out every n-th episode, never a part of one. Episodes shorter than a clip are left out."""
+    span = clip_span(config.clip, spec)
+    episodes = [episode for episode in episodes if len(episode) >= span]
     if len(episodes) < 2:
-        raise JepaError(f"{len(episodes)} episode(s) to train on: at least 2 are needed, one of them for validation")
+        raise JepaError(f"{len(episodes)} episode(s) of at least {span} frames at {spec.rate_hz:g} Hz (a clip of "
+                        f"{config.clip} frames, {spec.block} actions apart): at least 2 are needed, one of them for "
+                        "validation; record more or longer episodes")
     every = max(2, round(1 / config.validation))
     held_out = [e for i, e in enumerate(episodes) if i % every == every - 1] or [episodes[-1]]
     kept = [e for e in episodes if not any(e is other for other in held_out)]

@@ -66,8 +66,11 @@ def test_held_out_episodes_are_never_trained_on():
     assert len(split.train.images) + len(split.validation.images) == 12 * 30
     train = {frame.tobytes() for frame in split.train.proprio}
     assert not any(frame.tobytes() in train for frame in split.validation.proprio)
-    with pytest.raises(JepaError, match="at least 2"):
-        trainer.split_episodes(EPISODES[:1], SPEC, config())
+    assert len(trainer.split_episodes([*EPISODES, dot_world(99, frames=5)], SPEC, config()).train.images) == len(
+        split.train.images)
+    for too_few in (EPISODES[:1], [EPISODES[0], dot_world(99, frames=5)]):
+        with pytest.raises(JepaError, match="at least 2 are needed"):
+            trainer.split_episodes(too_few, SPEC, config())
 
 
 def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
