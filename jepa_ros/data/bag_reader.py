@@ -5,13 +5,15 @@ A bag that cannot be used is named in the report with file and topic, and the he
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import yaml
 from rosbags.rosbag2 import Reader
 
 from jepa_ros.data.action_spec import ActionSpec
@@ -141,8 +143,8 @@ def _walk(path: Path):
 def _recorded_spec(bags: list[Path]) -> ActionSpec:
     for bag in bags:
         try:
-            with Reader(bag) as reader:
-                metadata = _custom_metadata(reader)
+            with _open_bag(bag) as (_, metadata):
+                pass
         except Exception:  # a damaged bag: reported when it is read in full
             continue
         if "action_spec" in metadata:
@@ -230,8 +232,7 @@ def _bound(spec: ActionSpec) -> np.ndarray:
 
 def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dict, str]:
     """(streams, images (n, h, w, 3) uint8, metadata, command topic) of one bag."""
-    with Reader(path) as reader:
-        metadata = _custom_metadata(reader)
+    with _open_bag(path) as (reader, metadata):
         if "action_spec" in metadata:
             _require_same_contract(job.spec, ActionSpec.from_dict(metadata["action_spec"]))
         image, joints, command = _choose_topics(reader.connections, job.topics)
@@ -298,8 +299,32 @@ def _read_streams(path: Path, job: _Job, note) -> tuple[Streams, np.ndarray, dic
     return streams, np.stack(images), metadata, command.topic
 
 
-def _custom_metadata(reader: Reader) -> dict:
-    custom = reader.storage.metadata.custom or {}
+@contextmanager
+def _open_bag(path: Path) -> Iterator[tuple[Reader, dict]]:
+    """(open reader, what the recorder wrote into the bag's custom_data)."""
+    file, custom = _single_file(path) if path.is_dir() else (path, None)
+    with Reader(file) as reader:
+        yield reader, _recorder_metadata(custom or reader.storage.metadata.custom or {})
+
+
+def _single_file(path: Path) -> tuple[Path, dict | None]:
+    """A plain bag's one MCAP file and its custom_data; other bags as they are, for rosbags to open or refuse.
+
+    rosbags parses metadata.yaml in pure Python, which takes as long as reading fifty frames.
+    """
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        text = (path / "metadata.yaml").read_text()
+        info = yaml.load(text, loader)["rosbag2_bagfile_information"]
+        (name,) = info["relative_file_paths"]
+        if name.endswith(".mcap") and info.get("compression_mode", "").lower() in ("", "none"):
+            return path / Path(name).name, info.get("custom_data")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        pass
+    return path, None
+
+
+def _recorder_metadata(custom: dict) -> dict:
     try:
         metadata = json.loads(custom.get(CUSTOM_KEY, "{}"))
     except ValueError as error:
