@@ -34,12 +34,12 @@ def run_demo(args: argparse.Namespace) -> int:
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     demo_report.prepare(args.out)
     print(f"bringing up {len(graph.nodes)} nodes, composition {args.composition}; their logs are in {args.out / 'log'}")
-    episodes: list[tuple[Trace, Verdict]] = []
+    began, episodes = time.monotonic(), []
     with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
         with GraphClient(NAMESPACE) as client:
-            began = time.monotonic()
             client.wait_active(graph.nodes, 60.0, bringup.check,
                                lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"))
+            require_alone(client, graph.nodes)
             session = Session(args, task, bringup, client, given)
             for episode in range(args.episodes):
                 episodes.append(session.drive(episode))
@@ -50,6 +50,15 @@ def run_demo(args: argparse.Namespace) -> int:
     print(summary(episodes))
     needed = args.episodes if args.require is None else args.require
     return 0 if content["successes"] >= needed else 1
+
+
+def require_alone(client, nodes: tuple[str, ...]) -> None:
+    """Raise JepaError where another graph has the same names: goals and plans of the two would mix."""
+    names = [name for name, namespace in client.node.get_node_names_and_namespaces() if namespace == f"/{NAMESPACE}"]
+    twice = [node for node in nodes if names.count(node) > 1]
+    if twice:
+        raise JepaError(f"another graph runs in namespace /{NAMESPACE} ({', '.join(twice)} seen twice); end it, or set "
+                        "ROS_DOMAIN_ID to another number for this demo")
 
 
 class Session:
@@ -103,7 +112,7 @@ class Session:
         line = ProgressLine()
         run = self.client.send_goal(goal_image, timeout_s=self.args.timeout, on_feedback=line.on_feedback)
         errors: list[float] = []
-        began, ended_at, held_at = time.monotonic(), None, None
+        began, ended_at, held_at, asked_to_end = time.monotonic(), None, None, False
         try:
             while True:
                 self.bringup.check()
@@ -112,7 +121,8 @@ class Session:
                         result = run.result(0.1)
                         ended_at = time.monotonic()
                         trace.reached = result.termination_reason == type(result).REACHED
-                        trace.termination = result.text or ("reached" if trace.reached else "not reached")
+                        trace.termination = ("still refining when the demo ended its goal" if asked_to_end else
+                                             result.text or ("reached" if trace.reached else "not reached"))
                     except TimeoutError:
                         pass
                 else:
@@ -126,9 +136,9 @@ class Session:
                 line.show(now - began, errors[-1] if errors else None)
                 if ended_at is not None and (truth is None or held_at or now - ended_at > self.task.hold_seconds + 0.3):
                     return
-                if held_at is not None and ended_at is None and now - held_at > AFTER_REACHED_S:
+                if held_at is not None and now - held_at > AFTER_REACHED_S and ended_at is None and not asked_to_end:
                     run.cancel()
-                    held_at = now + 10.0  # ask once; the result comes with CANCELED
+                    asked_to_end = True
                 if now - began > self.args.timeout + 15.0:
                     raise JepaError(f"the planner did not end its goal {self.args.timeout:g} s after it began; see "
                                     f"{self.args.out / 'log'}")

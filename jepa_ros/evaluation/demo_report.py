@@ -53,8 +53,7 @@ def strip(simulator: Simulator, trace: Trace, verdict: Verdict, goal: Goal | Non
     last = len(trace.joints) - 1
     if verdict.success:  # what comes after is standing still
         last = int(np.searchsorted(trace.joint_times, verdict.seconds).clip(0, last))
-    moving = trace.joint_times[:arrival(trace, last) + 1]
-    indices = [0, *filmstrip.along_the_way(moving, BETWEEN), last] if len(moving) > 1 else [0, last]
+    indices = [0, *filmstrip.along_the_way(np.array(trace.joints[:last + 1]), BETWEEN), last]
     tone = filmstrip.GOOD if verdict.success else filmstrip.BAD
     panels = []
     for i in indices:
@@ -69,13 +68,6 @@ def strip(simulator: Simulator, trace: Trace, verdict: Verdict, goal: Goal | Non
     else:
         panels.append(Panel(goal_image, "goal", "", filmstrip.GOAL))
     return filmstrip.compose(panels, heading, remark, tone)
-
-
-def arrival(trace: Trace, last: int, still: float = 0.05) -> int:
-    """Index from which the joints stay within ``still`` rad of where they are at index ``last``."""
-    apart = np.abs(np.array(trace.joints[:last + 1]) - trace.joints[last]).max(axis=1)
-    moving = np.flatnonzero(apart > still)
-    return min(last, int(moving[-1]) + 1) if len(moving) else last
 
 
 def outcome(verdict: Verdict) -> str:

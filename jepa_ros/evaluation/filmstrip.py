@@ -50,11 +50,15 @@ def write_png(path: Path, image: np.ndarray) -> None:
     Image.fromarray(image).save(path, optimize=True)
 
 
-def along_the_way(times: Sequence[float], count: int) -> list[int]:
-    """Indices of ``count`` frames between the first and the last one, evenly spread over time."""
-    times = np.asarray(times, dtype=float)
-    wanted = np.linspace(times[0], times[-1], count + 2)[1:-1]
-    return [int(np.abs(times - t).argmin()) for t in wanted]
+def along_the_way(positions: np.ndarray, count: int) -> list[int]:
+    """Indices of ``count`` frames between the first and the last one, evenly spread over the way travelled.
+
+    positions: (N, A), anything whose steps measure motion. Fewer where there are not that many frames between.
+    """
+    travelled = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(positions, axis=0)).sum(axis=1))])
+    wanted = np.linspace(0, travelled[-1], count + 2)[1:-1]
+    found = {int(np.abs(travelled - w).argmin()) for w in wanted}
+    return sorted(found - {0, len(positions) - 1})
 
 
 def _fit(image: np.ndarray) -> Image.Image:
