@@ -48,3 +48,27 @@ for folder, target in (("scripts", "lib/jepa_ros"), ("config", "share/jepa_ros/c
 from jepa_ros.msg import Tensor  # noqa: F401
 print(f"installed tree stands alone: {checked} files, every module imported")
 PY
+
+# The ROS-free core, as `pip install .` installs it: alone, with neither ROS nor the workspace on any path.
+mkdir "$tmp/source"
+(cd "$root" && cp -r jepa_ros msg srv action package.xml setup.py setup.cfg LICENSE "$tmp/source/" &&
+  { [ ! -d models ] || cp -r models "$tmp/source/"; })
+"$VIRTUAL_ENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
+  --target "$tmp/core" "$tmp/source"
+env -u AMENT_PREFIX_PATH PYTHONPATH="$tmp/core" PATH="$tmp/core/bin:$PATH" python - "$root" "$tmp/core" << 'PY'
+import importlib, pathlib, sys
+
+source, core = map(pathlib.Path, sys.argv[1:])
+checked = 0
+for path in sorted((source / "jepa_ros").rglob("*")):
+    relative = path.relative_to(source)
+    if not path.is_file() or "__pycache__" in path.parts:
+        continue
+    assert (core / relative).is_file(), f"pip does not install {relative}"
+    if path.suffix == ".py" and relative.parts[1] != "nodes":
+        module = importlib.import_module(".".join(relative.with_suffix("").parts).removesuffix(".__init__"))
+        assert core in pathlib.Path(module.__file__).parents
+        checked += 1
+assert (core / "bin/jepa").is_file()
+print(f"pip's core stands alone: {checked} modules imported without ROS")
+PY
