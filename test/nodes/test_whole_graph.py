@@ -19,6 +19,8 @@ from node_bench import Inbox
 SEED = 1  # of an episode that the shipped model reaches in simulation
 START_S = 90.0
 GOAL_S = 60.0
+# A busy test machine may be slow; what is tested is not its speed.
+PATIENT = {"planner": {"deadline_s": 0.0, "costs_timeout_s": 3.0}, "action_publisher": {"max_plan_age": 5.0}}
 
 
 def episode(seed):
@@ -40,7 +42,7 @@ def nanoseconds(stamp):
 
 @pytest.mark.parametrize("composition", ["distributed", "single"])
 def test_graph_reaches_a_goal_and_ends_cleanly(composition, tmp_path):
-    graph = Graph(composition=composition, seed=SEED)
+    graph = Graph(composition=composition, seed=SEED, overrides=PATIENT)
     image, goal = episode(SEED)
     with Bringup(graph, tmp_path) as bringup, GraphClient() as client:
         client.wait_active(graph.nodes, START_S, bringup.check)
@@ -49,7 +51,7 @@ def test_graph_reaches_a_goal_and_ends_cleanly(composition, tmp_path):
             client, SafetyStatus, "action_publisher/safety_status")
         feedback = Inbox()
         images.wait()
-        result = client.send_goal(image, timeout_s=GOAL_S, on_feedback=feedback).result(GOAL_S + 10)
+        result = client.send_goal(image, 0.08, GOAL_S, feedback).result(GOAL_S + 10)
         assert result.termination_reason == ReachGoal.Result.REACHED, result.text
         assert result.plans == len(plans.messages) and feedback.wait().plans >= 1
         status.wait(lambda m: m.state == PlannerStatus.REACHED)
@@ -65,7 +67,7 @@ def test_graph_reaches_a_goal_and_ends_cleanly(composition, tmp_path):
 
 
 def test_killed_world_model_means_hold_and_a_clear_status_and_its_restart_recovery(tmp_path):
-    graph = Graph(seed=SEED)
+    graph = Graph(seed=SEED, overrides=PATIENT)
     image, _ = episode(SEED)
     with Bringup(graph, tmp_path) as bringup, GraphClient() as client:
         client.wait_active(graph.nodes, START_S, bringup.check)
