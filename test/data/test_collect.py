@@ -175,6 +175,12 @@ def test_evaluation_never_sees_a_collected_scene(name):
     assert not evaluation & collected
 
 
+def test_why_a_worker_cannot_record_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "nothing")  # read by the workers, not by this process
+    with pytest.raises(JepaError, match="MuJoCo"):
+        collect(tmp_path / "bags", 4, SETTINGS, workers=2)
+
+
 def test_the_command_records_and_reports(tmp_path, capsys):
     arguments = [
         "collect",
