@@ -53,7 +53,7 @@ def test_graph_reaches_a_goal_and_ends_cleanly(composition, tmp_path):
         images.wait()
         result = client.send_goal(image, 0.08, GOAL_S, feedback).result(GOAL_S + 10)
         assert result.termination_reason == ReachGoal.Result.REACHED, result.text
-        assert result.plans == len(plans.messages) and feedback.wait().plans >= 1
+        assert result.plans == len(plans.messages) and feedback.wait(lambda m: m.plans >= 1)
         status.wait(lambda m: m.state == PlannerStatus.REACHED)
         seen = {nanoseconds(m.header.stamp) for m in images.messages}
         assert all(nanoseconds(p.header.stamp) in seen for p in plans.messages)  # stamps are the images', end to end
