@@ -1,5 +1,6 @@
 """The cost module: weighted terms of imagined futures, for the goal they were imagined for."""
 
+import re
 import time
 
 import numpy as np
@@ -29,7 +30,7 @@ class CostNode(ManagedNode):
     PARAMS = (
         *ROBOT_PARAMS,
         *(Param(f"weights.{name}", float(DEFAULT_WEIGHTS.get(name, 0.0)),
-                f"Weight of the cost term {name} ({TERMS[name].__doc__.split(':')[0].split('.')[0]}); 0 leaves it out.",
+                f"Weight of the cost term {name} ({' '.join(re.split('[:;.]', TERMS[name].__doc__)[0].split())}); 0 leaves it out.",
                 0.0, 1e6) for name in TERMS),
         Param("torch_threads", 1, "Threads of torch in this process.", 1, 256),
         Param("device", "cpu", "Where the terms are computed: cpu, cuda."),

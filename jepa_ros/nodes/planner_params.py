@@ -31,7 +31,7 @@ _CHOICES = {"solver": planning.SOLVERS, "space": planning.SPACES}
 
 
 def _search_param(field) -> Param:
-    low, high = planning._RANGES[field.name][:2] if field.name in planning._RANGES else (None, None)
+    low, high = planning.RANGES[field.name][:2] if field.name in planning.RANGES else (None, None)
     return Param(field.name, field.default, _WORDS.get(field.name, "See PlannerConfig."), low, high,
                  _CHOICES.get(field.name, ()))
 

@@ -9,7 +9,7 @@ from jepa_ros.errors import JepaError
 SOLVERS = ("cem", "mppi")
 SPACES = ("displacement", "hold_action", "one_block", "free_blocks")
 
-_RANGES = {  # field: (lowest, highest, lowest is allowed)
+RANGES = {  # field: (lowest, highest, lowest is allowed)
     "samples": (2, 65536, True),
     "iterations": (1, 1000, True),
     "horizon": (1, 1000, True),
@@ -82,7 +82,7 @@ class PlannerConfig:
         need(self.solver in SOLVERS, f"solver is {self.solver!r}; choose one of {', '.join(SOLVERS)}")
         need(self.space in SPACES, f"space is {self.space!r}; choose one of {', '.join(SPACES)}")
         integers = {f.name for f in fields(self) if f.type in (int, "int")}
-        for name, (low, high, closed) in _RANGES.items():
+        for name, (low, high, closed) in RANGES.items():
             value = getattr(self, name)
             is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             need(is_number and np.isfinite(value), f"{name} is {value!r}; it must be a finite number")

@@ -1,0 +1,49 @@
+"""The parameter reference, made from the code: `python -m jepa_ros.nodes.reference > docs/parameters.md`."""
+
+from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.cost import CostNode
+from jepa_ros.nodes.encoder import EncoderNode
+from jepa_ros.nodes.lifecycle import AUTOSTART
+from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.planner import PlannerNode
+from jepa_ros.nodes.robot import ROBOT_PARAMS
+from jepa_ros.nodes.simulator import SimulatorNode
+from jepa_ros.nodes.world_model import WorldModelNode
+
+NODES = (EncoderNode, WorldModelNode, CostNode, PlannerNode, ActionPublisherNode, SimulatorNode)
+HEAD = """# Parameters
+
+Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. Values are checked at start and at
+every `ros2 param set`, and read when a node is configured. `config/so101.yaml` sets some of them for the simulated arm.
+"""
+
+
+def table(params) -> str:
+    """A Markdown table."""
+    rows = ["| parameter | default | allowed | |", "|---|---|---|---|"]
+    return "\n".join(rows + [f"| `{p.name}` | {_default(p)} | {_allowed(p)} | {p.description} |" for p in params])
+
+
+def text() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Every node\n", table([AUTOSTART]), "\n## The robot, read by every node but `simulator`\n",
+             table(ROBOT_PARAMS)]
+    for node in NODES:
+        parts += [f"\n## `{node.NAME}`\n", table([p for p in node.PARAMS if p not in ROBOT_PARAMS])]
+    return "\n".join(parts) + "\n"
+
+
+def _default(param: Param) -> str:
+    if isinstance(param.default, list):
+        return "SO-101"
+    return f"`{param.default}`" if param.default != "" else "empty"
+
+
+def _allowed(param: Param) -> str:
+    if param.choices:
+        return ", ".join(f"`{choice}`" for choice in param.choices)
+    return "" if param.low is None else f"{param.low:g} to {param.high:g}"
+
+
+if __name__ == "__main__":
+    print(text(), end="")
