@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jepa_ros.data.collect import arm_spec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.report import write_json
@@ -95,6 +96,7 @@ class Session:
         bag = args.out / "bag" if args.episodes == 1 else args.out / "bag" / f"episode_{seed:05d}"
         bag.parent.mkdir(parents=True, exist_ok=True)
         self.recorder.begin(trace, bag, {"task": args.task, "seed": seed, "composition": args.composition,
+                                         "action_spec": arm_spec().to_dict(),
                                          "goal": None if self.given is not None else goal.to_dict()})
         try:
             self._pursue(trace, None if self.given is not None else truth, goal_image)
