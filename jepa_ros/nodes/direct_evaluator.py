@@ -9,6 +9,7 @@ from jepa_ros.costs.energy import EnergyResult
 from jepa_ros.msg import Embedding
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
+from jepa_ros.nodes.graph_evaluator import EncoderSilent
 from jepa_ros.nodes.pursuit import PlanRequest
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.planning.protocols import EvaluationTimeout
@@ -33,6 +34,8 @@ class DirectLink:
     def encode(self, image: Image, timeout_s: float) -> Embedding:
         """The goal image's embedding; JepaError where it cannot be read."""
         del timeout_s
+        if not self.encoder.active:
+            raise EncoderSilent("encoder is not active; configure and activate it")
         return self.encoder.embed(image)
 
 

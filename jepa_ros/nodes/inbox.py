@@ -59,6 +59,11 @@ class Inbox:
         """Store the newest look."""
         self.notify(lambda: setattr(self, "_look", look))
 
+    @property
+    def newest_look(self) -> Look | None:
+        """Whatever its stamp."""
+        return self._look
+
     def look_from(self, not_before_ns: int, clock_set_back_ns: int, timeout_s: float) -> Look | None:
         """The newest look whose image is stamped not_before_ns or later, or so early that the clock must have been set
         back since: before clock_set_back_ns."""

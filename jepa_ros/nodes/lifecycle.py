@@ -35,6 +35,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(self.NAME, automatically_declare_parameters_from_overrides=True, **kwargs)
         self.active = False
         self.failure = ""
+        self._holds = False  # whether there is anything that _teardown has to release
         self._release: list[Callable[[], object]] = []
         self._workers: list[LatestWorker] = []
         declare(self, (AUTOSTART, *self.PARAMS))
@@ -133,6 +134,7 @@ class ManagedNode(LifecycleNode):
             self.trigger_deactivate()
 
     def on_configure(self, state):
+        self._holds = True
         return self._transition("configure", self._setup, undo=self._release_all)
 
     def on_activate(self, state):
@@ -190,8 +192,10 @@ class ManagedNode(LifecycleNode):
 
     def _release_all(self) -> None:
         try:
-            self._teardown()
+            if self._holds:
+                self._teardown()
         finally:
+            self._holds = False
             while self._release:
                 self._release.pop()()
             self._workers.clear()

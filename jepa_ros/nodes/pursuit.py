@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from rclpy.time import Time
 
+from jepa_ros.action import ReachGoal
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.msg import ActionPlan, Embedding, PlannerStatus
-from jepa_ros.action import ReachGoal
 from jepa_ros.nodes import tensor
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
 from jepa_ros.nodes.joint_history import JointHistory
@@ -91,6 +92,8 @@ class Pursuit:
             reason = self._cycle(target, time.monotonic() + target.timeout_s)
         except Interrupted as interrupted:
             reason = interrupted.reason
+            if reason in (ReachGoal.Result.CANCELED, ReachGoal.Result.SHUTDOWN):
+                self._hold(target)
         self._close(reason)
         return reason
 
@@ -155,11 +158,7 @@ class Pursuit:
         predicted = Embedding(header=look.header, encoder_id=look.encoder_id)
         if latent is not None:
             predicted.latent = tensor.to_msg("predicted", latent[None])
-        plan = ActionPlan(header=look.header, plan_id=request.plan_id, goal_id=target.goal_id, model_id=look.encoder_id,
-                          joint_names=list(spec.joint_names), space=spec.space, dt=spec.dt, block=spec.block,
-                          actions=tensor.to_msg("actions", actions), execute=spec.block,
-                          expected_cost=solution.cost, predicted=predicted)
-        self._publish(plan)
+        self._send(request.plan_id, target, look, actions, expected_cost=solution.cost, predicted=predicted)
         now_ns = self._now_ns()
         self._published.append(time.monotonic())
         spent = self._published[-1] - self._published[0]
@@ -175,6 +174,21 @@ class Pursuit:
         self._blocked_since = None
         self._report(status)
         return actions, now_ns + int(1e9 * (spec.block * spec.dt + self._settings.settle_s))
+
+    def _hold(self, target: Target) -> None:
+        """Cut the block short that is being executed: a plan not to move, from the newest image."""
+        look, begun = self._inbox.newest_look, self.status.plans > 0
+        if begun and look.stamp_ns > Time.from_msg(self.status.header.stamp).nanoseconds:
+            still = np.zeros((self._spec.block, self._spec.dim), dtype=np.float32)
+            self._send(uuid.uuid4().hex, target, look, still)
+
+    def _send(self, plan_id: str, target: Target, look: Look, actions: np.ndarray, **known) -> None:
+        """Publish actions (N, A) as a plan from the image of ``look``."""
+        spec = self._spec
+        self._publish(ActionPlan(
+            header=look.header, plan_id=plan_id, goal_id=target.goal_id, model_id=look.encoder_id,
+            joint_names=list(spec.joint_names), space=spec.space, dt=spec.dt, block=spec.block, execute=spec.block,
+            actions=tensor.to_msg("actions", actions), **known))
 
     def _wait(self, reason: int, text: str) -> None:
         """Something needed is missing: say so, and go on trying."""

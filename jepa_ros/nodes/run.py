@@ -43,7 +43,8 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         spinner = threading.Thread(target=_spin, args=(executor, stop, crashed), name="executor")
         spinner.start()
         stop.wait()
-        _shut_down(executor, nodes)
+        if not crashed.is_set():
+            _shut_down(executor, nodes)
         executor.shutdown()
         spinner.join(_GRACE_S)
     except JepaError as error:

@@ -86,6 +86,8 @@ class SimulatorNode(ManagedNode):
         index = {name: i for i, name in enumerate(msg.joint_names)}
         if sorted(index) != sorted(names) or len(index) != len(msg.joint_names):
             raise JepaError(f"joint_trajectory ignored: its joints are {list(msg.joint_names)}, the arm's {list(names)}")
+        if not msg.points or any(len(point.positions) != len(names) for point in msg.points):
+            raise JepaError("joint_trajectory ignored: it needs points with a position for every joint")
         order = [index[name] for name in names]
         positions = np.array([point.positions for point in msg.points])[:, order]
         times = np.array([p.time_from_start.sec + 1e-9 * p.time_from_start.nanosec for p in msg.points])
