@@ -151,7 +151,7 @@ def _recorded_spec(bags: list[Path]) -> ActionSpec:
             return ActionSpec.from_dict(metadata["action_spec"])
     raise JepaError(
         f"none of the {len(bags)} bags carries an ActionSpec (bags recorded live do not); "
-        "add bags of `jepa collect`, or give the ActionSpec of the checkpoint or robot"
+        "add bags of `jepa collect`, or give it: `jepa train --action-spec FILE`"
     )
 
 
