@@ -56,7 +56,7 @@ class Bench:
 
     def answer(self, msg, **changes):
         actions = tensor.from_msg(msg.actions)
-        totals = np.abs(actions - 0.03).sum((1, 2))
+        totals = 100.0 - actions.sum((1, 2))  # the best plan is never not to move
         values = dict(plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id, term_names=["goal_distance"],
                       totals=tensor.to_msg("totals", totals), terms=tensor.to_msg("terms", totals[None]), rollout_ms=1.0)
         return CandidateCosts(**values | changes)
@@ -184,11 +184,12 @@ def test_cancel_ends_the_goal_with_a_plan_not_to_move(world, checkpoint):
     _wait(handle.cancel_goal_async())
     assert result().termination_reason == RESULT.CANCELED
     assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.CANCELED
-    last = bench.plans.wait(lambda m: m.header.stamp != first.header.stamp)
-    assert not tensor.from_msg(last.actions).any() and tensor.from_msg(last.actions).shape == (SPEC.block, SPEC.dim)
+    last = bench.plans.wait(lambda m: not tensor.from_msg(m.actions).any())
+    assert last.header.stamp != first.header.stamp and tensor.from_msg(last.actions).shape == (SPEC.block, SPEC.dim)
     _, second = bench.send(tolerance=9.0)  # the planner goes on, and nothing more was sent for the first goal
     assert second().termination_reason == RESULT.REACHED
-    assert bench.plans.messages[-1].plan_id == last.plan_id
+    after = bench.plans.messages[bench.plans.messages.index(last) + 1:]
+    assert first.goal_id not in [plan.goal_id for plan in after]
 
 
 def test_cancel_interrupts_the_wait_for_costs(world, checkpoint):
