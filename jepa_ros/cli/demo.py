@@ -8,22 +8,45 @@ from jepa_ros.errors import JepaError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa demo`."""
-    parser.epilog = ("Exit status: 0 if every goal was reached, 1 if not, 2 for an error, 130 after Ctrl-C. With several "
-                     "episodes, --require K makes K of them enough.")
+    parser.epilog = (
+        "Exit status: 0 if every goal was reached, 1 if not, 2 for an error, 130 after Ctrl-C. With several "
+        "episodes, --require K makes K of them enough."
+    )
     parser.add_argument("--task", default="reach", help="reach or push")
-    parser.add_argument("--seed", type=int, default=7, help="start and goal of the first episode; then upwards")
+    parser.add_argument(
+        "--seed", type=int, default=7, help="start and goal of the first episode; then upwards"
+    )
     parser.add_argument("--episodes", type=int, default=1, help="how many goals, one after the other")
-    parser.add_argument("--require", type=int, metavar="K", help="successes needed for exit status 0 (default: all)")
-    parser.add_argument("--composition", choices=("distributed", "single"), default="distributed",
-                        help="a process per node, or encoder, world model, cost and planner in one process")
-    parser.add_argument("--goal-image", type=Path, metavar="FILE",
-                        help="a picture of how things should look, in place of a rendered goal; then the planner itself "
-                             "says whether it is reached")
-    parser.add_argument("--checkpoint", default="reach", metavar="CKPT",
-                        help="a directory that `jepa train --out` wrote, or the name of a model in models/")
+    parser.add_argument(
+        "--require", type=int, metavar="K", help="successes needed for exit status 0 (default: all)"
+    )
+    parser.add_argument(
+        "--composition",
+        choices=("distributed", "single"),
+        default="distributed",
+        help="a process per node, or encoder, world model, cost and planner in one process",
+    )
+    parser.add_argument(
+        "--goal-image",
+        type=Path,
+        metavar="FILE",
+        help="a picture of how things should look, in place of a rendered goal; then the planner itself "
+        "says whether it is reached",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        default="reach",
+        metavar="CKPT",
+        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
+    )
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
-    parser.add_argument("--out", type=Path, default=Path("demo_output"), metavar="DIR",
-                        help="where filmstrip.png, plot.png, bag/, log/ and result.json go; an earlier demo's are replaced")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo_output"),
+        metavar="DIR",
+        help="where filmstrip.png, plot.png, bag/, log/ and result.json go; an earlier demo's are replaced",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -34,7 +57,9 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise JepaError(f"--seed is {args.seed}; it must not be negative")
     if args.require is not None and not 0 <= args.require <= args.episodes:
-        raise JepaError(f"--require is {args.require}; it must lie in [0, {args.episodes}], the number of episodes")
+        raise JepaError(
+            f"--require is {args.require}; it must lie in [0, {args.episodes}], the number of episodes"
+        )
     from jepa_ros.cli.demo_session import run_demo
 
     return run_demo(args)

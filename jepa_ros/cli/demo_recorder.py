@@ -43,8 +43,13 @@ class Recorder:
         self._plan_age_s: float | None = None
         self._absolute = {name: name if name.startswith("/") else f"/{namespace}/{name}" for name in TOPICS}
         for name, (kind, reliable, latched) in TOPICS.items():
-            client.listen(self._absolute[name], kind, lambda data, name=name: self._on_message(name, data),
-                          reliable=reliable, latched=latched)
+            client.listen(
+                self._absolute[name],
+                kind,
+                lambda data, name=name: self._on_message(name, data),
+                reliable=reliable,
+                latched=latched,
+            )
 
     def wait_image(self, timeout_s: float) -> np.ndarray | None:
         """The newest camera image (h, w, 3) uint8 RGB; None where none comes in time."""

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from jepa_ros.cli.demo_progress import ProgressLine
+from jepa_ros.cli.demo_recorder import Recorder
 from jepa_ros.data.collect import arm_spec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.trace import GroundTruth, Trace, Verdict, first_held, judge_by_planner
+from jepa_ros.simulation.arm import JOINT_NAMES
+from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 
 NAMESPACE = "jepa"
@@ -29,17 +33,29 @@ def run_demo(args: argparse.Namespace) -> int:
     Bringup, Graph, GraphClient = _ros()
     task = make_task(args.task)
     given = None if args.goal_image is None else read_image(args.goal_image)
-    graph = Graph(namespace=NAMESPACE, composition=args.composition, task=args.task, seed=args.seed,
-                  checkpoint=args.checkpoint)
+    graph = Graph(
+        namespace=NAMESPACE,
+        composition=args.composition,
+        task=args.task,
+        seed=args.seed,
+        checkpoint=args.checkpoint,
+    )
     graph.node_parameters()  # refuses a checkpoint that is not there, before anything is replaced or started
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     demo_report.prepare(args.out)
-    print(f"bringing up {len(graph.nodes)} nodes, composition {args.composition}; their logs are in {args.out / 'log'}")
+    print(
+        f"bringing up {len(graph.nodes)} nodes, composition {args.composition}; "
+        f"their logs are in {args.out / 'log'}"
+    )
     began, episodes = time.monotonic(), []
     with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
         with GraphClient(NAMESPACE) as client:
-            client.wait_active(graph.nodes, 60.0, bringup.check,
-                               lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"))
+            client.wait_active(
+                graph.nodes,
+                60.0,
+                bringup.check,
+                lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
+            )
             require_alone(client, graph.nodes)
             session = Session(args, task, bringup, client, given)
             for episode in range(args.episodes):
@@ -55,20 +71,23 @@ def run_demo(args: argparse.Namespace) -> int:
 
 def require_alone(client, nodes: tuple[str, ...]) -> None:
     """Raise JepaError where another graph has the same names: goals and plans of the two would mix."""
-    names = [name for name, namespace in client.node.get_node_names_and_namespaces() if namespace == f"/{NAMESPACE}"]
+    names = [
+        name
+        for name, namespace in client.node.get_node_names_and_namespaces()
+        if namespace == f"/{NAMESPACE}"
+    ]
     twice = [node for node in nodes if names.count(node) > 1]
     if twice:
-        raise JepaError(f"another graph runs in namespace /{NAMESPACE} ({', '.join(twice)} seen twice); end it, or set "
-                        "ROS_DOMAIN_ID to another number for this demo")
+        raise JepaError(
+            f"another graph runs in namespace /{NAMESPACE} ({', '.join(twice)} seen twice); end it, or set "
+            "ROS_DOMAIN_ID to another number for this demo"
+        )
 
 
 class Session:
     """Drives one goal after the other through a graph that is up."""
 
     def __init__(self, args: argparse.Namespace, task, bringup, client, given: np.ndarray | None):
-        from jepa_ros.cli.demo_recorder import Recorder
-        from jepa_ros.simulation.arm import JOINT_NAMES
-
         self.args, self.task, self.bringup, self.client, self.given = args, task, bringup, client, given
         self.recorder = Recorder(client, NAMESPACE, JOINT_NAMES, has_cube=args.task == "push")
         image = self.recorder.wait_image(10.0)
@@ -78,8 +97,6 @@ class Session:
 
     def drive(self, episode: int) -> tuple[Trace, Verdict]:
         """One goal, from reset to verdict; draws its pictures."""
-        from jepa_ros.simulation.simulator import Simulator
-
         args, seed = self.args, self.args.seed + episode
         if episode > 0:
             self.client.reset_simulator(args.task, seed)
@@ -89,23 +106,41 @@ class Session:
         if goal_image is None:
             with Simulator(task=args.task, image_size=self.image_size) as simulator:
                 goal_image = simulator.goal_image(goal)
-        heading = f"{args.task}, {'seed ' + str(seed) if self.given is None else args.goal_image.name}, {args.composition}"
+        aim = f"seed {seed}" if self.given is None else args.goal_image.name
+        heading = f"{args.task}, {aim}, {args.composition}"
         print(f"episode {episode + 1} of {args.episodes}: {heading}")
 
         trace = Trace(seed)
         bag = args.out / "bag" if args.episodes == 1 else args.out / "bag" / f"episode_{seed:05d}"
         bag.parent.mkdir(parents=True, exist_ok=True)
-        self.recorder.begin(trace, bag, {"task": args.task, "seed": seed, "composition": args.composition,
-                                         "action_spec": arm_spec().to_dict(),
-                                         "goal": None if self.given is not None else goal.to_dict()})
+        self.recorder.begin(
+            trace,
+            bag,
+            {
+                "task": args.task,
+                "seed": seed,
+                "composition": args.composition,
+                "action_spec": arm_spec().to_dict(),
+                "goal": None if self.given is not None else goal.to_dict(),
+            },
+        )
         try:
             self._pursue(trace, None if self.given is not None else truth, goal_image)
         finally:
             self.recorder.end()
         verdict = truth.judge(trace) if self.given is None else judge_by_planner(trace)
         name = "" if episode == 0 else f"_{seed:05d}"
-        demo_report.draw(args.out, name, trace, verdict, goal if self.given is None else None, goal_image, heading,
-                         args.task, self.task.tolerance)
+        demo_report.draw(
+            args.out,
+            name,
+            trace,
+            verdict,
+            goal if self.given is None else None,
+            goal_image,
+            heading,
+            args.task,
+            self.task.tolerance,
+        )
         print(f"  {demo_report.outcome(verdict)}; the planner says: {trace.termination}")
         return trace, verdict
 
@@ -123,8 +158,11 @@ class Session:
                         result = run.result(0.1)
                         ended_at = time.monotonic()
                         trace.reached = result.termination_reason == type(result).REACHED
-                        trace.termination = ("still refining when the demo ended its goal" if asked_to_end else
-                                             result.text or ("reached" if trace.reached else "not reached"))
+                        trace.termination = (
+                            "still refining when the demo ended its goal"
+                            if asked_to_end
+                            else result.text or ("reached" if trace.reached else "not reached")
+                        )
                     except TimeoutError:
                         pass
                 else:
@@ -132,18 +170,32 @@ class Session:
                 now, seen = time.monotonic(), len(trace.joint_times)
                 if truth is not None:
                     errors += [truth.error(trace.joints[i], trace.cubes[i]) for i in range(len(errors), seen)]
-                    if held_at is None and first_held(trace.joint_times[:seen], errors, self.task.tolerance,
-                                                      self.task.hold_seconds) is not None:
+                    if (
+                        held_at is None
+                        and first_held(
+                            trace.joint_times[:seen], errors, self.task.tolerance, self.task.hold_seconds
+                        )
+                        is not None
+                    ):
                         held_at = now
                 line.show(now - began, errors[-1] if errors else None)
-                if ended_at is not None and (truth is None or held_at or now - ended_at > self.task.hold_seconds + 0.3):
+                if ended_at is not None and (
+                    truth is None or held_at or now - ended_at > self.task.hold_seconds + 0.3
+                ):
                     return
-                if held_at is not None and now - held_at > AFTER_REACHED_S and ended_at is None and not asked_to_end:
+                if (
+                    held_at is not None
+                    and now - held_at > AFTER_REACHED_S
+                    and ended_at is None
+                    and not asked_to_end
+                ):
                     run.cancel()
                     asked_to_end = True
                 if now - began > self.args.timeout + 15.0:
-                    raise JepaError(f"the planner did not end its goal {self.args.timeout:g} s after it began; see "
-                                    f"{self.args.out / 'log'}")
+                    raise JepaError(
+                        f"the planner did not end its goal {self.args.timeout:g} s after it began; see "
+                        f"{self.args.out / 'log'}"
+                    )
         except BaseException:
             if ended_at is None:
                 run.cancel()  # the arm is held
@@ -152,43 +204,12 @@ class Session:
             line.end()
 
 
-class ProgressLine:
-    """Distance, plan rate and age of the image, on one line that is written over; a line a second without a terminal."""
-
-    def __init__(self):
-        self._feedback = None
-        self._live, self._shown_at = sys.stdout.isatty(), -np.inf
-
-    def on_feedback(self, feedback) -> None:
-        """Called in the client's thread."""
-        self._feedback = feedback
-
-    def show(self, seconds: float, error: float | None) -> None:
-        """error: m, the true distance, where it is known."""
-        if not self._live and seconds - self._shown_at < 1.0:
-            return
-        self._shown_at, words = seconds, [f"{seconds:5.1f} s"]
-        if (f := self._feedback) is None:
-            words.append("waiting for the first plan")
-        else:
-            words += [f"distance {f.distance:.3f} (goal: {f.tolerance:.3f})", f"{f.plans} plans at {f.plan_rate_hz:.1f} Hz",
-                      f"planned in {f.plan_ms:.0f} ms", f"image age {f.image_age_ms:.0f} ms"]
-        if error is not None:
-            words.append(f"truly {demo_report.length(error)} away")
-        text = "  " + " | ".join(words)
-        print(f"\r\x1b[2K{text[:_columns()]}" if self._live else text, end="" if self._live else "\n", flush=True)
-
-    def end(self) -> None:
-        """Leave the line standing."""
-        if self._live:
-            print(flush=True)
-
-
 def summary(episodes: list[tuple[Trace, Verdict]]) -> str:
     """The last line of a demo."""
     if len(episodes) == 1:
         verdict = episodes[0][1]
-        return f"{demo_report.outcome(verdict).replace('reached ', 'reached: ', 1)} (judged by {verdict.judged_by})"
+        words = demo_report.outcome(verdict).replace("reached ", "reached: ", 1)
+        return f"{words} (judged by {verdict.judged_by})"
     successes = sum(verdict.success for _, verdict in episodes)
     all_of_them = "goal reached" if successes == len(episodes) else "goal not reached"
     return f"{all_of_them}: {successes} of {len(episodes)} episodes (judged by {episodes[0][1].judged_by})"
@@ -210,6 +231,7 @@ def read_image(path: Path) -> np.ndarray:
 @contextmanager
 def interruptible():
     """A request to terminate is treated as a Ctrl-C, so that it stops the graph too."""
+
     def interrupt(signum, frame):
         raise KeyboardInterrupt
 
@@ -222,7 +244,8 @@ def interruptible():
 
 @contextmanager
 def stopping(bringup):
-    """Enter a bring-up; while it stops, a further Ctrl-C does not leave processes behind: its waiting is bounded."""
+    """Enter a bring-up; while it stops, a further Ctrl-C does not leave processes behind: its waiting is
+    bounded."""
     try:
         bringup.start()
         yield bringup
@@ -238,20 +261,16 @@ def stopping(bringup):
                 signal.signal(signum, handler)
 
 
-def _columns() -> int:
-    try:
-        return max(40, os.get_terminal_size().columns - 1)
-    except OSError:
-        return 120
-
-
 def _ros():
-    """The parts of the nodes room that a demo needs; JepaError where there is no ROS 2 or no built workspace."""
+    """The parts of the nodes room that a demo needs; JepaError where there is no ROS 2 or no built
+    workspace."""
     try:
         from jepa_ros.nodes.bringup import Bringup
         from jepa_ros.nodes.client import GraphClient
         from jepa_ros.nodes.graph import Graph
     except ModuleNotFoundError as error:
-        raise JepaError(f"`jepa demo` needs ROS 2 and the built workspace ({error.name} is missing): run `make demo`, or "
-                        "`make setup` and then `. ./activate`") from error
+        raise JepaError(
+            f"`jepa demo` needs ROS 2 and the built workspace ({error.name} is missing): run `make demo`, or "
+            "`make setup` and then `. ./activate`"
+        ) from error
     return Bringup, Graph, GraphClient

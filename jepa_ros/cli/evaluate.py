@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import MISSING, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 
 FIRST_SEED = 1000
-"""Reported evaluations start here, demos below; recording draws from a stream apart, so training saw none of them."""
+"""Reported evaluations start here, demos below; recording draws from a stream apart, so training saw none
+of them."""
 
 _PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
 
@@ -20,36 +21,69 @@ _PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa evaluate`."""
     parser.add_argument("--task", default="reach", help="reach or push")
-    parser.add_argument("--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote")
-    parser.add_argument("--model", choices=("checkpoint", "oracle"), default="checkpoint",
-                        help="what the planner imagines with: the checkpoint's world model, or the simulator itself "
-                             "with the true joint distance as cost")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
+    )
+    parser.add_argument(
+        "--model",
+        choices=("checkpoint", "oracle"),
+        default="checkpoint",
+        help="what the planner imagines with: the checkpoint's world model, or the simulator itself "
+        "with the true joint distance as cost",
+    )
     parser.add_argument("--episodes", type=int, default=100, help="episodes per agent")
-    parser.add_argument("--seed", type=int, default=FIRST_SEED, help="seed of the first episode; then upwards")
+    parser.add_argument(
+        "--seed", type=int, default=FIRST_SEED, help="seed of the first episode; then upwards"
+    )
     parser.add_argument("--blocks", type=int, default=30, help="budget of an episode, in action blocks")
-    parser.add_argument("--latency", type=float, default=0.10,
-                        help="robot time from an image to the motion that comes of it, s")
-    parser.add_argument("--settle", type=float, default=0.05, help="robot time from a block's end to the next image, s")
-    parser.add_argument("--baselines", default="all", metavar="LIST",
-                        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE")
+    parser.add_argument(
+        "--latency",
+        type=float,
+        default=0.10,
+        help="robot time from an image to the motion that comes of it, s",
+    )
+    parser.add_argument(
+        "--settle", type=float, default=0.05, help="robot time from a block's end to the next image, s"
+    )
+    parser.add_argument(
+        "--baselines",
+        default="all",
+        metavar="LIST",
+        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE"
+    )
     parser.add_argument("--processes", type=int, default=2, help="worker processes")
-    parser.add_argument("--meshes", choices=("boxes", "full"), default="boxes", help="geometry that the camera sees")
-    parser.add_argument("--weight", action="append", default=[], metavar="TERM=W",
-                        help="weight of a cost term; may be repeated")
+    parser.add_argument(
+        "--meshes", choices=("boxes", "full"), default="boxes", help="geometry that the camera sees"
+    )
+    parser.add_argument(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="TERM=W",
+        help="weight of a cost term; may be repeated",
+    )
     group = parser.add_argument_group("planner", "settings that replace the planner's own")
     for item in _PLANNER_FIELDS:
         choices = {"solver": SOLVERS, "space": SPACES}.get(item.name)
         kind = {"int": int, "float": float}.get(getattr(item.type, "__name__", item.type), str)
-        shown = f"(default: {item.default})" if item.default is not MISSING else None
-        group.add_argument(f"--{item.name.replace('_', '-')}", dest=f"planner_{item.name}", type=kind, choices=choices,
-                           default=argparse.SUPPRESS, metavar=None if choices else kind.__name__[0].upper(), help=shown)
+        group.add_argument(
+            f"--{item.name.replace('_', '-')}",
+            dest=f"planner_{item.name}",
+            type=kind,
+            choices=choices,
+            default=argparse.SUPPRESS,
+            metavar=None if choices else kind.__name__[0].upper(),
+            help=f"(default: {item.default})",
+        )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the table, write the JSON; 0 whatever the success rate is."""
     from jepa_ros.evaluation.closed_loop import Timing
-    from jepa_ros.evaluation.report import summarise, table
+    from jepa_ros.evaluation.report import summarise, table, unavailable
     from jepa_ros.evaluation.runner import ORACLE, PLANNER, Bench, Settings, run_all
 
     for name in ("episodes", "blocks", "processes"):
@@ -58,11 +92,20 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise JepaError(f"--seed is {args.seed}; it must not be negative")
     if args.checkpoint is None and args.model == "checkpoint":
-        raise JepaError("give --checkpoint CKPT, a directory that `jepa train --out` wrote, or --model oracle")
+        raise JepaError(
+            "give --checkpoint CKPT, a directory that `jepa train --out` wrote, or --model oracle"
+        )
     baselines = chosen_baselines(args.baselines)
-    settings = Settings(args.task, None if args.checkpoint is None else str(args.checkpoint), args.model,
-                        planner_config(args), energy_weights(args.weight), args.blocks,
-                        Timing(args.latency, args.settle), args.meshes)
+    settings = Settings(
+        args.task,
+        None if args.checkpoint is None else str(args.checkpoint),
+        args.model,
+        planner_config(args),
+        energy_weights(args.weight),
+        args.blocks,
+        Timing(args.latency, args.settle),
+        args.meshes,
+    )
 
     # Everything that can be refused is refused here, before the first episode.
     bench = Bench(settings)
@@ -80,15 +123,21 @@ def run(args: argparse.Namespace) -> int:
     bench.simulator.close()
 
     began = time.monotonic()
-    results = run_all(settings, names, list(range(args.seed, args.seed + args.episodes)), args.processes,
-                      Progress(len(names) * args.episodes))
+    results = run_all(
+        settings,
+        names,
+        list(range(args.seed, args.seed + args.episodes)),
+        args.processes,
+        Progress(len(names) * args.episodes),
+    )
     seconds = time.monotonic() - began
     summaries = {name: summarise(results[name]) for name in names}
     for name, reason in missing.items():
-        summaries[name] = _unavailable(reason)
+        summaries[name] = unavailable(reason)
     robot_seconds = sum(r.seconds for found in results.values() for r in found)
     print(table(summaries))
-    print(f"{robot_seconds:.0f} s of robot time in {seconds:.0f} s ({robot_seconds / seconds:.1f} times real time)")
+    speed = robot_seconds / seconds
+    print(f"{robot_seconds:.0f} s of robot time in {seconds:.0f} s ({speed:.1f} times real time)")
     if args.json is not None:
         _write(args, settings, bench, agent, baselines, summaries, results, seconds)
     return 0
@@ -103,14 +152,19 @@ def chosen_baselines(text: str) -> list[str]:
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in BASELINES + ("true_joints",)]
     if unknown:
-        raise JepaError(f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or all, or none")
+        raise JepaError(
+            f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or all, or none"
+        )
     return names
 
 
 def planner_config(args: argparse.Namespace) -> PlannerConfig:
     """The planner's own settings with what the command line replaces."""
-    given = {item.name: getattr(args, f"planner_{item.name}") for item in _PLANNER_FIELDS
-             if hasattr(args, f"planner_{item.name}")}
+    given = {
+        item.name: getattr(args, f"planner_{item.name}")
+        for item in _PLANNER_FIELDS
+        if hasattr(args, f"planner_{item.name}")
+    }
     return PlannerConfig.from_dict(given)
 
 
@@ -133,18 +187,24 @@ def energy_weights(words: list[str]) -> dict[str, float]:
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
     task, spec, planner = bench.task, bench.spec, settings.planner
-    model = ("the simulator itself, true joint distance as cost" if args.model == "oracle"
-             else f"{settings.checkpoint} (model {bench.checkpoint.model_id})")
-    return "\n".join([
-        f"task         {settings.task}: within {100 * task.tolerance:g} cm for {task.hold_seconds:g} s; starts already "
-        "solved are excluded",
-        f"episodes     {args.episodes}, seeds {args.seed} to {args.seed + args.episodes - 1}",
-        f"budget       {settings.blocks} blocks of {spec.block} actions at {spec.rate_hz:g} Hz, "
-        f"{budget_seconds(settings, spec):g} s of robot time ({settings.timing.latency_s:g} s from image to motion, "
-        f"{settings.timing.settle_s:g} s to settle)",
-        f"world model  {model}",
-        f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x {planner.iterations} "
-        f"iterations, horizon {planner.horizon} blocks"])
+    model = (
+        "the simulator itself, true joint distance as cost"
+        if args.model == "oracle"
+        else f"{settings.checkpoint} (model {bench.checkpoint.model_id})"
+    )
+    return "\n".join(
+        [
+            f"task         {settings.task}: within {100 * task.tolerance:g} cm for {task.hold_seconds:g} s; "
+            "starts already solved are excluded",
+            f"episodes     {args.episodes}, seeds {args.seed} to {args.seed + args.episodes - 1}",
+            f"budget       {settings.blocks} blocks of {spec.block} actions at {spec.rate_hz:g} Hz, "
+            f"{budget_seconds(settings, spec):g} s of robot time ({settings.timing.latency_s:g} s from image "
+            f"to motion, {settings.timing.settle_s:g} s to settle)",
+            f"world model  {model}",
+            f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x "
+            f"{planner.iterations} iterations, horizon {planner.horizon} blocks",
+        ]
+    )
 
 
 def budget_seconds(settings, spec) -> float:
@@ -153,7 +213,8 @@ def budget_seconds(settings, spec) -> float:
 
 
 class Progress:
-    """One line that counts episodes and successes per agent; plain lines, fewer, where there is no terminal."""
+    """One line that counts episodes and successes per agent; plain lines, fewer, where there is no
+    terminal."""
 
     def __init__(self, total: int):
         self.total, self.done, self.began = total, 0, time.monotonic()
@@ -167,8 +228,11 @@ class Progress:
         count[1] += 1
         spent = time.monotonic() - self.began
         left = spent / self.done * (self.total - self.done)
-        text = (f"{self.done}/{self.total} episodes, " + ", ".join(f"{n} {k}/{m}" for n, (k, m) in self.counts.items())
-                + f", about {left:.0f} s left")
+        text = (
+            f"{self.done}/{self.total} episodes, "
+            + ", ".join(f"{n} {k}/{m}" for n, (k, m) in self.counts.items())
+            + f", about {left:.0f} s left"
+        )
         if self.live:
             end = "\n" if self.done == self.total else ""
             print(f"\r\x1b[2K{text[:120]}", end=end, file=sys.stderr, flush=True)
@@ -176,15 +240,7 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
-def _unavailable(reason: str) -> dict:
-    from jepa_ros.evaluation.report import unavailable
-
-    return unavailable(reason)
-
-
 def _write(args, settings, bench, agent, baselines, summaries, results, seconds) -> None:
-    from dataclasses import asdict
-
     from jepa_ros.cli.main import package_version
     from jepa_ros.evaluation import provenance
     from jepa_ros.evaluation.report import rows, write_json
@@ -193,20 +249,40 @@ def _write(args, settings, bench, agent, baselines, summaries, results, seconds)
     if bench.checkpoint is not None:
         from jepa_ros.world_model.checkpoint import file_sha256
 
-        checkpoint = {"path": settings.checkpoint, "model_id": bench.checkpoint.model_id,
-                      "sha256": {p.name: file_sha256(p) for p in sorted(Path(settings.checkpoint).iterdir())
-                                 if p.suffix in (".safetensors", ".json")}}
+        checkpoint = {
+            "path": settings.checkpoint,
+            "model_id": bench.checkpoint.model_id,
+            "sha256": {
+                p.name: file_sha256(p)
+                for p in sorted(Path(settings.checkpoint).iterdir())
+                if p.suffix in (".safetensors", ".json")
+            },
+        }
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "run"}
-    write_json(args.json, {
-        "task": settings.task, "agent": agent, **summaries[agent],
-        "baselines": {name: summaries[name] for name in baselines},
-        "seeds": [args.seed, args.seed + args.episodes - 1],
-        "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
-        "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
-        "model": settings.model, "checkpoint": checkpoint, "planner": settings.planner.to_dict(),
-        "weights": settings.weights, "action_spec": bench.spec.to_dict(), "settings": asdict(settings),
-        "arguments": arguments, "command": ["jepa", *sys.argv[1:]], "version": package_version(),
-        "commit": provenance.source_commit(), "libraries": provenance.libraries(), "machine": provenance.machine(),
-        "wall_seconds": round(seconds, 1),
-        "rows": [row for found in results.values() for row in rows(found)]})
+    write_json(
+        args.json,
+        {
+            "task": settings.task,
+            "agent": agent,
+            **summaries[agent],
+            "baselines": {name: summaries[name] for name in baselines},
+            "seeds": [args.seed, args.seed + args.episodes - 1],
+            "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
+            "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
+            "model": settings.model,
+            "checkpoint": checkpoint,
+            "planner": settings.planner.to_dict(),
+            "weights": settings.weights,
+            "action_spec": bench.spec.to_dict(),
+            "settings": asdict(settings),
+            "arguments": arguments,
+            "command": ["jepa", *sys.argv[1:]],
+            "version": package_version(),
+            "commit": provenance.source_commit(),
+            "libraries": provenance.libraries(),
+            "machine": provenance.machine(),
+            "wall_seconds": round(seconds, 1),
+            "rows": [row for found in results.values() for row in rows(found)],
+        },
+    )
     print(f"wrote {args.json}")

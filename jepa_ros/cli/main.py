@@ -61,13 +61,19 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser; the options of `command` alone are filled in, so no other module is imported."""
     parser = argparse.ArgumentParser(
-        prog="jepa", description="Drive a robot arm to a goal image with a JEPA world model.",
-        epilog="`jepa COMMAND --help` shows the options of one command.")
+        prog="jepa",
+        description="Drive a robot arm to a goal image with a JEPA world model.",
+        epilog="`jepa COMMAND --help` shows the options of one command.",
+    )
     parser.add_argument("--version", action=_Version, dest=argparse.SUPPRESS, default=argparse.SUPPRESS)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".",
-                                  formatter_class=_HelpFormatter)
+        sub = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=_HelpFormatter,
+        )
         if name == command:
             module = importlib.import_module(f"jepa_ros.cli.{name}")
             module.add_arguments(sub)

@@ -1,7 +1,8 @@
 """What can drive the arm in the closed loop: the planner, and the baselines that it has to beat.
 
-An agent sees images and measured joint positions, and answers with the raw actions of the next block. Yardsticks that
-know more than that (the true goal, the simulator) get it through ``observe_truth`` and say so.
+An agent sees images and measured joint positions, and answers with the raw actions of the next block.
+Yardsticks that know more than that (the true goal, the simulator) get it through ``observe_truth`` and say
+so.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from jepa_ros.world_model.checkpoint import Checkpoint
 
 SERVO_GAIN = 1.0
-"""Share of the remaining joint error that `JointServo` commands per block. Of 0.5 to 1.3, with true goal joints: all reach
-100 of 100 goals, and 1.0 ends closest to them."""
+"""Share of the remaining joint error that `JointServo` commands per block. Of 0.5 to 1.3, with true goal
+joints: all reach 100 of 100 goals, and 1.0 ends closest to them."""
 
 
 class Agent:
@@ -47,7 +48,8 @@ class Agent:
         """goal_image: (h, w, 3) uint8 RGB.  seed: of the agent's own random draws."""
 
     def act(self, image: np.ndarray, proprio: np.ndarray) -> np.ndarray:
-        """image: (h, w, 3) uint8 RGB.  proprio: (A,) rad, measured. Returns raw deltas (K, A) in the action bounds."""
+        """image: (h, w, 3) uint8 RGB.  proprio: (A,) rad, measured. Returns raw deltas (K, A) in the
+        action bounds."""
         began = time.perf_counter()
         actions = self.decide(image, proprio)
         self.plan_ms = 1e3 * (time.perf_counter() - began)
@@ -84,8 +86,15 @@ class PlannerAgent(Agent):
         encoded = time.perf_counter()
         self.memory.push(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
         context = self.memory.context()
-        evaluator = LatentEvaluator(self.model, self.energy, context.latents, context.proprio, context.actions,
-                                    self.goal, self.planner.reduction)
+        evaluator = LatentEvaluator(
+            self.model,
+            self.energy,
+            context.latents,
+            context.proprio,
+            context.actions,
+            self.goal,
+            self.planner.reduction,
+        )
         solution = self.planner.plan(evaluator.evaluate, proprio)
         self.memory.record_action(solution.actions[0])
         self.blocks += 1
@@ -97,7 +106,11 @@ class PlannerAgent(Agent):
 
         device = self.model.proprio_mean.device
         with torch.inference_mode():
-            return self.model.encode(torch.from_numpy(np.ascontiguousarray(image))[None].to(device))[0].cpu().numpy()
+            return (
+                self.model.encode(torch.from_numpy(np.ascontiguousarray(image))[None].to(device))[0]
+                .cpu()
+                .numpy()
+            )
 
 
 class NoOp(Agent):
@@ -152,8 +165,12 @@ class JointServo(Agent):
     joints_from_image: goal image (h, w, 3) uint8 -> (A,) rad; None takes the true goal joints (a yardstick).
     """
 
-    def __init__(self, spec: ActionSpec, joints_from_image: Callable[[np.ndarray], np.ndarray] | None,
-                 gain: float = SERVO_GAIN):
+    def __init__(
+        self,
+        spec: ActionSpec,
+        joints_from_image: Callable[[np.ndarray], np.ndarray] | None,
+        gain: float = SERVO_GAIN,
+    ):
         super().__init__(spec)
         self._joints_from_image, self.gain = joints_from_image, gain
 

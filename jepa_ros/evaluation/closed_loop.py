@@ -1,8 +1,8 @@
 """Closed loop without ROS, faster than real time, with the semantics of the live graph.
 
-The action guard turns a block of raw deltas into absolute joint targets, a trajectory follower interpolates between
-them as the joint trajectory controller does; when the block is done and the arm had a moment to settle, the camera is
-read again. The robot does not wait for the agent to think: a fixed latency
+The action guard turns a block of raw deltas into absolute joint targets, a trajectory follower
+interpolates between them as the joint trajectory controller does; when the block is done and the arm had a
+moment to settle, the camera is read again. The robot does not wait for the agent to think: a fixed latency
 from image to motion stands for that, so that the result does not depend on how busy the machine is.
 """
 
@@ -22,10 +22,11 @@ from jepa_ros.safety.limits import JointLimits
 
 if TYPE_CHECKING:
     from jepa_ros.simulation.simulator import Simulator
-    from jepa_ros.simulation.tasks import Goal, Task
+    from jepa_ros.simulation.tasks import Task
 
 TICK_S = 0.01
-"""How often the follower's target reaches the actuators and success is looked at; as in the simulator node."""
+"""How often the follower's target reaches the actuators and success is looked at; as in the simulator
+node."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ class Timing:
 class EpisodeResult:
     """One episode. success: within ``task.tolerance`` without a break for ``task.hold_seconds``.
 
-    seconds, blocks: robot time and blocks until success, or the whole budget.  start_error_m, final_error_m,
-    least_error_m: task error at the start, when the episode ended, and at best.  plan_ms, encode_ms: one per block.
+    seconds, blocks: robot time and blocks until success, or the whole budget.  start_error_m,
+    final_error_m, least_error_m: task error at the start, when the episode ended, and at best.  plan_ms,
+    encode_ms: one per block.
     """
 
     agent: str
@@ -87,8 +89,8 @@ class HoldTimer:
 class SimulatedArm:
     """What lies between plans and physics in the live graph: the action guard and the trajectory follower.
 
-    The guard makes absolute targets of raw deltas, chained from the last commanded one; where the arm is far from its
-    command (pressed against the table, say), the measured position counts as the command.
+    The guard makes absolute targets of raw deltas, chained from the last commanded one; where the arm is
+    far from its command (pressed against the table, say), the measured position counts as the command.
     """
 
     def __init__(self, simulator: Simulator, spec: ActionSpec, on_tick: Callable[[], bool] = lambda: False):
@@ -107,7 +109,8 @@ class SimulatedArm:
         return self._guard.hold_position(self._now())
 
     def execute(self, actions: np.ndarray, looked_at: float) -> bool:
-        """Send raw deltas (K, A) made from the image of time ``looked_at``; False where the guard vetoes them."""
+        """Send raw deltas (K, A) made from the image of time ``looked_at``; False where the guard vetoes
+        them."""
         self._observe()
         plan = Plan(looked_at, self.spec.joint_names, actions, self.spec.dt, len(actions), self.spec.space)
         command = self._guard.submit(plan, self._now()).command
@@ -131,8 +134,15 @@ class SimulatedArm:
         self._guard.observe(self.spec.joint_names, self.simulator.joint_positions, self._now())
 
 
-def run_episode(simulator: Simulator, task: Task, agent: Agent, seed: int, blocks: int, name: str,
-                timing: Timing = Timing()) -> EpisodeResult:
+def run_episode(
+    simulator: Simulator,
+    task: Task,
+    agent: Agent,
+    seed: int,
+    blocks: int,
+    name: str,
+    timing: Timing = Timing(),
+) -> EpisodeResult:
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode."""
     spec = agent.spec
     start, goal = task.episode(seed)
@@ -159,5 +169,15 @@ def run_episode(simulator: Simulator, task: Task, agent: Agent, seed: int, block
         if not success:
             arm.execute(actions, looked_at)
             success = arm.advance(spec.block * spec.dt + timing.settle_s)
-    return EpisodeResult(name, seed, success, done, round(simulator.time, 6), float(errors[0]), float(errors[-1]),
-                         float(min(errors)), plan_ms, encode_ms)
+    return EpisodeResult(
+        name,
+        seed,
+        success,
+        done,
+        round(simulator.time, 6),
+        float(errors[0]),
+        float(errors[-1]),
+        float(min(errors)),
+        plan_ms,
+        encode_ms,
+    )

@@ -29,15 +29,26 @@ def prepare(out: Path) -> None:
             if (out / folder).is_dir():
                 shutil.rmtree(out / folder)
     except OSError as error:
-        raise JepaError(f"cannot write to {out}: {error.strerror or error}; choose another folder with --out") from error
+        raise JepaError(
+            f"cannot write to {out}: {error.strerror or error}; choose another folder with --out"
+        ) from error
 
 
-def draw(out: Path, name: str, trace: Trace, verdict: Verdict, goal: Goal | None, goal_image: np.ndarray, heading: str,
-         task: str, tolerance_m: float) -> None:
+def draw(
+    out: Path,
+    name: str,
+    trace: Trace,
+    verdict: Verdict,
+    goal: Goal | None,
+    goal_image: np.ndarray,
+    heading: str,
+    task: str,
+    tolerance_m: float,
+) -> None:
     """Write ``filmstrip{name}.png`` and ``plot{name}.png`` of one episode.
 
-    The panels are drawn again from the recorded joints, sharper than the camera's image. goal: its scene, drawn alike;
-    None shows goal_image (h, w, 3) uint8 as it was given.
+    The panels are drawn again from the recorded joints, sharper than the camera's image. goal: its scene,
+    drawn alike; None shows goal_image (h, w, 3) uint8 as it was given.
     """
     words = outcome(verdict)
     if trace.joints:
@@ -47,13 +58,20 @@ def draw(out: Path, name: str, trace: Trace, verdict: Verdict, goal: Goal | None
     plot_trace(out / f"plot{name}.png", trace, verdict, f"{heading}: {words}", tolerance_m)
 
 
-def strip(simulator: Simulator, trace: Trace, verdict: Verdict, goal: Goal | None, goal_image: np.ndarray, heading: str,
-          remark: str) -> np.ndarray:
+def strip(
+    simulator: Simulator,
+    trace: Trace,
+    verdict: Verdict,
+    goal: Goal | None,
+    goal_image: np.ndarray,
+    heading: str,
+    remark: str,
+) -> np.ndarray:
     """Start, along the way, end and goal side by side: (H, W, 3) uint8 RGB."""
     last = len(trace.joints) - 1
     if verdict.success:  # what comes after is standing still
         last = int(np.searchsorted(trace.joint_times, verdict.seconds).clip(0, last))
-    indices = [0, *filmstrip.along_the_way(np.array(trace.joints[:last + 1]), BETWEEN), last]
+    indices = [0, *filmstrip.along_the_way(np.array(trace.joints[: last + 1]), BETWEEN), last]
     tone = filmstrip.GOOD if verdict.success else filmstrip.BAD
     panels = []
     for i in indices:
@@ -62,7 +80,9 @@ def strip(simulator: Simulator, trace: Trace, verdict: Verdict, goal: Goal | Non
         caption = ""
         if verdict.errors_m is not None:
             caption = f"{length(verdict.errors_m[i])} away"
-        panels.append(Panel(image, f"end, {title}" if i == last else title, caption, tone if i == last else None))
+        panels.append(
+            Panel(image, f"end, {title}" if i == last else title, caption, tone if i == last else None)
+        )
     if goal is not None:
         panels.append(Panel(simulator.goal_image(goal, (RENDER_PX, RENDER_PX)), "goal", "", filmstrip.GOAL))
     else:
@@ -82,26 +102,45 @@ def length(metres: float) -> str:
     return f"{100 * metres:.1f} cm" if metres >= 0.02 else f"{max(1, round(1000 * metres))} mm"
 
 
-def result(task: str, seed: int, composition: str, checkpoint: str, episodes: list[tuple[Trace, Verdict]]) -> dict:
+def result(
+    task: str, seed: int, composition: str, checkpoint: str, episodes: list[tuple[Trace, Verdict]]
+) -> dict:
     """The content of result.json. final_error_m is the median over episodes; steps counts executed blocks."""
     successes = sum(verdict.success for _, verdict in episodes)
     plan_ms = [ms for trace, _ in episodes for ms in trace.plan_ms]
     command_ms = [ms for trace, _ in episodes for ms in trace.image_to_command_ms]
     return {
-        "task": task, "seed": seed, "episodes": len(episodes), "successes": successes,
+        "task": task,
+        "seed": seed,
+        "episodes": len(episodes),
+        "successes": successes,
         "success": bool(episodes) and successes == len(episodes),
         "wilson_95": list(wilson_interval(successes, len(episodes))),
         "final_error_m": percentile([verdict.final_error_m for _, verdict in episodes], 50),
         "steps": sum(len(trace.plan_ms) for trace, _ in episodes),
-        "plan_ms_p50": percentile(plan_ms, 50), "plan_ms_p95": percentile(plan_ms, 95),
+        "plan_ms_p50": percentile(plan_ms, 50),
+        "plan_ms_p95": percentile(plan_ms, 95),
         "image_to_command_ms_p50": percentile(command_ms, 50),
         "image_to_command_ms_p95": percentile(command_ms, 95),
-        "composition": composition, "checkpoint": checkpoint,
+        "composition": composition,
+        "checkpoint": checkpoint,
         "judged_by": episodes[0][1].judged_by if episodes else None,
-        "machine": provenance.machine(), "libraries": provenance.libraries(), "commit": provenance.source_commit(),
-        "rows": [{"seed": trace.seed, "success": verdict.success, "seconds": round(verdict.seconds, 3),
-                  "final_error_m": verdict.final_error_m, "steps": len(trace.plan_ms),
-                  "planner": trace.termination, "deadline_misses": trace.deadline_misses, "dropped": trace.dropped,
-                  "plan_ms": [round(ms, 2) for ms in trace.plan_ms],
-                  "image_to_command_ms": [round(ms, 2) for ms in trace.image_to_command_ms]}
-                 for trace, verdict in episodes]}
+        "machine": provenance.machine(),
+        "libraries": provenance.libraries(),
+        "commit": provenance.source_commit(),
+        "rows": [
+            {
+                "seed": trace.seed,
+                "success": verdict.success,
+                "seconds": round(verdict.seconds, 3),
+                "final_error_m": verdict.final_error_m,
+                "steps": len(trace.plan_ms),
+                "planner": trace.termination,
+                "deadline_misses": trace.deadline_misses,
+                "dropped": trace.dropped,
+                "plan_ms": [round(ms, 2) for ms in trace.plan_ms],
+                "image_to_command_ms": [round(ms, 2) for ms in trace.image_to_command_ms],
+            }
+            for trace, verdict in episodes
+        ],
+    }

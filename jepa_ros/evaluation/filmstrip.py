@@ -14,7 +14,8 @@ GOOD, BAD, GOAL = (22, 138, 84), (196, 62, 48), (224, 145, 24)
 
 @dataclass(frozen=True)
 class Panel:
-    """image: (h, w, 3) uint8 RGB.  title and caption stand above and below it.  frame: RGB of a border, or None."""
+    """image: (h, w, 3) uint8 RGB.  title and caption stand above and below it.  frame: RGB of a border, or
+    None."""
 
     image: np.ndarray
     title: str
@@ -22,8 +23,11 @@ class Panel:
     frame: tuple[int, int, int] | None = None
 
 
-def compose(panels: Sequence[Panel], heading: str, remark: str = "", tone: tuple[int, int, int] = INK) -> np.ndarray:
-    """Panels side by side under a heading: (H, W, 3) uint8 RGB. tone: RGB of the remark at the right of the heading."""
+def compose(
+    panels: Sequence[Panel], heading: str, remark: str = "", tone: tuple[int, int, int] = INK
+) -> np.ndarray:
+    """Panels side by side under a heading: (H, W, 3) uint8 RGB. tone: RGB of the remark at the right of
+    the heading."""
     big, medium, small = _font(26, bold=True), _font(20, bold=True), _font(17)
     top = MARGIN + 26 + 22 + 20 + 12
     width = 2 * MARGIN + len(panels) * PANEL + (len(panels) - 1) * GAP
@@ -40,8 +44,9 @@ def compose(panels: Sequence[Panel], heading: str, remark: str = "", tone: tuple
         draw.text((x + 4, top + PANEL + 12), panel.caption, FAINT, font=small, anchor="lt")
         canvas.paste(_fit(panel.image), (x, top), mask)
         if panel.frame is not None:
-            draw.rounded_rectangle((x - 2, top - 2, x + PANEL + 1, top + PANEL + 1), RADIUS + 2, outline=panel.frame,
-                                   width=6)
+            draw.rounded_rectangle(
+                (x - 2, top - 2, x + PANEL + 1, top + PANEL + 1), RADIUS + 2, outline=panel.frame, width=6
+            )
     return np.asarray(canvas)
 
 
@@ -53,7 +58,8 @@ def write_png(path: Path, image: np.ndarray) -> None:
 def along_the_way(positions: np.ndarray, count: int) -> list[int]:
     """Indices of ``count`` frames between the first and the last one, evenly spread over the way travelled.
 
-    positions: (N, A), anything whose steps measure motion. Fewer where there are not that many frames between.
+    positions: (N, A), anything whose steps measure motion. Fewer where there are not that many frames
+    between.
     """
     travelled = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(positions, axis=0)).sum(axis=1))])
     wanted = np.linspace(0, travelled[-1], count + 2)[1:-1]
@@ -66,7 +72,7 @@ def _fit(image: np.ndarray) -> Image.Image:
     height, width = image.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2
-    picture = Image.fromarray(np.ascontiguousarray(image[y:y + side, x:x + side]))
+    picture = Image.fromarray(np.ascontiguousarray(image[y : y + side, x : x + side]))
     method = Image.Resampling.NEAREST if side < PANEL // 2 else Image.Resampling.LANCZOS
     return picture.resize((PANEL, PANEL), method)
 
@@ -74,5 +80,7 @@ def _fit(image: np.ndarray) -> Image.Image:
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     from matplotlib import font_manager
 
-    found = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))
+    found = font_manager.findfont(
+        font_manager.FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal")
+    )
     return ImageFont.truetype(found, size)

@@ -19,11 +19,12 @@ _FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
 
 
 class OracleAgent(Agent):
-    """Plans with the same planner and settings as a learned model, but rolls every candidate out in the simulator's
-    own physics, from its true state.
+    """Plans with the same planner and settings as a learned model, but rolls every candidate out in the
+    simulator's own physics, from its true state.
 
-    The cost at every look is the root mean square distance to the goal's joints, rad, and for a scene with a cube its
-    distance from the goal's cube in units of CUBE_SCALE_M; the planner's space says how it is reduced.
+    The cost at every look is the root mean square distance to the goal's joints, rad, and for a scene with
+    a cube its distance from the goal's cube in units of CUBE_SCALE_M; the planner's space says how it is
+    reduced.
     """
 
     def __init__(self, spec: ActionSpec, config: PlannerConfig, timing: Timing):
@@ -48,8 +49,9 @@ class OracleAgent(Agent):
     def _costs(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> costs (S,)."""
         distance = true_distance(*self.imagination.rollout(actions, self._base), self._goal)
-        return {"sum": distance.sum, "min": distance.min, "last": lambda axis: distance[:, -1]}[self.planner.reduction](
-            axis=1)
+        return {"sum": distance.sum, "min": distance.min, "last": lambda axis: distance[:, -1]}[
+            self.planner.reduction
+        ](axis=1)
 
 
 def true_distance(joints: np.ndarray, cubes: np.ndarray | None, goal: Goal) -> np.ndarray:
@@ -65,27 +67,32 @@ class Imagination:
         self.simulator, self.spec = simulator, spec
         self._data = mujoco.MjData(simulator.model)
         self._wait, self._move, self._settle = (
-            round(s / TICK_S) for s in (timing.latency_s, spec.block * spec.dt, timing.settle_s))
+            round(s / TICK_S) for s in (timing.latency_s, spec.block * spec.dt, timing.settle_s)
+        )
         self._substeps = round(TICK_S / simulator.model.opt.timestep)
 
     def rollout(self, actions: np.ndarray, base: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What the next H looks would see: joints (S, H, A) rad, and cubes (S, H, 3) m or None.
 
-        actions: (S, H, KA) rad.  base: (A,) rad, where the first action is chained from. The arm is at a look: it holds. The guard is
-        imagined without its resynchronisation, which a future contact might cause.
+        actions: (S, H, KA) rad.  base: (A,) rad, where the first action is chained from. The arm is at a
+        look: it holds. The guard is imagined without its resynchronisation, which a future contact might
+        cause.
         """
         from mujoco import rollout
 
         model, horizon, dim = self.simulator.model, actions.shape[1], self.spec.dim
-        mujoco.mj_setState(model, self._data, self.simulator.get_state()["physics"], mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_setState(
+            model, self._data, self.simulator.get_state()["physics"], mujoco.mjtState.mjSTATE_INTEGRATION
+        )
         start = np.empty(mujoco.mj_stateSize(model, _FULL))
         mujoco.mj_getState(model, self._data, start, _FULL)
         controls = self._controls(actions, base)
-        states, _ = rollout.rollout(model, self._data, start[None], controls,
-                                    initial_warmstart=self._data.qacc_warmstart[None].copy())
+        states, _ = rollout.rollout(
+            model, self._data, start[None], controls, initial_warmstart=self._data.qacc_warmstart[None].copy()
+        )
         steps = controls.shape[1] // horizon
-        positions = states[:, steps - 1::steps, 1:1 + model.nq]  # time comes first, then qpos
-        return positions[..., :dim], positions[..., dim:dim + 3] if model.nq > dim else None
+        positions = states[:, steps - 1 :: steps, 1 : 1 + model.nq]  # time comes first, then qpos
+        return positions[..., :dim], positions[..., dim : dim + 3] if model.nq > dim else None
 
     def _controls(self, actions: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Servo targets (S, physics steps, A): what trajectory followers make of S plans of H blocks."""
@@ -99,11 +106,13 @@ class Imagination:
             targets = self._targets(base, block.swapaxes(0, 1))  # (K, S, A)
             points = np.concatenate([held[None], targets])
             moving = points[index] + (part - index)[:, None, None] * (points[index + 1] - points[index])
-            ticks += [np.repeat(held[None], self._wait, axis=0), moving,
-                      np.repeat(targets[-1:], self._settle, axis=0)]
+            ticks += [
+                np.repeat(held[None], self._wait, axis=0),
+                moving,
+                np.repeat(targets[-1:], self._settle, axis=0),
+            ]
             held = base = targets[-1]
         return np.repeat(np.concatenate(ticks), self._substeps, axis=0).swapaxes(0, 1)
-
 
     def _targets(self, base: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """base (S, A), raw deltas (K, S, A) -> absolute targets (K, S, A), as the action guard makes them."""

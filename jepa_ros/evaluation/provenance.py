@@ -11,10 +11,15 @@ LIBRARIES = ("numpy", "torch", "mujoco")
 
 def source_commit() -> str:
     """The commit of the source tree, with "+" where files differ from it; "unknown" outside one."""
+
     def git(*words):
         try:
-            return subprocess.run(["git", "-C", str(Path(__file__).resolve().parent), *words], capture_output=True,
-                                  text=True, timeout=10)
+            return subprocess.run(
+                ["git", "-C", str(Path(__file__).resolve().parent), *words],
+                capture_output=True,
+                text=True,
+                timeout=10,
+            )
         except (OSError, subprocess.TimeoutExpired):
             return None
 
@@ -27,9 +32,13 @@ def source_commit() -> str:
 
 def machine() -> dict:
     """Processor, usable cores, memory in GiB, system and Python."""
-    return {"processor": _processor(), "cores": len(os.sched_getaffinity(0)),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "system": platform.platform(), "python": platform.python_version()}
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
 
 
 def libraries() -> dict[str, str]:

@@ -10,8 +10,18 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.closed_loop import EpisodeResult
 from jepa_ros.evaluation.statistics import percentile, wilson_interval
 
-SUMMARY_FIELDS = ("episodes", "successes", "success_rate", "wilson_95", "median_error_m", "median_seconds",
-                  "plan_ms_p50", "plan_ms_p95", "encode_ms_p50", "encode_ms_p95")
+SUMMARY_FIELDS = (
+    "episodes",
+    "successes",
+    "success_rate",
+    "wilson_95",
+    "median_error_m",
+    "median_seconds",
+    "plan_ms_p50",
+    "plan_ms_p95",
+    "encode_ms_p50",
+    "encode_ms_p95",
+)
 
 
 def summarise(results: Sequence[EpisodeResult]) -> dict:
@@ -22,12 +32,18 @@ def summarise(results: Sequence[EpisodeResult]) -> dict:
     trials, successes = len(results), sum(r.success for r in results)
     plan_ms = [ms for r in results for ms in r.plan_ms]
     encode_ms = [ms for r in results for ms in r.encode_ms]
-    return {"episodes": trials, "successes": successes, "success_rate": successes / trials if trials else None,
-            "wilson_95": list(wilson_interval(successes, trials)),
-            "median_error_m": percentile([r.final_error_m for r in results], 50),
-            "median_seconds": percentile([r.seconds for r in results if r.success], 50),
-            "plan_ms_p50": percentile(plan_ms, 50), "plan_ms_p95": percentile(plan_ms, 95),
-            "encode_ms_p50": percentile(encode_ms, 50), "encode_ms_p95": percentile(encode_ms, 95)}
+    return {
+        "episodes": trials,
+        "successes": successes,
+        "success_rate": successes / trials if trials else None,
+        "wilson_95": list(wilson_interval(successes, trials)),
+        "median_error_m": percentile([r.final_error_m for r in results], 50),
+        "median_seconds": percentile([r.seconds for r in results if r.success], 50),
+        "plan_ms_p50": percentile(plan_ms, 50),
+        "plan_ms_p95": percentile(plan_ms, 95),
+        "encode_ms_p50": percentile(encode_ms, 50),
+        "encode_ms_p95": percentile(encode_ms, 95),
+    }
 
 
 def unavailable(reason: str) -> dict:
@@ -57,12 +73,23 @@ def table(summaries: dict[str, dict]) -> str:
             continue
         low, high = figures["wilson_95"]
         seconds = figures["median_seconds"]
-        lines.append((name, f"{figures['successes']}/{figures['episodes']}", f"{100 * low:.1f} - {100 * high:.1f} %",
-                      f"{1e3 * figures['median_error_m']:.1f} mm", "-" if seconds is None else f"{seconds:.1f} s",
-                      f"{figures['plan_ms_p50']:.1f} / {figures['plan_ms_p95']:.1f} ms"))
+        lines.append(
+            (
+                name,
+                f"{figures['successes']}/{figures['episodes']}",
+                f"{100 * low:.1f} - {100 * high:.1f} %",
+                f"{1e3 * figures['median_error_m']:.1f} mm",
+                "-" if seconds is None else f"{seconds:.1f} s",
+                f"{figures['plan_ms_p50']:.1f} / {figures['plan_ms_p95']:.1f} ms",
+            )
+        )
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = ["  ".join([line[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:])])
-            for line in lines]
+    text = [
+        "  ".join(
+            [line[0].ljust(widths[0])] + [cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)]
+        )
+        for line in lines
+    ]
     text.insert(1, "-" * len(text[0]))
     return "\n".join([line.rstrip() for line in text] + notes)
 

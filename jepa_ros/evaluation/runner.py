@@ -46,8 +46,15 @@ class Bench:
 
     def run(self, name: str, seed: int) -> EpisodeResult:
         """One episode of agent ``name``."""
-        return run_episode(self.simulator, self.task, self.agent(name), seed, self.settings.blocks, name,
-                           self.settings.timing)
+        return run_episode(
+            self.simulator,
+            self.task,
+            self.agent(name),
+            seed,
+            self.settings.blocks,
+            name,
+            self.settings.timing,
+        )
 
     @property
     def checkpoint(self):
@@ -79,7 +86,9 @@ class Bench:
             size = (64, 64)
             if self.checkpoint is not None:
                 size = self.checkpoint.model.image_size
-                self.spec.require_match(arm_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101")
+                self.spec.require_match(
+                    arm_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101"
+                )
             self.task = make_task(self.settings.task)
             self._simulator = Simulator(task=self.settings.task, image_size=size, meshes=self.settings.meshes)
         return self._simulator
@@ -94,7 +103,9 @@ class Bench:
         if name == PLANNER:
             from jepa_ros.costs.energy import Energy
 
-            return PlannerAgent(self.checkpoint, self.settings.planner, Energy(self.spec, self.settings.weights))
+            return PlannerAgent(
+                self.checkpoint, self.settings.planner, Energy(self.spec, self.settings.weights)
+            )
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent
 
@@ -117,8 +128,13 @@ class Bench:
         return JointServo(self.spec, networks.joints_from_image)
 
 
-def run_all(settings: Settings, names: list[str], seeds: list[int], processes: int = 1,
-            progress: Callable[[EpisodeResult], None] = lambda result: None) -> dict[str, list[EpisodeResult]]:
+def run_all(
+    settings: Settings,
+    names: list[str],
+    seeds: list[int],
+    processes: int = 1,
+    progress: Callable[[EpisodeResult], None] = lambda result: None,
+) -> dict[str, list[EpisodeResult]]:
     """Every agent on every seed; results by agent, in the order of the seeds."""
     results: dict[str, list[EpisodeResult]] = {name: [] for name in names}
     jobs = [(name, seed) for name in names for seed in seeds]

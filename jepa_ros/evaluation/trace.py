@@ -69,25 +69,38 @@ class GroundTruth:
     def judge(self, trace: Trace) -> Verdict:
         """Success is what it is in `jepa evaluate`: within the tolerance without a break for hold_seconds.
 
-        A success counts from when it was achieved; final_error_m is the error at the end, so drifting off shows.
+        A success counts from when it was achieved; final_error_m is the error at the end, so drifting off
+        shows.
         """
         what = "the end effector" if self.goal.cube is None else "the cube"
-        judged_by = (f"ground truth: {what} within {100 * self.task.tolerance:g} cm for {self.task.hold_seconds:g} s")
+        judged_by = (
+            f"ground truth: {what} within {100 * self.task.tolerance:g} cm for {self.task.hold_seconds:g} s"
+        )
         errors = np.array([self.error(*row) for row in zip(trace.joints, trace.cubes, strict=True)])
         if not len(errors):
             return Verdict(False, judged_by, trace.seconds)
         achieved = first_held(trace.joint_times, errors, self.task.tolerance, self.task.hold_seconds)
-        return Verdict(achieved is not None, judged_by, trace.seconds if achieved is None else achieved,
-                       float(errors[-1]), errors)
+        return Verdict(
+            achieved is not None,
+            judged_by,
+            trace.seconds if achieved is None else achieved,
+            float(errors[-1]),
+            errors,
+        )
 
 
 def judge_by_planner(trace: Trace) -> Verdict:
     """Without ground truth: what the planner concludes from the latent distance."""
-    return Verdict(bool(trace.reached), "the planner's latent distance; a goal image from a file has no ground truth",
-                   trace.seconds)
+    return Verdict(
+        bool(trace.reached),
+        "the planner's latent distance; a goal image from a file has no ground truth",
+        trace.seconds,
+    )
 
 
-def first_held(times: Sequence[float], errors: Sequence[float], tolerance: float, hold_seconds: float) -> float | None:
+def first_held(
+    times: Sequence[float], errors: Sequence[float], tolerance: float, hold_seconds: float
+) -> float | None:
     """The time at which the errors have stayed within the tolerance for hold_seconds, or None."""
     hold = HoldTimer(tolerance, hold_seconds)
     return next((t for t, error in zip(times, errors, strict=True) if hold.update(t, error)), None)

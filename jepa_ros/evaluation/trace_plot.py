@@ -25,8 +25,15 @@ def plot_trace(path: Path, trace: Trace, verdict: Verdict, title: str, tolerance
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
     if verdict.success:
-        top.annotate("goal reached ", (verdict.seconds, 1), xycoords=("data", "axes fraction"), color=GOOD, ha="right",
-                     va="top", fontsize=9)
+        top.annotate(
+            "goal reached ",
+            (verdict.seconds, 1),
+            xycoords=("data", "axes fraction"),
+            color=GOOD,
+            ha="right",
+            va="top",
+            fontsize=9,
+        )
     bottom.set_xlabel("seconds since the goal was sent")
     bottom.set_xlim(left=0)
     figure.savefig(path)
@@ -49,9 +56,18 @@ def _distances(axes, trace: Trace, verdict: Verdict, tolerance_m: float) -> None
 
 def _latencies(axes, trace: Trace) -> None:
     if trace.image_to_command_ms:
-        axes.plot(trace.command_times, trace.image_to_command_ms, "o-", ms=4, color=GREY, label="image to command")
+        axes.plot(
+            trace.command_times, trace.image_to_command_ms, "o-", ms=4, color=GREY, label="image to command"
+        )
     if trace.plan_ms:
-        axes.plot(trace.distance_times[:len(trace.plan_ms)], trace.plan_ms, "o-", ms=4, color=BLUE, label="planning")
+        axes.plot(
+            trace.distance_times[: len(trace.plan_ms)],
+            trace.plan_ms,
+            "o-",
+            ms=4,
+            color=BLUE,
+            label="planning",
+        )
     shown = [*trace.image_to_command_ms, *trace.plan_ms]
     if shown:
         axes.set_ylim(0, 1.4 * float(np.nanmax(shown)))

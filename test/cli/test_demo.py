@@ -1,4 +1,5 @@
-"""`jepa demo` end to end: real processes, real DDS, the shipped checkpoint; and what it refuses without any of them."""
+"""`jepa demo` end to end: real processes, real DDS, the shipped checkpoint; and what it refuses without
+any of them."""
 
 import json
 import os
@@ -41,8 +42,14 @@ def start(tmp_path):
 
     def begin(*words):
         environment = os.environ | {"ROS_DOMAIN_ID": str(102 + os.getpid() % 100), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen([sys.executable, "-m", "jepa_ros.cli.main", "demo", "--out", str(tmp_path / "out"), *words],
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=ROOT)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jepa_ros.cli.main", "demo", "--out", str(tmp_path / "out"), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
         started.append(process)
         return process
 
@@ -75,7 +82,9 @@ def left_behind(out: Path) -> list[str]:
 @pytest.mark.parametrize("composition", ["distributed", "single"])
 def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, composition):
     seed, out = SEEDS[composition], tmp_path / "out"
-    printed, _ = (process := start("--composition", composition, "--seed", str(seed))).communicate(timeout=LIVE_S)
+    printed, _ = (process := start("--composition", composition, "--seed", str(seed))).communicate(
+        timeout=LIVE_S
+    )
     assert process.returncode == 0, printed
     assert "goal reached: " in printed.splitlines()[-1] and "Traceback" not in printed
     assert left_behind(out) == []
@@ -90,6 +99,7 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
         assert np.asarray(Image.open(out / name).convert("RGB")).std() > 5, f"{name} is blank"
 
     from jepa_ros.data.bag_reader import read_episodes
+
     episodes, report = read_episodes([out / "bag"], workers=1)
     assert len(episodes) == 1 and not report.problems, str(report)
     assert np.abs(episodes[0].actions).max() > 0.01 and len(episodes[0].images) > 10
@@ -120,8 +130,16 @@ def test_goal_from_a_picture_file_is_judged_by_the_planner(start, tmp_path):
     _, goal = make_task("reach").episode(11)
     with Simulator() as simulator:
         Image.fromarray(simulator.goal_image(goal, (256, 256))).save(tmp_path / "goal.png")
-    process = start("--composition", "single", "--seed", "11", "--timeout", "12", "--goal-image",
-                    str(tmp_path / "goal.png"))
+    process = start(
+        "--composition",
+        "single",
+        "--seed",
+        "11",
+        "--timeout",
+        "12",
+        "--goal-image",
+        str(tmp_path / "goal.png"),
+    )
     printed, _ = process.communicate(timeout=LIVE_S)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert process.returncode == (0 if result["success"] else 1), printed
@@ -129,12 +147,15 @@ def test_goal_from_a_picture_file_is_judged_by_the_planner(start, tmp_path):
     assert "judged by the planner" in printed.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words, told", [
-    (["--episodes", "0"], "--episodes is 0"),
-    (["--timeout", "-1"], "--timeout is -1"),
-    (["--seed", "-1"], "--seed is -1"),
-    (["--episodes", "3", "--require", "4"], "--require is 4"),
-])
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["--episodes", "0"], "--episodes is 0"),
+        (["--timeout", "-1"], "--timeout is -1"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--episodes", "3", "--require", "4"], "--require is 4"),
+    ],
+)
 def test_bad_numbers_are_refused(words, told, capsys):
     assert main(["demo", *words]) == 2
     assert told in capsys.readouterr().err
@@ -153,11 +174,14 @@ def test_a_goal_picture_must_be_one(tmp_path):
 
 
 @pytest.mark.skipif("needs ROS" in why_not(), reason=why_not() or "-")
-@pytest.mark.parametrize("words, told", [
-    (["--task", "juggle"], "juggle"),
-    (["--checkpoint", "nowhere"], "nowhere"),
-    (["--goal-image", "nowhere.png"], "nowhere.png"),
-])
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["--task", "juggle"], "juggle"),
+        (["--checkpoint", "nowhere"], "nowhere"),
+        (["--goal-image", "nowhere.png"], "nowhere.png"),
+    ],
+)
 def test_what_is_missing_is_named_before_anything_starts(words, told, tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "out"), *words]) == 2
     assert told in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -15,7 +15,10 @@ from jepa_ros.planning.config import PlannerConfig
 
 
 def strip_times(results):
-    return {name: [dataclasses.replace(r, plan_ms=[], encode_ms=[]) for r in found] for name, found in results.items()}
+    return {
+        name: [dataclasses.replace(r, plan_ms=[], encode_ms=[]) for r in found]
+        for name, found in results.items()
+    }
 
 
 def test_two_processes_give_what_one_gives(oracle_settings):
@@ -57,8 +60,14 @@ def untrained(tmp_path_factory):
 def test_planner_and_every_baseline_drive_an_episode_from_a_checkpoint(untrained):
     from jepa_ros.costs.energy import DEFAULT_WEIGHTS
 
-    settings = Settings("reach", str(untrained), "checkpoint", PlannerConfig(samples=8, elites=2, iterations=2),
-                        dict(DEFAULT_WEIGHTS), blocks=3)
+    settings = Settings(
+        "reach",
+        str(untrained),
+        "checkpoint",
+        PlannerConfig(samples=8, elites=2, iterations=2),
+        dict(DEFAULT_WEIGHTS),
+        blocks=3,
+    )
     bench = Bench(settings)
     for name in ("planner", *BASELINES):
         first, again = bench.run(name, 1000), bench.run(name, 1000)
@@ -81,7 +90,9 @@ def result(seed, success, error, plan_ms):
 
 
 def test_summary_figures():
-    figures = summarise([result(0, True, 0.01, [10.0, 20.0]), result(1, False, 0.05, [30.0]), result(2, True, 0.02, [40.0])])
+    figures = summarise(
+        [result(0, True, 0.01, [10.0, 20.0]), result(1, False, 0.05, [30.0]), result(2, True, 0.02, [40.0])]
+    )
     assert set(figures) == set(SUMMARY_FIELDS)
     assert (figures["successes"], figures["episodes"]) == (2, 3)
     assert figures["wilson_95"] == pytest.approx([0.2077, 0.9385], abs=1e-4)
@@ -90,13 +101,20 @@ def test_summary_figures():
 
 
 def test_table_says_what_was_not_run_and_why():
-    text = table({"planner": summarise([result(0, True, 0.01, [10.0])]), "behaviour_cloning": unavailable("no networks")})
+    text = table(
+        {
+            "planner": summarise([result(0, True, 0.01, [10.0])]),
+            "behaviour_cloning": unavailable("no networks"),
+        }
+    )
     assert "1/1" in text and "10.0 mm" in text
     assert "not run" in text and "behaviour_cloning was not run: no networks" in text and "0/" not in text
 
 
 def test_rows_are_json():
-    assert json.loads(json.dumps(rows([result(7, True, 0.01, [10.12345])]), allow_nan=False))[0]["plan_ms"] == [10.123]
+    assert json.loads(json.dumps(rows([result(7, True, 0.01, [10.12345])]), allow_nan=False))[0][
+        "plan_ms"
+    ] == [10.123]
 
 
 def test_json_is_written_whole_and_a_bad_place_is_named(tmp_path):

@@ -7,14 +7,17 @@ import pytest
 from jepa_ros.evaluation.statistics import percentile, wilson_interval
 
 
-@pytest.mark.parametrize("successes, trials, low, high", [
-    (81, 263, 0.2553, 0.3662),   # Newcombe (1998), Statistics in Medicine 17, table I, method 3
-    (15, 148, 0.0624, 0.1605),
-    (0, 20, 0.0, 0.1611),
-    (1, 29, 0.0061, 0.1718),
-    (29, 29, 0.8830, 1.0),       # the mirror image of 0 of 29: 0.0000 to 0.1170
-    (90, 100, 0.8256, 0.9448),
-])
+@pytest.mark.parametrize(
+    "successes, trials, low, high",
+    [
+        (81, 263, 0.2553, 0.3662),  # Newcombe (1998), Statistics in Medicine 17, table I, method 3
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+        (29, 29, 0.8830, 1.0),  # the mirror image of 0 of 29: 0.0000 to 0.1170
+        (90, 100, 0.8256, 0.9448),
+    ],
+)
 def test_wilson_interval_matches_published_values(successes, trials, low, high):
     assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=6e-5)
 

@@ -10,8 +10,21 @@ from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.trace import GroundTruth, Trace, first_held, judge_by_planner
 from jepa_ros.simulation.tasks import make_task
 
-RESULT_KEYS = {"task", "seed", "episodes", "successes", "success", "final_error_m", "steps", "plan_ms_p50", "plan_ms_p95",
-               "image_to_command_ms_p50", "image_to_command_ms_p95", "composition", "checkpoint"}
+RESULT_KEYS = {
+    "task",
+    "seed",
+    "episodes",
+    "successes",
+    "success",
+    "final_error_m",
+    "steps",
+    "plan_ms_p50",
+    "plan_ms_p95",
+    "image_to_command_ms_p50",
+    "image_to_command_ms_p95",
+    "composition",
+    "checkpoint",
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,22 +48,28 @@ def trace_to(start, end, seconds=2.0, hold=1.0):
     return trace
 
 
-@pytest.mark.parametrize("errors, held", [
-    ([9, 1, 1, 1, 1, 1, 1, 1], 0.6),        # from 0.1 s on
-    ([1, 1, 1, 9, 1, 1, 1, 1], None),       # interrupted, then too short
-    ([1, 1, 1, float("nan"), 1, 1, 1, 1], None),
-    ([2, 2, 2, 2, 2, 2, 2, 2], 0.5),        # the tolerance itself counts
-])
+@pytest.mark.parametrize(
+    "errors, held",
+    [
+        ([9, 1, 1, 1, 1, 1, 1, 1], 0.6),  # from 0.1 s on
+        ([1, 1, 1, 9, 1, 1, 1, 1], None),  # interrupted, then too short
+        ([1, 1, 1, float("nan"), 1, 1, 1, 1], None),
+        ([2, 2, 2, 2, 2, 2, 2, 2], 0.5),  # the tolerance itself counts
+    ],
+)
 def test_held_means_without_a_break(errors, held):
-    assert first_held(np.arange(8) / 10, errors, tolerance=2, hold_seconds=0.5) == (None if held is None
-                                                                                    else pytest.approx(held))
+    assert first_held(np.arange(8) / 10, errors, tolerance=2, hold_seconds=0.5) == (
+        None if held is None else pytest.approx(held)
+    )
 
 
 def test_ground_truth_is_forward_kinematics_of_the_measured_joints(episode):
     task, start, goal = episode
     truth = GroundTruth(task, goal)
     assert truth.error(goal.joints, None) == pytest.approx(0, abs=1e-9)
-    assert truth.error(start.joints, None) == pytest.approx(np.linalg.norm(start.end_effector - goal.end_effector))
+    assert truth.error(start.joints, None) == pytest.approx(
+        np.linalg.norm(start.end_effector - goal.end_effector)
+    )
 
 
 def test_arriving_is_success_and_stopping_short_is_not_whatever_the_planner_says(episode):
@@ -82,21 +101,27 @@ def test_pictures_are_drawn_with_and_without_ground_truth(episode, tmp_path):
     verdict = GroundTruth(task, goal).judge(trace)
     demo_report.draw(tmp_path, "", trace, verdict, goal, None, "reach, seed 7", "reach", task.tolerance)
     given = np.full((48, 64, 3), 200, np.uint8)
-    demo_report.draw(tmp_path, "_file", trace, judge_by_planner(trace), None, given, "reach, file", "reach", 0.02)
+    demo_report.draw(
+        tmp_path, "_file", trace, judge_by_planner(trace), None, given, "reach, file", "reach", 0.02
+    )
     for name in ("filmstrip.png", "plot.png", "filmstrip_file.png", "plot_file.png"):
         assert np.asarray(Image.open(tmp_path / name).convert("RGB")).std() > 5, f"{name} is blank"
 
 
 def test_a_trace_without_any_message_still_gives_a_plot(tmp_path):
     trace = Trace(seed=7)
-    demo_report.draw(tmp_path, "", trace, judge_by_planner(trace), None, np.zeros((8, 8, 3), np.uint8), "h", "reach", 0.02)
+    demo_report.draw(
+        tmp_path, "", trace, judge_by_planner(trace), None, np.zeros((8, 8, 3), np.uint8), "h", "reach", 0.02
+    )
     assert (tmp_path / "plot.png").is_file()
 
 
 def test_result_has_the_promised_keys_and_is_json(episode):
     task, start, goal = episode
     trace = trace_to(start, goal.joints)
-    content = demo_report.result("reach", 7, "single", "reach", [(trace, GroundTruth(task, goal).judge(trace))] * 2)
+    content = demo_report.result(
+        "reach", 7, "single", "reach", [(trace, GroundTruth(task, goal).judge(trace))] * 2
+    )
     assert RESULT_KEYS <= set(content)
     assert content["successes"] == content["episodes"] == 2 and content["success"] is True
     assert content["steps"] == 6 and content["image_to_command_ms_p50"] == pytest.approx(61.0)
