@@ -3,6 +3,7 @@
 import importlib
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -14,6 +15,10 @@ os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_LOG_DIR", "/tmp/jepa_ros_test_log")
 os.environ.setdefault("MUJOCO_GL", "egl")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell starts background jobs with Ctrl-C ignored, and every process below inherits that: the tests that end a
+# graph by an interrupt would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing_ros() -> str:
