@@ -145,12 +145,12 @@ def run(args: argparse.Namespace) -> int:
 
 def chosen_baselines(text: str) -> list[str]:
     """`all`, `none` or a comma-separated list -> names."""
-    from jepa_ros.evaluation.runner import BASELINES
+    from jepa_ros.evaluation.runner import BASELINES, YARDSTICKS
 
     if text in ("all", "none"):
         return list(BASELINES) if text == "all" else []
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in BASELINES + ("true_joints",)]
+    unknown = [name for name in names if name not in BASELINES + YARDSTICKS]
     if unknown:
         raise JepaError(
             f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or all, or none"

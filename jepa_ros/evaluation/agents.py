@@ -163,6 +163,7 @@ class JointServo(Agent):
 
     The actions move the commanded target, so a constant measured error (gravity) is integrated away.
     joints_from_image: goal image (h, w, 3) uint8 -> (A,) rad; None takes the true goal joints (a yardstick).
+    by_sight: read the present joints from the camera image too, so that the reading's own bias cancels.
     """
 
     def __init__(
@@ -170,9 +171,10 @@ class JointServo(Agent):
         spec: ActionSpec,
         joints_from_image: Callable[[np.ndarray], np.ndarray] | None,
         gain: float = SERVO_GAIN,
+        by_sight: bool = False,
     ):
         super().__init__(spec)
-        self._joints_from_image, self.gain = joints_from_image, gain
+        self._joints_from_image, self.gain, self._by_sight = joints_from_image, gain, by_sight
 
     def observe_truth(self, arm, goal):
         self._goal_joints = np.asarray(goal.joints)
@@ -182,7 +184,8 @@ class JointServo(Agent):
             self._goal_joints = self._joints_from_image(goal_image)
 
     def decide(self, image, proprio):
-        remaining = self.gain * (self._goal_joints - proprio)
+        present = self._joints_from_image(image) if self._by_sight else proprio
+        remaining = self.gain * (self._goal_joints - present)
         actions = np.empty((self.spec.block, self.spec.dim))
         for step in range(self.spec.block):
             actions[step] = np.clip(remaining, self.spec.lower, self.spec.upper)

@@ -14,6 +14,8 @@ from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, run_episode
 from jepa_ros.planning.config import PlannerConfig
 
 PLANNER, ORACLE = "planner", "oracle"
+YARDSTICKS = ("decoded_by_sight", "true_joints")
+"""Runs only where asked for: joints decoded from both images; the true goal joints."""
 BASELINES = ("no_op", "random", "behaviour_cloning", "decoded_joints")
 
 
@@ -116,7 +118,7 @@ class Bench:
             return RandomMotion(self.spec)
         if name == "true_joints":
             return JointServo(self.spec, None)
-        if name not in BASELINES:
+        if name not in BASELINES + YARDSTICKS:
             raise JepaError(f"unknown baseline {name!r}; known: {', '.join(BASELINES)}")
         if self.settings.checkpoint is None:
             raise JepaError("it needs networks trained with a checkpoint; give --checkpoint")
@@ -125,7 +127,7 @@ class Bench:
         networks = load_baselines(self.settings.checkpoint)
         if name == "behaviour_cloning":
             return BehaviourCloning(self.spec, networks.policy_block)
-        return JointServo(self.spec, networks.joints_from_image)
+        return JointServo(self.spec, networks.joints_from_image, by_sight=name == "decoded_by_sight")
 
 
 def run_all(

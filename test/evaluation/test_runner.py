@@ -69,7 +69,7 @@ def test_planner_and_every_baseline_drive_an_episode_from_a_checkpoint(untrained
         blocks=3,
     )
     bench = Bench(settings)
-    for name in ("planner", *BASELINES):
+    for name in ("planner", *BASELINES, "decoded_by_sight"):
         first, again = bench.run(name, 1000), bench.run(name, 1000)
         assert strip_times({name: [first]}) == strip_times({name: [again]})
         assert first.blocks == 3 and (len(first.encode_ms) == 3) == (name == "planner")
