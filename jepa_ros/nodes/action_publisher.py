@@ -1,4 +1,5 @@
-"""Sends the first block of every good plan to the arm's controller, and guards it. No torch in this process."""
+"""Sends the first block of every good plan to the arm's controller, and guards it. No torch in this
+process."""
 
 import math
 import time
@@ -28,12 +29,13 @@ _STATUS_PERIOD_S = 0.5
 
 
 class ActionPublisherNode(ManagedNode):
-    """`plan`, `joint_states` -> `joint_trajectory`, `~/safety_status`; `~/arm`, `~/hold`, `~/estop`, `~/reset_estop`.
+    """`plan`, `joint_states` -> `joint_trajectory`, `~/safety_status`; `~/arm`, `~/hold`, `~/estop`,
+    `~/reset_estop`.
 
-    The guard is called by the executor's one thread only. A trajectory is stamped 0, which tells a joint trajectory
-    controller to begin on receipt: the image's stamp would make it drop the points that planning time has passed. The
-    image's stamp comes with the plan; its age when the command was sent is SafetyStatus.plan_age_s, the latency from
-    image to command, repeated until the next plan.
+    The guard is called by the executor's one thread only. A trajectory is stamped 0, which tells a joint
+    trajectory controller to begin on receipt: the image's stamp would make it drop the points that planning
+    time has passed. The image's stamp comes with the plan; its age when the command was sent is
+    SafetyStatus.plan_age_s, the latency from image to command, repeated until the next plan.
     """
 
     NAME = "action_publisher"
@@ -41,11 +43,29 @@ class ActionPublisherNode(ManagedNode):
         *ROBOT_PARAMS,
         Param("auto_arm", False, "Arm at activation. For simulation; on a robot, arm with ~/arm."),
         Param("position_margin", 0.0, "Kept from every position limit, rad.", 0.0, 1.0),
-        Param("plan_timeout", _DEFAULT.plan_timeout, "Hold when no plan was accepted for this long, s.", 0.01, 600.0),
+        Param(
+            "plan_timeout",
+            _DEFAULT.plan_timeout,
+            "Hold when no plan was accepted for this long, s.",
+            0.01,
+            600.0,
+        ),
         Param("max_plan_age", _DEFAULT.max_plan_age, "Oldest image a plan may come from, s.", 0.01, 600.0),
-        Param("joint_state_timeout", _DEFAULT.joint_state_timeout, "Oldest joint_states to move by, s.", 0.01, 600.0),
-        Param("resync_tolerance", _DEFAULT.resync_tolerance, "Where the arm is further than this from its command, the "
-              "measured position counts as the command, rad.", 0.001, 10.0),
+        Param(
+            "joint_state_timeout",
+            _DEFAULT.joint_state_timeout,
+            "Oldest joint_states to move by, s.",
+            0.01,
+            600.0,
+        ),
+        Param(
+            "resync_tolerance",
+            _DEFAULT.resync_tolerance,
+            "Where the arm is further than this from its command, the "
+            "measured position counts as the command, rad.",
+            0.001,
+            10.0,
+        ),
         Param("model_id", "", "Accept plans of this checkpoint only; empty accepts any."),
         Param("watchdog_hz", 20.0, "How often timeouts are checked.", 1.0, 1000.0),
     )
@@ -53,10 +73,17 @@ class ActionPublisherNode(ManagedNode):
     def _setup(self) -> None:
         spec = robot_spec(self)
         limits = JointLimits.from_spec(spec, self.param("robot.velocity"), self.param("position_margin"))
-        self._guard = ActionGuard(spec, limits, GuardConfig(
-            plan_timeout=self.param("plan_timeout"), max_plan_age=self.param("max_plan_age"),
-            joint_state_timeout=self.param("joint_state_timeout"), resync_tolerance=self.param("resync_tolerance"),
-            model_id=self.param("model_id")))
+        self._guard = ActionGuard(
+            spec,
+            limits,
+            GuardConfig(
+                plan_timeout=self.param("plan_timeout"),
+                max_plan_age=self.param("max_plan_age"),
+                joint_state_timeout=self.param("joint_state_timeout"),
+                resync_tolerance=self.param("resync_tolerance"),
+                model_id=self.param("model_id"),
+            ),
+        )
         self._trajectories = self.publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self._statuses = self.publisher(SafetyStatus, "~/safety_status", qos.STATUS)
         self.subscriber(ActionPlan, "plan", self._on_plan, qos.PLAN)
@@ -87,9 +114,16 @@ class ActionPublisherNode(ManagedNode):
             actions = tensor.from_msg(msg.actions)
         except JepaError as error:
             actions, _ = math.nan, self.report(error)  # the guard vetoes and counts it
-        plan = Plan(stamp=Time.from_msg(msg.header.stamp).nanoseconds * 1e-9, joint_names=msg.joint_names,
-                    actions=actions, dt=msg.dt, execute=msg.execute, space=msg.space, model_id=msg.model_id,
-                    plan_id=msg.plan_id)
+        plan = Plan(
+            stamp=Time.from_msg(msg.header.stamp).nanoseconds * 1e-9,
+            joint_names=msg.joint_names,
+            actions=actions,
+            dt=msg.dt,
+            execute=msg.execute,
+            space=msg.space,
+            model_id=msg.model_id,
+            plan_id=msg.plan_id,
+        )
         verdict = self._guard.submit(plan, now)
         self._send(verdict.command)
         if verdict.accepted:
@@ -114,19 +148,32 @@ class ActionPublisherNode(ManagedNode):
 
     def _send(self, command: Command | None) -> None:
         if command is not None:
-            points = [JointTrajectoryPoint(positions=array("d", position), time_from_start=DurationMsg(
-                sec=int(t), nanosec=round((t - int(t)) * 1e9))) for position, t in
-                zip(command.positions, command.times_from_start.tolist(), strict=True)]
+            points = [
+                JointTrajectoryPoint(
+                    positions=array("d", position),
+                    time_from_start=DurationMsg(sec=int(t), nanosec=round((t - int(t)) * 1e9)),
+                )
+                for position, t in zip(command.positions, command.times_from_start.tolist(), strict=True)
+            ]
             self._trajectories.publish(JointTrajectory(joint_names=list(command.joint_names), points=points))
 
     def _report_status(self) -> None:
         status = self._guard.status(self._now())
         self._reported_at = time.monotonic()
-        self._statuses.publish(SafetyStatus(
-            header=Header(stamp=self.get_clock().now().to_msg()), state=int(status.state), reason=int(status.reason), text=status.text,
-            clamped=status.clamped, vetoed=status.vetoed, plan_age_s=self._plan_age_s,
-            joint_state_age_s=_finite(status.joint_state_age_s), joint_names=list(self._guard.limits.names),
-            command=array("f", [] if status.command is None else status.command)))
+        self._statuses.publish(
+            SafetyStatus(
+                header=Header(stamp=self.get_clock().now().to_msg()),
+                state=int(status.state),
+                reason=int(status.reason),
+                text=status.text,
+                clamped=status.clamped,
+                vetoed=status.vetoed,
+                plan_age_s=self._plan_age_s,
+                joint_state_age_s=_finite(status.joint_state_age_s),
+                joint_names=list(self._guard.limits.names),
+                command=array("f", [] if status.command is None else status.command),
+            )
+        )
 
     def _serve_arm(self, request, response) -> None:
         if request.data:

@@ -1,4 +1,5 @@
-"""Starts the processes of a graph, watches them, keeps their logs, and stops them in order. No ROS import here."""
+"""Starts the processes of a graph, watches them, keeps their logs, and stops them in order. No ROS import
+here."""
 
 import os
 import signal
@@ -16,8 +17,8 @@ _TAIL = 15  # lines
 class Bringup:
     """A context manager: on exit everything that was started has ended.
 
-    Every process is in a session of its own, so a Ctrl-C in the terminal reaches only the caller, who stops them in
-    order: planner first, then the action publisher, which holds the arm, the simulator last.
+    Every process is in a session of its own, so a Ctrl-C in the terminal reaches only the caller, who stops
+    them in order: planner first, then the action publisher, which holds the arm, the simulator last.
     """
 
     def __init__(self, graph: Graph, log_folder: Path):
@@ -45,11 +46,20 @@ class Bringup:
     def start_one(self, name: str) -> None:
         """Start one process (again); its log file is appended to."""
         process = self._processes[name]
-        environment = os.environ | {"PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": "PASSIVE", "RCUTILS_COLORIZED_OUTPUT": "0"}
+        environment = os.environ | {
+            "PYTHONUNBUFFERED": "1",
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "RCUTILS_COLORIZED_OUTPUT": "0",
+        }
         with open(self.log_path(name), "ab") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", f"jepa_ros.nodes.{name}", *process.arguments], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+                [sys.executable, "-m", f"jepa_ros.nodes.{name}", *process.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
 
     def stop_one(self, name: str, signum: int = signal.SIGINT) -> int:
         """Signal one process and wait for its end; returns its exit code."""
@@ -59,7 +69,8 @@ class Bringup:
         return self._wait(process)
 
     def stop(self) -> None:
-        """End all processes, in the reverse order of starting; their first reaction is awaited before the next."""
+        """End all processes, in the reverse order of starting; their first reaction is awaited before the
+        next."""
         for name in reversed(list(self._running)):
             self.stop_one(name)
 
@@ -67,8 +78,11 @@ class Bringup:
         """Raise JepaError with the end of its log where a process has ended by itself."""
         for name, process in self._running.items():
             if process.poll() is not None:
-                raise JepaError(f"process {name} ended with exit code {process.returncode}; its log {self.log_path(name)} "
-                                f"ends:\n{self.log_tail(name)}")
+                raise JepaError(
+                    f"process {name} ended with exit code {process.returncode}; "
+                    f"its log {self.log_path(name)} "
+                    f"ends:\n{self.log_tail(name)}"
+                )
 
     def log_path(self, name: str) -> Path:
         """The log file of a process."""
@@ -76,7 +90,9 @@ class Bringup:
 
     def log_tail(self, node: str) -> str:
         """The last lines that the process of a node (or of that name) wrote."""
-        name = next((p.executable for p in self._processes.values() if node in (p.executable, *p.nodes)), node)
+        name = next(
+            (p.executable for p in self._processes.values() if node in (p.executable, *p.nodes)), node
+        )
         path = self.log_path(name)
         return "\n".join(path.read_text(errors="replace").splitlines()[-_TAIL:]) if path.is_file() else ""
 

@@ -29,8 +29,8 @@ _POLL_S = 0.2
 class GoalRun:
     """A goal that was sent. ``result`` waits for its end, ``cancel`` asks for it."""
 
-    def __init__(self, result: Future, handle):
-        self._result, self._handle = result, handle
+    def __init__(self, result: Future, ask_to_cancel: Callable[[], object]):
+        self._result, self._ask_to_cancel = result, ask_to_cancel
 
     def result(self, timeout_s: float) -> ReachGoal.Result:
         """The result; TimeoutError where it does not come in time."""
@@ -38,13 +38,15 @@ class GoalRun:
 
     def cancel(self) -> None:
         """Ask the planner to end this goal; ``result`` then comes with CANCELED."""
-        self._handle.cancel_goal_async()
+        self._ask_to_cancel()
 
 
 class GraphClient:
-    """A context manager with a ROS context, a node and an executor thread of its own; usable from any one thread.
+    """A context manager with a ROS context, a node and an executor thread of its own; usable from any one
+    thread.
 
-    Names are relative to ``namespace``. Every call is bounded in time and raises JepaError where the graph is silent.
+    Names are relative to ``namespace``. Every call is bounded in time and raises JepaError where the graph is
+    silent.
     """
 
     def __init__(self, namespace: str = "jepa", name: str = "jepa_client"):
@@ -72,8 +74,16 @@ class GraphClient:
         self.node.destroy_node()
         self._context.try_shutdown()
 
-    def listen(self, topic: str, kind: str, callback: Callable[[bytes], None], *, reliable: bool = True,
-               latched: bool = False, depth: int = 50) -> None:
+    def listen(
+        self,
+        topic: str,
+        kind: str,
+        callback: Callable[[bytes], None],
+        *,
+        reliable: bool = True,
+        latched: bool = False,
+        depth: int = 50,
+    ) -> None:
         """Give every message of ``topic`` to ``callback`` as CDR bytes, in this client's thread.
 
         topic: relative to the namespace, or absolute.  kind: its type, such as "sensor_msgs/msg/Image".
@@ -83,7 +93,8 @@ class GraphClient:
         profile = QoSProfile(
             depth=depth,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
         self.node.create_subscription(message, topic, callback, profile, raw=True)
 
     def call(self, kind, name: str, request, timeout_s: float = 10.0):
@@ -92,19 +103,26 @@ class GraphClient:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
         if not client.wait_for_service(timeout_s):
-            raise JepaError(f"service {client.srv_name} is not there after {timeout_s:g} s; is its node running?")
-        return self._wait(client.call_async(request), timeout_s, f"service {client.srv_name}")
+            raise JepaError(
+                f"service {client.srv_name} is not there after {timeout_s:g} s; is its node running?"
+            )
+        return self._ask(lambda: client.call_async(request), timeout_s, f"service {client.srv_name}")
 
     def state(self, node: str, timeout_s: float = 10.0) -> str:
         """The lifecycle state of a node: "unconfigured", "inactive", "active", "finalized"."""
         return self.call(GetState, f"{node}/get_state", GetState.Request(), timeout_s).current_state.label
 
-    def wait_active(self, nodes, timeout_s: float = 60.0, check: Callable[[], None] = lambda: None,
-                    on_active: Callable[[str], None] = lambda node: None) -> None:
+    def wait_active(
+        self,
+        nodes,
+        timeout_s: float = 60.0,
+        check: Callable[[], None] = lambda: None,
+        on_active: Callable[[str], None] = lambda node: None,
+    ) -> None:
         """Wait until all ``nodes`` are active.
 
-        A node answers only after it tried to start: one that answers and is not active has failed, and its log says
-        why. check: called while waiting, may raise (Bringup.check).  on_active: told of every node.
+        A node answers only after it tried to start: one that answers and is not active has failed, and its
+        log says why. check: called while waiting, may raise (Bringup.check).  on_active: told of every node.
         """
         ends = time.monotonic() + timeout_s
         for node in nodes:
@@ -120,18 +138,27 @@ class GraphClient:
                 raise JepaError(f"node {node} is {state}: it could not start, its log says why")
             on_active(node)
 
-    def send_goal(self, image: np.ndarray, tolerance: float = 0.0, timeout_s: float = 0.0,
-                  on_feedback: Callable[[ReachGoal.Feedback], None] = lambda feedback: None) -> GoalRun:
+    def send_goal(
+        self,
+        image: np.ndarray,
+        tolerance: float = 0.0,
+        timeout_s: float = 0.0,
+        on_feedback: Callable[[ReachGoal.Feedback], None] = lambda feedback: None,
+    ) -> GoalRun:
         """Send an (H, W, 3) uint8 RGB goal image. tolerance, timeout_s: 0 takes the planner's defaults.
 
         on_feedback: called in the client's thread. Raises JepaError where the planner does not take the goal.
         """
-        goal = ReachGoal.Goal(goal_image=images.to_msg(image, Header()), tolerance=float(tolerance),
-                              timeout_s=float(timeout_s))
+        goal = ReachGoal.Goal(
+            goal_image=images.to_msg(image, Header()), tolerance=float(tolerance), timeout_s=float(timeout_s)
+        )
         if not self._reach_goal.wait_for_server(10.0):
             raise JepaError("the action reach_goal is not there; is the planner running?")
-        handle = self._wait(self._reach_goal.send_goal_async(
-            goal, feedback_callback=lambda message: on_feedback(message.feedback)), 10.0, "action reach_goal")
+        handle = self._ask(
+            lambda: self._reach_goal.send_goal_async(goal, lambda message: on_feedback(message.feedback)),
+            10.0,
+            "action reach_goal",
+        )
         if not handle.accepted:
             raise JepaError("the planner refused the goal; is it active?")
         result: Future = Future()
@@ -143,8 +170,8 @@ class GraphClient:
             else:
                 result.set_result(response.result)
 
-        handle.get_result_async().add_done_callback(ended)
-        return GoalRun(result, handle)
+        self._executor.create_task(lambda: handle.get_result_async().add_done_callback(ended))
+        return GoalRun(result, lambda: self._executor.create_task(handle.cancel_goal_async))
 
     def arm(self, armed: bool = True) -> None:
         """Allow or refuse motion."""
@@ -155,7 +182,9 @@ class GraphClient:
     def set_parameters(self, node: str, **values) -> None:
         """Set parameters of a node; JepaError names the one that was refused."""
         parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        response = self.call(SetParameters, f"{node}/set_parameters", SetParameters.Request(parameters=parameters))
+        response = self.call(
+            SetParameters, f"{node}/set_parameters", SetParameters.Request(parameters=parameters)
+        )
         for name, result in zip(values, response.results, strict=True):
             if not result.successful:
                 raise JepaError(f"node {node}, parameter {name}: {result.reason}")
@@ -169,12 +198,20 @@ class GraphClient:
             raise JepaError(f"simulator: {response.message}")
         self.arm(True)
 
-    def _wait(self, future, timeout_s: float, what: str):
-        done = threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        if not done.wait(timeout_s):
-            raise JepaError(f"{what} did not answer within {timeout_s:g} s")
-        return future.result()
+    def _ask(self, send: Callable[[], object], timeout_s: float, what: str):
+        """The outcome of the rclpy future that ``send`` returns; JepaError where it does not come in time.
+
+        Sent from the executor's thread: an ActionClient notes what it waits for after it has sent, so an answer
+        that comes before that to another thread is thrown away.
+        """
+        answer: Future = Future()
+        self._executor.create_task(
+            lambda: send().add_done_callback(lambda future: answer.set_result(future.result()))
+        )
+        try:
+            return answer.result(timeout_s)
+        except TimeoutError:
+            raise JepaError(f"{what} did not answer within {timeout_s:g} s") from None
 
     def _spin(self) -> None:
         try:

@@ -19,9 +19,16 @@ from jepa_ros.nodes.run import run
 _GOALS_KEPT = 4
 
 
+def _weight(term: str) -> Param:
+    """The parameter of one cost term's weight."""
+    words = " ".join(re.split("[:;.]", TERMS[term].__doc__)[0].split())
+    default = float(DEFAULT_WEIGHTS.get(term, 0.0))
+    return Param(f"weights.{term}", default, f"Weight of {term} ({words}); 0 leaves it out.", 0.0, 1e6)
+
+
 class CostNode(ManagedNode):
-    """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace them.
-    Computes in the callback, as world_model does.
+    """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace
+    them. Computes in the callback, as world_model does.
 
     in_graph: False where the planner shares this process and calls ``score`` itself.
     """
@@ -29,9 +36,7 @@ class CostNode(ManagedNode):
     NAME = "cost"
     PARAMS = (
         *ROBOT_PARAMS,
-        *(Param(f"weights.{name}", float(DEFAULT_WEIGHTS.get(name, 0.0)),
-                f"Weight of the cost term {name} ({' '.join(re.split('[:;.]', TERMS[name].__doc__)[0].split())}); 0 leaves it out.",
-                0.0, 1e6) for name in TERMS),
+        *map(_weight, TERMS),
         Param("torch_threads", 1, "Threads of torch in this process.", 1, 256),
         Param("device", "cpu", "Where the terms are computed: cpu, cuda."),
     )
@@ -51,7 +56,8 @@ class CostNode(ManagedNode):
             self.subscriber(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
     def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
-        """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the horizon."""
+        """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the
+        horizon."""
         target = torch.tensor(goal, dtype=torch.float32, device=rollouts.latents.device)
         return self._energy.evaluate(rollouts, target, reduction)
 
@@ -71,19 +77,37 @@ class CostNode(ManagedNode):
     def _answer(self, msg: LatentRollouts, goal: np.ndarray) -> None:
         began = time.perf_counter()
         latents, proprio, actions = (tensor.from_msg(t) for t in (msg.latents, msg.proprio, msg.actions))
-        if latents.ndim != 3 or latents.shape[2] != goal.size or not latents.shape[:2] == proprio.shape[:2] == actions.shape[:2]:
-            raise JepaError(f"rollouts dropped: latents {latents.shape}, proprio {proprio.shape} and actions "
-                            f"{actions.shape} do not fit each other and the goal's {goal.size} numbers")
+        if (
+            latents.ndim != 3
+            or latents.shape[2] != goal.size
+            or not latents.shape[:2] == proprio.shape[:2] == actions.shape[:2]
+        ):
+            raise JepaError(
+                f"rollouts dropped: latents {latents.shape}, proprio {proprio.shape} and actions "
+                f"{actions.shape} do not fit each other and the goal's {goal.size} numbers"
+            )
         if msg.reduction >= len(REDUCTIONS):
             raise JepaError(f"rollouts dropped: unknown reduction {msg.reduction}")
         device = self.param("device")
-        result = self.score(Rollouts(*(torch.tensor(x, device=device) for x in (latents, proprio, actions))), goal,
-                            REDUCTIONS[msg.reduction])
+        result = self.score(
+            Rollouts(*(torch.tensor(x, device=device) for x in (latents, proprio, actions))),
+            goal,
+            REDUCTIONS[msg.reduction],
+        )
         terms = torch.stack(list(result.terms.values())).cpu().numpy()
-        self._costs.publish(CandidateCosts(
-            header=msg.header, plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id,
-            totals=tensor.to_msg("totals", result.totals.cpu().numpy()), term_names=list(result.terms),
-            terms=tensor.to_msg("terms", terms), cost_ms=1e3 * (time.perf_counter() - began), rollout_ms=msg.rollout_ms))
+        self._costs.publish(
+            CandidateCosts(
+                header=msg.header,
+                plan_id=msg.plan_id,
+                iteration=msg.iteration,
+                goal_id=msg.goal_id,
+                totals=tensor.to_msg("totals", result.totals.cpu().numpy()),
+                term_names=list(result.terms),
+                terms=tensor.to_msg("terms", terms),
+                cost_ms=1e3 * (time.perf_counter() - began),
+                rollout_ms=msg.rollout_ms,
+            )
+        )
 
 
 def main() -> None:

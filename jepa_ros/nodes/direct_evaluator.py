@@ -27,8 +27,10 @@ class DirectLink:
             if not node.active:
                 raise EvaluationTimeout(f"{node.get_name()} is not active; configure and activate it")
         if request.model_id != self.world_model.model_id:
-            raise EvaluationTimeout(f"the encoder has checkpoint {request.model_id!r}, the world model "
-                                    f"{self.world_model.model_id!r}; give both the same")
+            raise EvaluationTimeout(
+                f"the encoder has checkpoint {request.model_id!r}, the world model "
+                f"{self.world_model.model_id!r}; give both the same"
+            )
         return DirectEvaluator(self, request)
 
     def encode(self, image: Image, timeout_s: float) -> Embedding:
@@ -51,8 +53,9 @@ class DirectEvaluator:
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         context, began = self._request.context, time.perf_counter()
-        rollouts = self._link.world_model.imagine(context.latents, context.proprio, context.actions,
-                                                  actions.astype(np.float32))
+        rollouts = self._link.world_model.imagine(
+            context.latents, context.proprio, context.actions, actions.astype(np.float32)
+        )
         imagined = time.perf_counter()
         result = self._link.cost.score(rollouts, self._request.goal, self._request.reduction)
         self.rollout_ms += 1e3 * (imagined - began)

@@ -20,18 +20,29 @@ from jepa_ros.srv import EncodeImage, SetGoal
 
 
 class EncoderNode(ManagedNode):
-    """`image` -> `embedding`, with the image's stamp; `goal_image` or `~/set_goal` -> `goal` (latched); `~/encode`.
+    """`image` -> `embedding`, with the image's stamp; `goal_image` or `~/set_goal` -> `goal` (latched);
+    `~/encode`.
 
     on_embedding: called with every Embedding, in the composition where the planner shares this process.
     """
 
     NAME = "encoder"
     PARAMS = (
-        *MODEL_PARAMS, *ROBOT_PARAMS,
-        Param("image_transport", "raw", "raw reads `image`, compressed reads `image/compressed`.",
-              choices=("raw", "compressed")),
-        Param("image_reliability", "reliable", "QoS towards the camera. best_effort: for cameras that publish so; it "
-              "loses most raw images above about 500 kB.", choices=("reliable", "best_effort")),
+        *MODEL_PARAMS,
+        *ROBOT_PARAMS,
+        Param(
+            "image_transport",
+            "raw",
+            "raw reads `image`, compressed reads `image/compressed`.",
+            choices=("raw", "compressed"),
+        ),
+        Param(
+            "image_reliability",
+            "reliable",
+            "QoS towards the camera. best_effort: for cameras that publish so; it "
+            "loses most raw images above about 500 kB.",
+            choices=("reliable", "best_effort"),
+        ),
     )
 
     def __init__(self, on_embedding=None, **kwargs):
@@ -45,8 +56,12 @@ class EncoderNode(ManagedNode):
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         work = self.worker(self._compute, kinds=("goal", "image"))
         raw = self.param("image_transport") == "raw"
-        self.subscriber(Image if raw else CompressedImage, "image" if raw else "image/compressed",
-                        lambda msg: work.offer(msg, "image"), qos.image(self.param("image_reliability")))
+        self.subscriber(
+            Image if raw else CompressedImage,
+            "image" if raw else "image/compressed",
+            lambda msg: work.offer(msg, "image"),
+            qos.image(self.param("image_reliability")),
+        )
         self.subscriber(Image, "goal_image", lambda msg: work.offer(msg, "goal"), qos.image("reliable"))
         self.serve(EncodeImage, "~/encode", self._serve_encode)
         self.serve(SetGoal, "~/set_goal", self._serve_set_goal)
@@ -62,8 +77,12 @@ class EncoderNode(ManagedNode):
         """The Embedding of an image message; JepaError for an image that cannot be read."""
         began = time.perf_counter()
         latent = self.encode(images.from_msg(msg))
-        return Embedding(header=msg.header, encoder_id=self._checkpoint.model_id,
-                         latent=tensor.to_msg("latent", latent), encode_ms=1e3 * (time.perf_counter() - began))
+        return Embedding(
+            header=msg.header,
+            encoder_id=self._checkpoint.model_id,
+            latent=tensor.to_msg("latent", latent),
+            encode_ms=1e3 * (time.perf_counter() - began),
+        )
 
     def _compute(self, kind: str, msg: Image | CompressedImage) -> None:
         try:
@@ -88,8 +107,10 @@ class EncoderNode(ManagedNode):
 
     def _serve_set_goal(self, request, response) -> None:
         if request.use_embedding and request.goal_embedding.encoder_id != self._checkpoint.model_id:
-            raise JepaError(f"goal_embedding is of checkpoint {request.goal_embedding.encoder_id!r}, in use is "
-                            f"{self._checkpoint.model_id!r}; encode the goal image with {self.get_name()}/encode")
+            raise JepaError(
+                f"goal_embedding is of checkpoint {request.goal_embedding.encoder_id!r}, in use is "
+                f"{self._checkpoint.model_id!r}; encode the goal image with {self.get_name()}/encode"
+            )
         embedding = request.goal_embedding if request.use_embedding else self.embed(request.goal_image)
         response.goal_id = self._publish_goal(embedding)
         response.success = True

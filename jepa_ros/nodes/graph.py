@@ -48,8 +48,10 @@ class Graph:
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def __post_init__(self):
-        for name, value, known in (("composition", self.composition, COMPOSITIONS),
-                                   ("log_level", self.log_level, LOG_LEVELS)):
+        for name, value, known in (
+            ("composition", self.composition, COMPOSITIONS),
+            ("log_level", self.log_level, LOG_LEVELS),
+        ):
             if value not in known:
                 raise JepaError(f"{name} is {value!r}; choose one of {', '.join(known)}")
 
@@ -73,11 +75,14 @@ class Graph:
             parameters[node] = values | dict(self.overrides.get(node, {}))
         unknown = set(self.overrides) - set(self.nodes)
         if unknown:
-            raise JepaError(f"overrides name nodes that this graph lacks: {sorted(unknown)}; it has {list(self.nodes)}")
+            raise JepaError(
+                f"overrides name nodes that this graph lacks: {sorted(unknown)}; it has {list(self.nodes)}"
+            )
         return parameters
 
     def processes(self, folder: Path | None = None) -> list[Process]:
-        """The processes in the order in which they start; reversed, they stop: plans first, the arm's side last.
+        """The processes in the order in which they start; reversed, they stop: plans first, the arm's side
+        last.
 
         folder: where the file with the parameters of this graph is written; None is a new temporary folder.
         """
@@ -87,14 +92,31 @@ class Graph:
         folder = folder or Path(tempfile.mkdtemp(prefix="jepa_ros_"))
         folder.mkdir(parents=True, exist_ok=True)
         own = folder / "graph_params.yaml"
-        own.write_text(yaml.safe_dump({f"/**/{node}": {"ros__parameters": values}
-                                       for node, values in self.node_parameters().items()}))
-        arguments = ("--ros-args", "--log-level", self.log_level, "-r", f"__ns:=/{self.namespace.strip('/')}",
-                     "--params-file", str(params_file.resolve()), "--params-file", str(own))
+        own.write_text(
+            yaml.safe_dump(
+                {
+                    f"/**/{node}": {"ros__parameters": values}
+                    for node, values in self.node_parameters().items()
+                }
+            )
+        )
+        arguments = (
+            "--ros-args",
+            "--log-level",
+            self.log_level,
+            "-r",
+            f"__ns:=/{self.namespace.strip('/')}",
+            "--params-file",
+            str(params_file.resolve()),
+            "--params-file",
+            str(own),
+        )
         return [Process(executable, nodes, arguments) for executable, nodes in self._layout()]
 
     def _layout(self) -> list[tuple[str, tuple[str, ...]]]:
-        model = [("single", MODEL_NODES)] if self.composition == "single" else [(n, (n,)) for n in MODEL_NODES]
+        model = (
+            [("single", MODEL_NODES)] if self.composition == "single" else [(n, (n,)) for n in MODEL_NODES]
+        )
         arm = [("simulator", ("simulator",))] if self.simulator else []
         return [*arm, ("action_publisher", ("action_publisher",)), *model]
 
@@ -115,5 +137,7 @@ def find_checkpoint(name: str) -> Path:
     try:
         return find(f"models/{name}")
     except JepaError:
-        raise JepaError(f"checkpoint {name!r}: neither a directory with a config.json nor a model shipped in models/; "
-                        "give a directory that `jepa train --out` wrote") from None
+        raise JepaError(
+            f"checkpoint {name!r}: neither a directory with a config.json nor a model shipped in models/; "
+            "give a directory that `jepa train --out` wrote"
+        ) from None

@@ -27,8 +27,8 @@ class EncoderSilent(JepaError):
 class GraphLink:
     """The planner's side of the graph: made once per configure, it makes one evaluator per plan.
 
-    An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted. Rollouts are kept as
-    bytes: one of them, the best candidate's, is read when the plan is done.
+    An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted. Rollouts are
+    kept as bytes: one of them, the best candidate's, is read when the plan is done.
     """
 
     def __init__(self, node: ManagedNode, spec: ActionSpec, inbox: Inbox, costs_timeout_s: float):
@@ -39,7 +39,9 @@ class GraphLink:
         self.dropped = 0
         self._candidates = node.publisher(ActionCandidates, "candidates", qos.LATENT)
         node.subscriber(CandidateCosts, "costs", self._on_costs, qos.LATENT)
-        node.subscriber(LatentRollouts, "rollouts", lambda raw: self.rollouts.append(raw), qos.ROLLOUTS_BESIDE, raw=True)
+        node.subscriber(
+            LatentRollouts, "rollouts", lambda raw: self.rollouts.append(raw), qos.ROLLOUTS_BESIDE, raw=True
+        )
         self._encode = node.create_client(EncodeImage, "encoder/encode")
         node.on_release(lambda: node.destroy_client(self._encode))
 
@@ -59,7 +61,9 @@ class GraphLink:
         future = self._encode.call_async(EncodeImage.Request(image=image))
         future.add_done_callback(lambda _: self.inbox.notify(lambda: None))
         if not self.inbox.wait_for(future.done, ends - time.monotonic()):
-            raise EncoderSilent(f"{self._encode.srv_name} did not answer within {timeout_s:g} s; is the encoder busy?")
+            raise EncoderSilent(
+                f"{self._encode.srv_name} did not answer within {timeout_s:g} s; is the encoder busy?"
+            )
         if not future.result().success:
             raise JepaError(f"the encoder refused the goal image: {future.result().message}")
         return future.result().embedding
@@ -71,8 +75,10 @@ class GraphLink:
         self._candidates.publish(candidates)
         answer = self.inbox.wait_for(lambda: self._answer, self.costs_timeout_s)
         if answer is None:
-            raise EvaluationTimeout(f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
-                                    "the checkpoint of the encoder?")
+            raise EvaluationTimeout(
+                f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
+                "the checkpoint of the encoder?"
+            )
         return answer
 
     def _expect(self, key: tuple[str, int]) -> None:
@@ -89,7 +95,8 @@ class GraphLink:
 
 
 class GraphEvaluator:
-    """``evaluator(actions (S, H, KA)) -> costs (S,)`` for one plan. Milliseconds add up over its iterations."""
+    """``evaluator(actions (S, H, KA)) -> costs (S,)`` for one plan. Milliseconds add up over its
+    iterations."""
 
     def __init__(self, link: GraphLink, request: PlanRequest):
         self._link, self._request = link, request
@@ -97,15 +104,23 @@ class GraphEvaluator:
         self._answers: list[CandidateCosts] = []
         context = request.context
         self._fixed = dict(
-            header=request.header, plan_id=request.plan_id, goal_id=request.goal_id, model_id=request.model_id,
-            reduction=REDUCTIONS.index(request.reduction), joint_names=list(link.spec.joint_names),
+            header=request.header,
+            plan_id=request.plan_id,
+            goal_id=request.goal_id,
+            model_id=request.model_id,
+            reduction=REDUCTIONS.index(request.reduction),
+            joint_names=list(link.spec.joint_names),
             context_latents=tensor.to_msg("context_latents", context.latents),
             context_proprio=tensor.to_msg("context_proprio", context.proprio),
-            context_actions=tensor.to_msg("context_actions", context.actions))
+            context_actions=tensor.to_msg("context_actions", context.actions),
+        )
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
-        candidates = ActionCandidates(iteration=len(self._answers), **self._fixed,
-                                      actions=tensor.to_msg("actions", actions.astype(np.float32)))
+        candidates = ActionCandidates(
+            iteration=len(self._answers),
+            **self._fixed,
+            actions=tensor.to_msg("actions", actions.astype(np.float32)),
+        )
         answer = self._link.ask(candidates)
         self._answers.append(answer)
         return tensor.from_msg(answer.totals)
@@ -137,5 +152,3 @@ class GraphEvaluator:
             if (msg.plan_id, msg.iteration) == (self._request.plan_id, at[0]):
                 return tensor.from_msg(msg.latents)[at[1], 0]
         return None
-
-

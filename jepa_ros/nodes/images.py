@@ -18,7 +18,9 @@ def from_msg(msg: Image | CompressedImage) -> np.ndarray:
 def to_msg(image: np.ndarray, header) -> Image:
     """An rgb8 message of an (H, W, 3) uint8 RGB image."""
     encoding, height, width, step, data = encode_image(image)
-    return Image(header=header, encoding=encoding, height=height, width=width, step=step, data=array("B", data))
+    return Image(
+        header=header, encoding=encoding, height=height, width=width, step=step, data=array("B", data)
+    )
 
 
 def to_compressed_msg(image: np.ndarray, header, format: str = "jpeg") -> CompressedImage:

@@ -46,7 +46,9 @@ class Inbox:
     def wait_for(self, ready: Callable[[], object], timeout_s: float):
         """The first true value of ``ready()``, or None after timeout_s. Raises Interrupted."""
         with self._changed:
-            value = self._changed.wait_for(lambda: self._interruption is not None or ready(), max(timeout_s, 0.0))
+            value = self._changed.wait_for(
+                lambda: self._interruption is not None or ready(), max(timeout_s, 0.0)
+            )
             if self._interruption is not None:
                 raise Interrupted(self._interruption)
             return value or None
@@ -65,16 +67,22 @@ class Inbox:
         return self._look
 
     def look_from(self, not_before_ns: int, clock_set_back_ns: int, timeout_s: float) -> Look | None:
-        """The newest look whose image is stamped not_before_ns or later, or so early that the clock must have been set
-        back since: before clock_set_back_ns."""
+        """The newest look whose image is stamped not_before_ns or later, or so early that the clock must have
+        been set back since: before clock_set_back_ns."""
+
         def ready():
             look = self._look
-            return look if look and (look.stamp_ns >= not_before_ns or look.stamp_ns < clock_set_back_ns) else None
+            return (
+                look
+                if look and (look.stamp_ns >= not_before_ns or look.stamp_ns < clock_set_back_ns)
+                else None
+            )
 
         return self.wait_for(ready, timeout_s)
 
     def put_goal(self, goal, interruption: int):
-        """Store the next goal and interrupt the one at hand; returns the goal that was replaced before its turn."""
+        """Store the next goal and interrupt the one at hand; returns the goal that was replaced before its
+        turn."""
         with self._changed:
             replaced, self._waiting = self._waiting, goal
             self._interruption = interruption
@@ -92,7 +100,8 @@ class Inbox:
             return self.current
 
     def end_goal(self, goal, reason: int) -> bool:
-        """Interrupt ``goal`` if it is the one at hand, withdraw it if it still waits; True where it was withdrawn."""
+        """Interrupt ``goal`` if it is the one at hand, withdraw it if it still waits; True where it was
+        withdrawn."""
         with self._changed:
             withdrawn = goal is self._waiting
             if withdrawn:

@@ -10,7 +10,8 @@ from jepa_ros.errors import JepaError
 
 
 class JointHistory:
-    """Thread-safe. Positions come by name, in any order and among other joints, and leave in the order of ``names``."""
+    """Thread-safe. Positions come by name, in any order and among other joints, and leave in the order of
+    ``names``."""
 
     def __init__(self, names: Sequence[str], tolerance_s: float, length: int = 200):
         """tolerance_s: how far from a stamp the nearest sample may lie."""
@@ -19,14 +20,19 @@ class JointHistory:
         self._lock = threading.Lock()
 
     def add(self, stamp_ns: int, names: Sequence[str], positions: Sequence[float]) -> np.ndarray:
-        """Store one sample and return it, (A,) rad. JepaError where a joint is missing or a position is not finite."""
+        """Store one sample and return it, (A,) rad. JepaError where a joint is missing or a position is not
+        finite."""
         index = {name: i for i, name in enumerate(names)}
         missing = [name for name in self._names if name not in index or index[name] >= len(positions)]
         if missing:
-            raise JepaError(f"joint_states lacks {', '.join(missing)}; it has {', '.join(names) or 'no joint'}")
+            raise JepaError(
+                f"joint_states lacks {', '.join(missing)}; it has {', '.join(names) or 'no joint'}"
+            )
         values = np.array([positions[index[name]] for name in self._names])
         if not np.all(np.isfinite(values)):
-            raise JepaError(f"joint_states holds NaN or Inf: {dict(zip(self._names, values.tolist(), strict=True))}")
+            raise JepaError(
+                f"joint_states holds NaN or Inf: {dict(zip(self._names, values.tolist(), strict=True))}"
+            )
         with self._lock:
             if self._samples and stamp_ns < self._samples[-1][0]:
                 self._samples.clear()  # the clock was set back
@@ -34,11 +40,12 @@ class JointHistory:
         return values
 
     def at(self, stamp_ns: int) -> np.ndarray | None:
-        """(A,) rad at a stamp: interpolated, or the nearest sample; None where that is farther than the tolerance."""
+        """(A,) rad at a stamp: interpolated, or the nearest sample; None where that is farther than the
+        tolerance."""
         with self._lock:
             samples = list(self._samples)
         after = next((i for i, (stamp, _) in enumerate(samples) if stamp >= stamp_ns), len(samples))
-        near = samples[max(after - 1, 0):after + 1]
+        near = samples[max(after - 1, 0) : after + 1]
         if not near or min(abs(stamp - stamp_ns) for stamp, _ in near) > self._tolerance_ns:
             return None
         (t0, q0), (t1, q1) = near[0], near[-1]

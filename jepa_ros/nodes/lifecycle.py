@@ -17,14 +17,17 @@ AUTOSTART = Param("autostart", True, "Configure and activate at start. False: wa
 class ManagedNode(LifecycleNode):
     """A lifecycle node with a name, a table of parameters, and four hooks.
 
-    ``_setup`` acquires (model, publishers, subscriptions) and ``_teardown`` releases what the base class does not know
-    of; ``_start`` and ``_stop`` begin and end the work between activation and deactivation. Invariants:
+    ``_setup`` acquires (model, publishers, subscriptions) and ``_teardown`` releases what the base class does
+    not know of; ``_start`` and ``_stop`` begin and end the work between activation and deactivation.
+    Invariants:
 
-    - A transition whose hook raises fails: the reason is logged and the node stays where it was, with everything that a
-      half-done ``_setup`` acquired released. rclpy alone would swallow the exception.
-    - Entities made by ``publisher``, ``subscriber``, ``serve``, ``every`` and ``worker`` live from ``_setup`` to
-      teardown; subscriptions and timers call back only while active; an exception in one is logged and the node goes on.
-    - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes out there.
+    - A transition whose hook raises fails: the reason is logged and the node stays where it was, with
+      everything that a half-done ``_setup`` acquired released. rclpy alone would swallow the exception.
+    - Entities made by ``publisher``, ``subscriber``, ``serve``, ``every`` and ``worker`` live from ``_setup``
+      to teardown; subscriptions and timers call back only while active; an exception in one is logged and the
+      node goes on.
+    - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes
+      out there.
     - Parameters are read in ``_setup``: a changed value counts from the next configure on.
     """
 
@@ -46,7 +49,8 @@ class ManagedNode(LifecycleNode):
         raise NotImplementedError
 
     def _teardown(self) -> None:
-        """Release what ``_setup`` acquired beyond the base class's entities; also called after a failed ``_setup``."""
+        """Release what ``_setup`` acquired beyond the base class's entities; also called after a failed
+        ``_setup``."""
 
     def _start(self) -> None:
         """Activation."""
@@ -73,7 +77,9 @@ class ManagedNode(LifecycleNode):
         return subscription
 
     def serve(self, kind, name: str, callback) -> None:
-        """A service that answers from configure until teardown; ``callback(request, response)`` fills the response."""
+        """A service that answers from configure until teardown; ``callback(request, response)`` fills the
+        response."""
+
         def guarded(request, response):
             try:
                 callback(request, response)
@@ -88,7 +94,8 @@ class ManagedNode(LifecycleNode):
         self._release.append(lambda: self.destroy_service(service))
 
     def every(self, period_s: float, callback) -> None:
-        """A watchdog timer on the steady clock: it runs where use_sim_time waits for a /clock that never comes."""
+        """A watchdog timer on the steady clock: it runs where use_sim_time waits for a /clock that never
+        comes."""
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         timer = self.create_timer(period_s, self._while_active(callback), clock=steady)
         self._release.append(lambda: self.destroy_timer(timer))
@@ -104,7 +111,8 @@ class ManagedNode(LifecycleNode):
         self._release.append(release)
 
     def report(self, error: Exception) -> None:
-        """Log a failure: words for one the user can act on, a traceback for a bug. At most one of each kind a second."""
+        """Log a failure: words for one the user can act on, a traceback for a bug. At most one of each kind a
+        second."""
         if isinstance(error, JepaError):
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
         else:
@@ -169,8 +177,15 @@ class ManagedNode(LifecycleNode):
                 undo()
             return TransitionCallbackReturn.FAILURE
         self.failure = ""
-        self.get_logger().info({"configure": "configured", "activate": "active", "deactivate": "inactive",
-                                "clean up": "cleaned up", "shut down": "shut down"}[name])
+        self.get_logger().info(
+            {
+                "configure": "configured",
+                "activate": "active",
+                "deactivate": "inactive",
+                "clean up": "cleaned up",
+                "shut down": "shut down",
+            }[name]
+        )
         return TransitionCallbackReturn.SUCCESS
 
     def _activate(self) -> None:

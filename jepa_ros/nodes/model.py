@@ -11,17 +11,25 @@ CHECKPOINT = Param("checkpoint", "", "Checkpoint directory (config.json, model.s
 MODEL_PARAMS = (
     CHECKPOINT,
     Param("device", "cpu", "Where the model computes: cpu, cuda, cuda:0."),
-    Param("torch_threads", 1, "Threads of torch in this process. More than the free cores makes it many times slower.",
-          1, 256),
+    Param(
+        "torch_threads",
+        1,
+        "Threads of torch in this process. More than the free cores makes it many times slower.",
+        1,
+        256,
+    ),
 )
 
 
 def load(node, path: str | None = None) -> Checkpoint:
-    """The checkpoint that a node's parameters name, checked against its `robot.*`; JepaError says what is wrong."""
+    """The checkpoint that a node's parameters name, checked against its `robot.*`; JepaError says what is
+    wrong."""
     torch.set_num_threads(node.param("torch_threads"))
     path = path or node.param("checkpoint")
     if not path:
-        raise JepaError("the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote")
+        raise JepaError(
+            "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
+        )
     try:
         device = torch.device(node.param("device"))
         torch.zeros(1, device=device)

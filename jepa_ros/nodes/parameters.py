@@ -1,4 +1,5 @@
-"""Declared, bounded and described parameters: one table per node, checked at start and at every `ros2 param set`."""
+"""Declared, bounded and described parameters: one table per node, checked at start and at every `ros2 param
+set`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ class Param:
     choices: tuple[str, ...] = ()
 
     def coerce(self, value):
-        """The value in this parameter's type (a YAML `5` is a fine 5.0); JepaError where it cannot be, or is out of
-        bounds."""
+        """The value in this parameter's type (a YAML `5` is a fine 5.0); JepaError where it cannot be, or is
+        out of bounds."""
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         if isinstance(self.default, (list, tuple)):
@@ -42,8 +43,15 @@ class Param:
             raise JepaError(f"parameter {self.name} is {value!r}; it must be a {type(self.default).__name__}")
         numbers = value if isinstance(value, list) else [value]
         for number in numbers:
-            if self.low is not None and not number >= self.low or self.high is not None and not number <= self.high:
-                raise JepaError(f"parameter {self.name} is {value!r}; it must lie in [{self.low}, {self.high}]")
+            if (
+                self.low is not None
+                and not number >= self.low
+                or self.high is not None
+                and not number <= self.high
+            ):
+                raise JepaError(
+                    f"parameter {self.name} is {value!r}; it must lie in [{self.low}, {self.high}]"
+                )
         if self.choices and value not in self.choices:
             raise JepaError(f"parameter {self.name} is {value!r}; choose one of {', '.join(self.choices)}")
         return value
@@ -73,8 +81,9 @@ def declare(node: Node, params: Iterable[Param]) -> None:
             node.undeclare_parameter(name)
         elif name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES):
             near = get_close_matches(name, table, n=1)
-            node.get_logger().warning(f"unknown parameter {name!r} is ignored"
-                                      + (f"; did you mean {near[0]!r}?" if near else ""))
+            node.get_logger().warning(
+                f"unknown parameter {name!r} is ignored" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
     for name, param in table.items():
         try:
             value = param.coerce(given.get(name, param.default))

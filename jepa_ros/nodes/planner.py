@@ -31,11 +31,11 @@ _ENCODE_TIMEOUT_S = 5.0
 class PlannerNode(ManagedNode):
     """`embedding`, `joint_states`, `goal`, `costs` -> `candidates`, `plan`, `~/status`; action `reach_goal`.
 
-    One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the topic
-    `goal` where no action is running; a latched goal from before activation moves nothing.
+    One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the
+    topic `goal` where no action is running; a latched goal from before activation moves nothing.
 
-    link: what scores candidates and encodes goal images, for the composition where that is done in this process; its
-        embeddings then come by ``see``. None: the graph.
+    link: what scores candidates and encodes goal images, for the composition where that is done in this
+        process; its embeddings then come by ``see``. None: the graph.
     """
 
     NAME = "planner"
@@ -49,15 +49,23 @@ class PlannerNode(ManagedNode):
 
     def _setup(self) -> None:
         if not self.param("checkpoint"):
-            raise JepaError("the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote")
+            raise JepaError(
+                "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
+            )
         self._card = card = read_card(self.param("checkpoint"))
         spec = card.spec
-        spec.require_match(robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}")
+        spec.require_match(
+            robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}"
+        )
         planner = Planner(spec, PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS}))
         memory = ShortTermMemory(spec, card.context, self.param("memory_gap_s"))
         self._joints = JointHistory(spec.joint_names, self.param("joint_state_tolerance_s"))
-        settings = Settings(*(self.param(name) for name in (
-            "deadline_s", "settle_s", "image_timeout_s", "give_up_s", "confirm_looks")))
+        settings = Settings(
+            *(
+                self.param(name)
+                for name in ("deadline_s", "settle_s", "image_timeout_s", "give_up_s", "confirm_looks")
+            )
+        )
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         self._statuses = self.publisher(PlannerStatus, "~/status", qos.STATUS)
         plans = self.publisher(ActionPlan, "plan", qos.PLAN)
@@ -67,8 +75,18 @@ class PlannerNode(ManagedNode):
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
             self.subscriber(Embedding, "embedding", self.see, qos.LATENT)
-        self._pursuit = Pursuit(spec, planner, memory, self._inbox, self._joints, settings, self._link.evaluator,
-                                plans.publish, self._report_status, self._now_ns)
+        self._pursuit = Pursuit(
+            spec,
+            planner,
+            memory,
+            self._inbox,
+            self._joints,
+            settings,
+            self._link.evaluator,
+            plans.publish,
+            self._report_status,
+            self._now_ns,
+        )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
 
@@ -88,8 +106,15 @@ class PlannerNode(ManagedNode):
         """Take the newest embedding."""
         if self.active:
             latent = tensor.from_msg(msg.latent).reshape(-1)
-            self._inbox.put_look(Look(latent, Time.from_msg(msg.header.stamp).nanoseconds, msg.header, msg.encoder_id,
-                                      msg.encode_ms))
+            self._inbox.put_look(
+                Look(
+                    latent,
+                    Time.from_msg(msg.header.stamp).nanoseconds,
+                    msg.header,
+                    msg.encoder_id,
+                    msg.encode_ms,
+                )
+            )
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -104,7 +129,9 @@ class PlannerNode(ManagedNode):
         if own or self._by_action(self._inbox.current) or not self.param("follow_goal_topic"):
             return
         if info["source_timestamp"] < self._activated_ns:
-            self.get_logger().info(f"goal {msg.goal_id} is from before activation; publish it again to pursue it")
+            self.get_logger().info(
+                f"goal {msg.goal_id} is from before activation; publish it again to pursue it"
+            )
             return
         self._take(msg)
 
@@ -136,31 +163,44 @@ class PlannerNode(ManagedNode):
             except JepaError as error:
                 self.report(error)
                 bad_goal = self._pursuit.status.goal_id == ""
-                reason, text = ReachGoal.Result.REJECTED if bad_goal else ReachGoal.Result.INTERNAL_ERROR, str(error)
+                reason, text = (
+                    ReachGoal.Result.REJECTED if bad_goal else ReachGoal.Result.INTERNAL_ERROR,
+                    str(error),
+                )
             except Exception as error:
                 self.report(error)
-                reason, text = ReachGoal.Result.INTERNAL_ERROR, f"{type(error).__name__}: {error}; the log has its traceback"
+                reason, text = (
+                    ReachGoal.Result.INTERNAL_ERROR,
+                    f"{type(error).__name__}: {error}; the log has its traceback",
+                )
             self.get_logger().info(f"goal ended: {text}")
             self._conclude(goal, reason, text, elapsed_s=(self._now_ns() - began) * 1e-9)
 
     def _target(self, goal) -> Target:
         """The goal as numbers; JepaError where it cannot be used."""
-        tolerance, timeout_s = self.param("goal_tolerance") or self._card.goal_tolerance, self.param("goal_timeout_s")
+        tolerance, timeout_s = (
+            self.param("goal_tolerance") or self._card.goal_tolerance,
+            self.param("goal_timeout_s"),
+        )
         if not self._by_action(goal):
             goal_id, embedding = goal.goal_id, goal.embedding
         else:
             request, goal_id = goal.request, bytes(goal.goal_id.uuid).hex()
             for name in ("tolerance", "timeout_s"):
                 if not 0 <= getattr(request, name) < math.inf:
-                    raise JepaError(f"{name} is {getattr(request, name)}; it must be finite, and 0 takes the default")
+                    raise JepaError(
+                        f"{name} is {getattr(request, name)}; it must be finite, and 0 takes the default"
+                    )
             tolerance, timeout_s = request.tolerance or tolerance, request.timeout_s or timeout_s
             embedding = request.goal_embedding
             if not request.use_embedding:
                 embedding = self._link.encode(request.goal_image, _ENCODE_TIMEOUT_S)
         latent = tensor.from_msg(embedding.latent).reshape(-1)
         if latent.size != self._card.latent_dim:
-            raise JepaError(f"the goal's embedding has {latent.size} numbers, the checkpoint's latent "
-                            f"{self._card.latent_dim}; encode the goal image with this checkpoint")
+            raise JepaError(
+                f"the goal's embedding has {latent.size} numbers, the checkpoint's latent "
+                f"{self._card.latent_dim}; encode the goal image with this checkpoint"
+            )
         if not math.isfinite(float(abs(latent).sum())):
             raise JepaError("the goal's embedding holds NaN or Inf")
         if self._by_action(goal):
@@ -172,17 +212,31 @@ class PlannerNode(ManagedNode):
         self._statuses.publish(status)
         goal = self._inbox.current
         if self._by_action(goal) and status.state in (PlannerStatus.EXECUTING, PlannerStatus.WAITING):
-            goal.publish_feedback(ReachGoal.Feedback(
-                distance=status.distance, tolerance=status.tolerance, plan_rate_hz=status.plan_rate_hz,
-                image_age_ms=status.image_age_ms, plan_ms=status.plan_ms, plans=status.plans))
+            goal.publish_feedback(
+                ReachGoal.Feedback(
+                    distance=status.distance,
+                    tolerance=status.tolerance,
+                    plan_rate_hz=status.plan_rate_hz,
+                    image_age_ms=status.image_age_ms,
+                    plan_ms=status.plan_ms,
+                    plans=status.plans,
+                )
+            )
 
     def _conclude(self, goal, reason: int, text: str, elapsed_s: float = 0.0) -> None:
         """Answer the client of a goal, where it has one."""
         if self._by_action(goal):
             status = self._pursuit.status
-            self._actions.conclude(goal, ReachGoal.Result(
-                termination_reason=reason, text=text, final_distance=status.distance, plans=status.plans,
-                elapsed_s=elapsed_s))
+            self._actions.conclude(
+                goal,
+                ReachGoal.Result(
+                    termination_reason=reason,
+                    text=text,
+                    final_distance=status.distance,
+                    plans=status.plans,
+                    elapsed_s=elapsed_s,
+                ),
+            )
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""Parameters of the planner node: those of the search are the fields of PlannerConfig, so that defaults exist once."""
+"""Parameters of the planner node: those of the search are the fields of PlannerConfig, so that defaults exist
+once."""
 
 from dataclasses import fields
 
@@ -13,7 +14,7 @@ _WORDS = {
     "samples": "S, candidates per iteration.",
     "iterations": "Solver iterations per plan.",
     "horizon": "H, blocks imagined ahead.",
-    "initial_std": "Spread of the first candidates without a warm start, as a fraction of half the search range.",
+    "initial_std": "Spread of the first candidates without a warm start, a fraction of half the range.",
     "warm_std": "The same around a warm start, as a fraction of initial_std.",
     "wide_fraction": "Part of the first candidates that a warm start still draws at initial_std.",
     "min_std": "Floor of the spread.",
@@ -32,28 +33,75 @@ _CHOICES = {"solver": planning.SOLVERS, "space": planning.SPACES}
 
 def _search_param(field) -> Param:
     low, high = planning.RANGES[field.name][:2] if field.name in planning.RANGES else (None, None)
-    return Param(field.name, field.default, _WORDS.get(field.name, "See PlannerConfig."), low, high,
-                 _CHOICES.get(field.name, ()))
+    return Param(
+        field.name,
+        field.default,
+        _WORDS.get(field.name, "See PlannerConfig."),
+        low,
+        high,
+        _CHOICES.get(field.name, ()),
+    )
 
 
 SEARCH_PARAMS = tuple(_search_param(field) for field in fields(PlannerConfig))
 PLANNER_PARAMS = (
-    Param("checkpoint", "", "Checkpoint directory; of it the planner reads config.json only (ActionSpec, context length, "
-          "goal tolerance)."),
+    Param(
+        "checkpoint",
+        "",
+        "Checkpoint directory; of it the planner reads config.json only (ActionSpec, context length, "
+        "goal tolerance).",
+    ),
     *ROBOT_PARAMS,
     *SEARCH_PARAMS,
-    Param("deadline_s", 0.3, "A plan answers with its best so far after this long; 0: no deadline.", 0.0, 600.0),
-    Param("costs_timeout_s", 0.5, "Costs of one iteration are waited for this long; then no plan is published, and the "
-          "next image is tried.", 0.01, 600.0),
-    Param("settle_s", 0.05, "Waited after a block was executed before an image counts as the next look.", 0.0, 60.0),
-    Param("image_timeout_s", 1.0, "Without a fresh image for this long the status says NO_IMAGE.", 0.05, 600.0),
-    Param("give_up_s", 30.0, "Blocked by one thing (no image, no costs, no joint states) for this long, the goal fails.",
-          0.1, 86400.0),
+    Param(
+        "deadline_s", 0.3, "A plan answers with its best so far after this long; 0: no deadline.", 0.0, 600.0
+    ),
+    Param(
+        "costs_timeout_s",
+        0.5,
+        "Costs of one iteration are waited for this long; then no plan is published, and the "
+        "next image is tried.",
+        0.01,
+        600.0,
+    ),
+    Param(
+        "settle_s",
+        0.05,
+        "Waited after a block was executed before an image counts as the next look.",
+        0.0,
+        60.0,
+    ),
+    Param(
+        "image_timeout_s", 1.0, "Without a fresh image for this long the status says NO_IMAGE.", 0.05, 600.0
+    ),
+    Param(
+        "give_up_s",
+        30.0,
+        "Blocked by one thing (no image, no costs, no joint states) for this long, the goal fails.",
+        0.1,
+        86400.0,
+    ),
     Param("joint_state_tolerance_s", 0.1, "How far joint_states may lie from an image's stamp.", 0.001, 60.0),
-    Param("memory_gap_s", 2.0, "Short-term memory starts anew after a gap this long between two looks.", 0.1, 3600.0),
+    Param(
+        "memory_gap_s",
+        2.0,
+        "Short-term memory starts anew after a gap this long between two looks.",
+        0.1,
+        3600.0,
+    ),
     Param("goal_tolerance", 0.0, "Latent distance that counts as reached; 0: the checkpoint's.", 0.0, 1000.0),
-    Param("goal_timeout_s", 60.0, "A goal without a timeout of its own is given up after this long.", 0.1, 86400.0),
+    Param(
+        "goal_timeout_s",
+        60.0,
+        "A goal without a timeout of its own is given up after this long.",
+        0.1,
+        86400.0,
+    ),
     Param("confirm_looks", 2, "Looks in a row within the tolerance that count as reached.", 1, 1000),
-    Param("follow_goal_topic", True, "Pursue goals that arrive on `goal` (from `goal_image` or encoder's set_goal) too, "
-          "not only those of the reach_goal action."),
+    Param(
+        "follow_goal_topic",
+        True,
+        "Pursue goals that arrive on `goal` (from `goal_image` or encoder's set_goal) too, "
+        "not only those of the reach_goal action.",
+    ),
 )

@@ -23,15 +23,19 @@ from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
-_END = {PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE, PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
-        PlannerStatus.NO_ROLLOUTS: ReachGoal.Result.NO_COSTS}
+_END = {
+    PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE,
+    PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
+    PlannerStatus.NO_ROLLOUTS: ReachGoal.Result.NO_COSTS,
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """Times in s. deadline_s: for one plan.  settle_s: waited after a block before the next look.
-    image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for this long,
-    the goal is given up.  confirm_looks: looks in a row within the tolerance that count as reached."""
+    image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for
+    this long, the goal is given up.  confirm_looks: looks in a row within the tolerance that count as
+    reached."""
 
     deadline_s: float
     settle_s: float
@@ -42,7 +46,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Target:
-    """What to reach. latent: (D,).  tolerance: latent distance that counts as reached.  timeout_s: give up then."""
+    """What to reach. latent: (D,).  tolerance: latent distance that counts as reached.  timeout_s: give up
+    then."""
 
     goal_id: str
     latent: np.ndarray
@@ -53,7 +58,8 @@ class Target:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What an evaluator must know to score candidates. header: the newest look's.  context: planning.memory.Context."""
+    """What an evaluator must know to score candidates. header: the newest look's.  context:
+    planning.memory.Context."""
 
     plan_id: str
     goal_id: str
@@ -65,18 +71,29 @@ class PlanRequest:
 
 
 class Pursuit:
-    """Runs in the planner's thread. Every cycle starts from an image taken after the last block was executed: its
-    stamp lies at or after publish time + block duration + settle time, on the ROS clock. Waiting itself is bounded by
-    the steady clock, so a ROS clock that stands still hangs nothing.
+    """Runs in the planner's thread. Every cycle starts from an image taken after the last block was executed:
+    its stamp lies at or after publish time + block duration + settle time, on the ROS clock. Waiting itself
+    is bounded by the steady clock, so a ROS clock that stands still hangs nothing.
 
-    make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an ActionPlan.
-    report: sends ``status``, at every change.  now_ns: the ROS clock.
+    make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an
+    ActionPlan. report: sends ``status``, at every change.  now_ns: the ROS clock.
     """
 
-    def __init__(self, spec: ActionSpec, planner: Planner, memory: ShortTermMemory, inbox: Inbox, joints: JointHistory,
-                 settings: Settings, make_evaluator: Callable, publish: Callable[[ActionPlan], None],
-                 report: Callable[[PlannerStatus], None], now_ns: Callable[[], int]):
-        self._spec, self._planner, self._memory, self._inbox, self._joints = spec, planner, memory, inbox, joints
+    def __init__(
+        self,
+        spec: ActionSpec,
+        planner: Planner,
+        memory: ShortTermMemory,
+        inbox: Inbox,
+        joints: JointHistory,
+        settings: Settings,
+        make_evaluator: Callable,
+        publish: Callable[[ActionPlan], None],
+        report: Callable[[PlannerStatus], None],
+        now_ns: Callable[[], int],
+    ):
+        self._spec, self._planner, self._memory = spec, planner, memory
+        self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
         self._report, self._now_ns = report, now_ns
         self.status = PlannerStatus(distance=math.nan)
@@ -101,26 +118,39 @@ class Pursuit:
         not_before, last, executed, confirmed = self._now_ns(), 0, 0, 0
         while True:
             left = ends - time.monotonic()
-            given_up = self._blocked_since is not None and time.monotonic() - self._blocked_since > self._settings.give_up_s
+            given_up = (
+                self._blocked_since is not None
+                and time.monotonic() - self._blocked_since > self._settings.give_up_s
+            )
             if left <= 0 or given_up:
                 return _END.get(self.status.reason, ReachGoal.Result.TIMEOUT)
             # Look.
-            look = self._inbox.look_from(not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s))
+            look = self._inbox.look_from(
+                not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s)
+            )
             if look is None and left > self._settings.image_timeout_s:
-                self._wait(PlannerStatus.NO_IMAGE, f"no image since {self._settings.image_timeout_s:g} s: do camera and "
-                           "encoder run, and does /clock where use_sim_time is set?")
+                self._wait(
+                    PlannerStatus.NO_IMAGE,
+                    f"no image since {self._settings.image_timeout_s:g} s: do camera and "
+                    "encoder run, and does /clock where use_sim_time is set?",
+                )
             if look is None:
                 continue
             not_before, set_back = look.stamp_ns + 1, look.stamp_ns < last
             last = look.stamp_ns
             if look.encoder_id != target.encoder_id or look.latent.shape != target.latent.shape:
-                self.status.text = (f"images are encoded by checkpoint {look.encoder_id!r}, the goal by "
-                                    f"{target.encoder_id!r}; encode the goal anew")
+                self.status.text = (
+                    f"images are encoded by checkpoint {look.encoder_id!r}, the goal by "
+                    f"{target.encoder_id!r}; encode the goal anew"
+                )
                 return ReachGoal.Result.MODEL_MISMATCH
             proprio = self._joints.at(look.stamp_ns)
             if proprio is None:
-                self._wait(PlannerStatus.NO_JOINT_STATE, "no joint_states near the image's stamp: does the robot's driver "
-                           "run, with every joint and with the same clock?")
+                self._wait(
+                    PlannerStatus.NO_JOINT_STATE,
+                    "no joint_states near the image's stamp: does the robot's driver "
+                    "run, with every joint and with the same clock?",
+                )
                 continue
             if set_back:
                 self._memory.reset()
@@ -138,18 +168,27 @@ class Pursuit:
                 continue
             # Act, and look again when the block has been executed.
             not_before, executed = block_ends, 1
-            self._memory.record_action(plan[:self._spec.block])
+            self._memory.record_action(plan[: self._spec.block])
 
     def _plan(self, look: Look, proprio: np.ndarray, target: Target, executed: int) -> tuple[np.ndarray, int]:
         """Search and publish; returns the plan (H * K, A) and when its first block will have settled, ns."""
         status, spec = self.status, self._spec
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
-        request = PlanRequest(uuid.uuid4().hex, target.goal_id, look.encoder_id, look.header, self._memory.context(),
-                              target.latent, self._planner.reduction)
+        request = PlanRequest(
+            uuid.uuid4().hex,
+            target.goal_id,
+            look.encoder_id,
+            look.header,
+            self._memory.context(),
+            target.latent,
+            self._planner.reduction,
+        )
         evaluator = self._make_evaluator(request)
         try:
-            solution = self._planner.plan(evaluator, proprio, self._settings.deadline_s or None, executed_blocks=executed)
+            solution = self._planner.plan(
+                evaluator, proprio, self._settings.deadline_s or None, executed_blocks=executed
+            )
         finally:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
@@ -165,7 +204,11 @@ class Pursuit:
         status.header, status.plan_id, status.plans = look.header, request.plan_id, status.plans + 1
         status.state, status.reason, status.text = PlannerStatus.EXECUTING, PlannerStatus.NONE, ""
         status.plan_ms = 1e3 * (time.perf_counter() - began)
-        status.encode_ms, status.rollout_ms, status.cost_ms = look.encode_ms, evaluator.rollout_ms, evaluator.cost_ms
+        status.encode_ms, status.rollout_ms, status.cost_ms = (
+            look.encode_ms,
+            evaluator.rollout_ms,
+            evaluator.cost_ms,
+        )
         status.image_age_ms = (now_ns - look.stamp_ns) * 1e-6
         status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
         status.deadline_misses += solution.deadline_missed
@@ -185,10 +228,21 @@ class Pursuit:
     def _send(self, plan_id: str, target: Target, look: Look, actions: np.ndarray, **known) -> None:
         """Publish actions (N, A) as a plan from the image of ``look``."""
         spec = self._spec
-        self._publish(ActionPlan(
-            header=look.header, plan_id=plan_id, goal_id=target.goal_id, model_id=look.encoder_id,
-            joint_names=list(spec.joint_names), space=spec.space, dt=spec.dt, block=spec.block, execute=spec.block,
-            actions=tensor.to_msg("actions", actions), **known))
+        self._publish(
+            ActionPlan(
+                header=look.header,
+                plan_id=plan_id,
+                goal_id=target.goal_id,
+                model_id=look.encoder_id,
+                joint_names=list(spec.joint_names),
+                space=spec.space,
+                dt=spec.dt,
+                block=spec.block,
+                execute=spec.block,
+                actions=tensor.to_msg("actions", actions),
+                **known,
+            )
+        )
 
     def _wait(self, reason: int, text: str) -> None:
         """Something needed is missing: say so, and go on trying."""
@@ -207,9 +261,14 @@ class Pursuit:
             status.reason, status.text = {
                 result.TIMEOUT: (PlannerStatus.TIMEOUT, f"out of time, {status.distance:.3f} from the goal"),
                 result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
-                result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place")}[reason]
+                result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place"),
+            }[reason]
         elif reason == result.MODEL_MISMATCH:
             status.reason = PlannerStatus.MODEL_MISMATCH
         elif reason == result.SHUTDOWN:
-            status.state, status.reason, status.text = PlannerStatus.IDLE, PlannerStatus.NO_GOAL, "deactivated"
+            status.state, status.reason, status.text = (
+                PlannerStatus.IDLE,
+                PlannerStatus.NO_GOAL,
+                "deactivated",
+            )
         self._report(status)

@@ -1,27 +1,35 @@
 """Every quality of service in one place, and why.
 
-Embeddings, candidates, rollouts, costs and plans are RELIABLE with a queue of one: only the newest counts, but that
-one must arrive (best effort loses most messages above about 500 kB on default Fast DDS). Goals are latched, so that a
-restarted `cost` or `planner` still finds the goal.
+Embeddings, candidates, rollouts, costs and plans are RELIABLE with a queue of one: only the newest counts,
+but that one must arrive (best effort loses most messages above about 500 kB on default Fast DDS). Goals are
+latched, so that a restarted `cost` or `planner` still finds the goal.
 """
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 LATENT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-ROLLOUTS_BESIDE = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)  # the planner's copy, read after the costs
+ROLLOUTS_BESIDE = QoSProfile(
+    depth=2, reliability=ReliabilityPolicy.RELIABLE
+)  # the planner's copy, read after the costs
 PLAN = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
-GOAL = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-GOAL_READER = QoSProfile(depth=4, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+GOAL = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+GOAL_READER = QoSProfile(
+    depth=4, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-JOINT_STATES = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)  # a reader that fits every driver
+JOINT_STATES = QoSProfile(
+    depth=5, reliability=ReliabilityPolicy.BEST_EFFORT
+)  # a reader that fits every driver
 JOINT_STATES_OUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def image(reliability: str) -> QoSProfile:
-    """The reader of a camera, "reliable" or "best_effort": reliable never meets a best-effort camera, best effort loses
-    large images."""
+    """The reader of a camera, "reliable" or "best_effort": reliable never meets a best-effort camera, best
+    effort loses large images."""
     policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(depth=1, reliability=policy)

@@ -6,8 +6,9 @@ from jepa_ros.action import ReachGoal
 
 
 class ReachGoalServer(ActionServer):
-    """An action server whose goals are executed elsewhere: ``on_goal(handle)`` is told of an accepted goal, which is
-    executing from then on, and whoever executes it calls ``conclude``. No executor thread is blocked meanwhile.
+    """An action server whose goals are executed elsewhere: ``on_goal(handle)`` is told of an accepted goal,
+    which is executing from then on, and whoever executes it calls ``conclude``. No executor thread is blocked
+    meanwhile.
 
     accepts: () -> bool, whether goals are taken now.  on_cancel: (handle), a client wants that goal canceled.
     """
@@ -19,16 +20,24 @@ class ReachGoalServer(ActionServer):
             on_cancel(handle)
             return CancelResponse.ACCEPT
 
-        super().__init__(node, ReachGoal, "reach_goal", execute_callback=lambda handle: ReachGoal.Result(),
-                         goal_callback=lambda _: GoalResponse.ACCEPT if accepts() else GoalResponse.REJECT,
-                         cancel_callback=cancel)
+        super().__init__(
+            node,
+            ReachGoal,
+            "reach_goal",
+            execute_callback=lambda handle: ReachGoal.Result(),
+            goal_callback=lambda _: GoalResponse.ACCEPT if accepts() else GoalResponse.REJECT,
+            cancel_callback=cancel,
+        )
 
     def notify_execute(self, goal_handle, execute_callback):
-        """Called by ``handle.execute()``: hand the goal over instead of running the callback in the executor."""
+        """Called by ``handle.execute()``: hand the goal over instead of running the callback in the
+        executor."""
         self._on_goal(goal_handle)
 
     def conclude(self, handle, result: ReachGoal.Result) -> None:
-        """End a goal with its result; from any thread. The executor's thread sets the state and answers the client."""
+        """End a goal with its result; from any thread. The executor's thread sets the state and answers the
+        client."""
+
         def end(handle):
             if result.termination_reason == ReachGoal.Result.REACHED:
                 handle.succeed()

@@ -13,21 +13,29 @@ from jepa_ros.nodes.world_model import WorldModelNode
 NODES = (EncoderNode, WorldModelNode, CostNode, PlannerNode, ActionPublisherNode, SimulatorNode)
 HEAD = """# Parameters
 
-Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. Values are checked at start and at
-every `ros2 param set`, and read when a node is configured. `config/so101.yaml` sets some of them for the simulated arm.
+Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. Values are checked at
+start and at every `ros2 param set`, and read when a node is configured. `config/so101.yaml` sets some of them for
+the simulated arm.
 """
 
 
 def table(params) -> str:
     """A Markdown table."""
     rows = ["| parameter | default | allowed | |", "|---|---|---|---|"]
-    return "\n".join(rows + [f"| `{p.name}` | {_default(p)} | {_allowed(p)} | {p.description} |" for p in params])
+    return "\n".join(
+        rows + [f"| `{p.name}` | {_default(p)} | {_allowed(p)} | {p.description} |" for p in params]
+    )
 
 
 def text() -> str:
     """The whole page."""
-    parts = [HEAD, "## Every node\n", table([AUTOSTART]), "\n## The robot, read by every node but `simulator`\n",
-             table(ROBOT_PARAMS)]
+    parts = [
+        HEAD,
+        "## Every node\n",
+        table([AUTOSTART]),
+        "\n## The robot, read by every node but `simulator`\n",
+        table(ROBOT_PARAMS),
+    ]
     for node in NODES:
         parts += [f"\n## `{node.NAME}`\n", table([p for p in node.PARAMS if p not in ROBOT_PARAMS])]
     return "\n".join(parts) + "\n"

@@ -7,7 +7,9 @@ from jepa_ros.simulation import arm
 _A = len(arm.JOINT_NAMES)
 
 ROBOT_PARAMS = (
-    Param("robot.joint_names", list(arm.JOINT_NAMES), "Joints in the order of every action and joint vector."),
+    Param(
+        "robot.joint_names", list(arm.JOINT_NAMES), "Joints in the order of every action and joint vector."
+    ),
     Param("robot.rate_hz", 10.0, "Raw actions per second.", 0.1, 1000.0),
     Param("robot.block", 4, "K, raw actions per block: what is executed between two looks.", 1, 1000),
     Param("robot.lower", [-0.12] * _A, "Lowest raw action of every joint, rad.", -100.0, 0.0),
@@ -19,6 +21,7 @@ ROBOT_PARAMS = (
 
 
 def robot_spec(node) -> ActionSpec:
-    """The ActionSpec that a node's `robot.*` parameters describe; JepaError where they contradict each other."""
+    """The ActionSpec that a node's `robot.*` parameters describe; JepaError where they contradict each
+    other."""
     names = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
     return ActionSpec(**{name: node.param(f"robot.{name}") for name in names})

@@ -17,15 +17,16 @@ _GRACE_S = 5.0
 
 
 def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None = None) -> int:
-    """Make the nodes, start those with ``autostart``, spin until a signal. Returns the exit code: 0, or 2 for a bad
-    parameter, 1 for a bug.
+    """Make the nodes, start those with ``autostart``, spin until a signal. Returns the exit code: 0, or 2 for
+    a bad parameter, 1 for a bug.
 
-    The executor spins in a thread of its own and the main thread waits: a Python signal handler runs at once there,
-    while the ROS context is still whole, so that nodes send their last command before it goes. A node whose start
-    fails stays unconfigured and reachable. Services answer only after the start: who gets an answer sees its outcome.
+    The executor spins in a thread of its own and the main thread waits: a Python signal handler runs at once
+    there, while the ROS context is still whole, so that nodes send their last command before it goes. A node
+    whose start fails stays unconfigured and reachable. Services answer only after the start: who gets an
+    answer sees its outcome.
 
-    SingleThreadedExecutor, because callbacks only store: 0.4 ms for a two-process round trip. The EventsExecutor of
-    rclpy 7.1.6 kept one core busy while idle and did not stop.
+    SingleThreadedExecutor, because callbacks only store: 0.4 ms for a two-process round trip. The
+    EventsExecutor of rclpy 7.1.6 kept one core busy while idle and did not stop.
     """
     stop = threading.Event()
     previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -73,8 +74,8 @@ def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: thre
 
 def _shut_down(executor: SingleThreadedExecutor, nodes: Sequence[ManagedNode]) -> None:
     """Deactivate in reverse order, then release, in the executor's thread; between the two it sends what a
-    deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest first: a second
-    round is sure to come after those.)"""
+    deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest
+    first: a second round is sure to come after those.)"""
     for node in reversed(nodes):
         _in_executor(executor, node.stop)
     for _ in range(2):

@@ -30,12 +30,13 @@ _LOST_S = 0.1  # further behind than this, the lost time is skipped instead of m
 
 
 class SimulatorNode(ManagedNode):
-    """`joint_trajectory` -> `image`, `image/compressed`, `camera_info`, `joint_states`, `/clock`; `~/reset`; `~/cube` in
-    tasks with a cube.
+    """`joint_trajectory` -> `image`, `image/compressed`, `camera_info`, `joint_states`, `/clock`; `~/reset`;
+    `~/cube` in tasks with a cube.
 
-    Physics keeps real time, and stamps are the system clock's at the moment that they describe; `/clock` says the same
-    time. So both settings of use_sim_time work, and a stamp's age is a true latency. A trajectory acts as in a joint
-    trajectory controller. One thread owns the simulation and its OpenGL context from configure to clean-up.
+    Physics keeps real time, and stamps are the system clock's at the moment that they describe; `/clock` says
+    the same time. So both settings of use_sim_time work, and a stamp's age is a true latency. A trajectory
+    acts as in a joint trajectory controller. One thread owns the simulation and its OpenGL context from
+    configure to clean-up.
     """
 
     NAME = "simulator"
@@ -85,7 +86,9 @@ class SimulatorNode(ManagedNode):
         names = self._sim.joint_names
         index = {name: i for i, name in enumerate(msg.joint_names)}
         if sorted(index) != sorted(names) or len(index) != len(msg.joint_names):
-            raise JepaError(f"joint_trajectory ignored: its joints are {list(msg.joint_names)}, the arm's {list(names)}")
+            raise JepaError(
+                f"joint_trajectory ignored: its joints are {list(msg.joint_names)}, the arm's {list(names)}"
+            )
         if not msg.points or any(len(point.positions) != len(names) for point in msg.points):
             raise JepaError("joint_trajectory ignored: it needs points with a position for every joint")
         order = [index[name] for name in names]
@@ -142,8 +145,9 @@ class SimulatorNode(ManagedNode):
             self._sim.advance(_TICK_S)
             tick, due = tick + 1, due + _TICK_S
             if time.monotonic() - due > _LOST_S:
-                self.get_logger().warning("physics fell behind real time: the machine is too busy",
-                                          throttle_duration_sec=5.0)
+                self.get_logger().warning(
+                    "physics fell behind real time: the machine is too busy", throttle_duration_sec=5.0
+                )
                 due = time.monotonic()
 
     def _do_jobs(self) -> None:
@@ -159,9 +163,14 @@ class SimulatorNode(ManagedNode):
                 self.report(error)
 
     def _publish_joints(self, stamp) -> None:
-        self._joints.publish(JointState(
-            header=Header(stamp=stamp), name=list(self._sim.joint_names),
-            position=array("d", self._sim.joint_positions), velocity=array("d", self._sim.joint_velocities)))
+        self._joints.publish(
+            JointState(
+                header=Header(stamp=stamp),
+                name=list(self._sim.joint_names),
+                position=array("d", self._sim.joint_positions),
+                velocity=array("d", self._sim.joint_velocities),
+            )
+        )
         cube = self._sim.cube
         if cube is not None:
             msg = PointStamped(header=Header(stamp=stamp, frame_id="base"))
@@ -174,9 +183,16 @@ class SimulatorNode(ManagedNode):
         if self._compressed.get_subscription_count():
             self._compressed.publish(images.to_compressed_msg(image, header))
         info = self._sim.camera_info()
-        self._infos.publish(CameraInfo(
-            header=header, width=info["width"], height=info["height"], distortion_model=info["distortion_model"],
-            d=array("d", info["d"]), **{key: info[key].reshape(-1) for key in ("k", "r", "p")}))
+        self._infos.publish(
+            CameraInfo(
+                header=header,
+                width=info["width"],
+                height=info["height"],
+                distortion_model=info["distortion_model"],
+                d=array("d", info["d"]),
+                **{key: info[key].reshape(-1) for key in ("k", "r", "p")},
+            )
+        )
 
 
 def main() -> None:

@@ -7,12 +7,18 @@ from collections.abc import Callable
 class LatestWorker:
     """Calls ``compute(kind, item)`` in its own thread for the newest item of every kind.
 
-    An item that is replaced before its turn is never computed: a slow consumer lags by one item, not by a queue.
-    kinds: earlier ones go first.  on_error: called with the exception that ``compute`` raised; the thread goes on.
+    An item that is replaced before its turn is never computed: a slow consumer lags by one item, not by a
+    queue. kinds: earlier ones go first.  on_error: called with the exception that ``compute`` raised; the
+    thread goes on.
     """
 
-    def __init__(self, name: str, compute: Callable[[str, object], None], on_error: Callable[[Exception], None],
-                 kinds: tuple[str, ...] = ("item",)):
+    def __init__(
+        self,
+        name: str,
+        compute: Callable[[str, object], None],
+        on_error: Callable[[Exception], None],
+        kinds: tuple[str, ...] = ("item",),
+    ):
         self._name, self._compute, self._on_error, self._kinds = name, compute, on_error, kinds
         self._condition = threading.Condition()
         self._slots: dict[str, object] = {}

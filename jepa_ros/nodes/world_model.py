@@ -1,4 +1,5 @@
-"""The world model: latent rollouts of candidate action sequences. Stateless: every request carries its context."""
+"""The world model: latent rollouts of candidate action sequences. Stateless: every request carries its
+context."""
 
 import time
 
@@ -19,8 +20,8 @@ from jepa_ros.srv import LoadCheckpoint
 class WorldModelNode(ManagedNode):
     """`candidates` -> `rollouts`; `~/load_checkpoint`.
 
-    Computes in the callback: a queue of one keeps the newest request meanwhile, as a worker thread would, and the answer
-    does not wait for a change of threads (about 1 ms a plan iteration, twice).
+    Computes in the callback: a queue of one keeps the newest request meanwhile, as a worker thread would, and
+    the answer does not wait for a change of threads (about 1 ms a plan iteration, twice).
 
     in_graph: False where the planner shares this process and calls ``imagine`` itself.
     """
@@ -44,14 +45,20 @@ class WorldModelNode(ManagedNode):
             self._rollouts = self.publisher(LatentRollouts, "rollouts", qos.LATENT)
             self.subscriber(ActionCandidates, "candidates", self._answer, qos.LATENT)
 
-    def imagine(self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray) -> Rollouts:
-        """latents (T, D), proprio (T, A) rad, past (T-1, KA) rad, actions (S, H, KA) rad -> the imagined futures.
+    def imagine(
+        self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray
+    ) -> Rollouts:
+        """latents (T, D), proprio (T, A) rad, past (T-1, KA) rad, actions (S, H, KA) rad -> the imagined
+        futures.
 
-        Inputs are copied into torch's aligned memory, so that equal inputs give equal bits in every composition.
+        Inputs are copied into torch's aligned memory, so that equal inputs give equal bits in every
+        composition.
         """
         checkpoint = self._checkpoint
-        inputs = [torch.tensor(x, dtype=torch.float32, device=self.param("device"))
-                  for x in (latents, proprio, past, actions)]
+        inputs = [
+            torch.tensor(x, dtype=torch.float32, device=self.param("device"))
+            for x in (latents, proprio, past, actions)
+        ]
         futures, joints = checkpoint.model.rollout(*inputs)
         return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
 
@@ -60,30 +67,57 @@ class WorldModelNode(ManagedNode):
         model, spec = checkpoint.model, checkpoint.spec
         zeros = np.zeros((model.context, model.latent_dim)), np.zeros((model.context, spec.dim))
         for _ in range(2):  # warm up
-            self.imagine(*zeros, np.zeros((model.context - 1, spec.block_dim)), np.zeros((64, 5, spec.block_dim)))
+            self.imagine(
+                *zeros, np.zeros((model.context - 1, spec.block_dim)), np.zeros((64, 5, spec.block_dim))
+            )
 
     def _answer(self, msg: ActionCandidates) -> None:
         began = time.perf_counter()
         model, spec = self._checkpoint.model, self._checkpoint.spec
         if msg.model_id != self.model_id:
-            raise JepaError(f"candidates dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
-                            f"{self.model_id!r}; give encoder and world_model the same checkpoint")
+            raise JepaError(
+                f"candidates dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
+                f"{self.model_id!r}; give encoder and world_model the same checkpoint"
+            )
         if tuple(msg.joint_names) != spec.joint_names:
-            raise JepaError(f"candidates dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
-                            f"{list(spec.joint_names)}")
-        arrays = [tensor.from_msg(t) for t in (msg.context_latents, msg.context_proprio, msg.context_actions, msg.actions)]
-        expected = ((model.context, model.latent_dim), (model.context, spec.dim), (model.context - 1, spec.block_dim))
+            raise JepaError(
+                f"candidates dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
+                f"{list(spec.joint_names)}"
+            )
+        arrays = [
+            tensor.from_msg(t)
+            for t in (msg.context_latents, msg.context_proprio, msg.context_actions, msg.actions)
+        ]
+        expected = (
+            (model.context, model.latent_dim),
+            (model.context, spec.dim),
+            (model.context - 1, spec.block_dim),
+        )
         actions = arrays[-1]
-        if tuple(a.shape for a in arrays[:3]) != expected or actions.ndim != 3 or actions.shape[2] != spec.block_dim:
-            raise JepaError(f"candidates dropped: context and actions have shapes {[a.shape for a in arrays]}, the "
-                            f"checkpoint needs {expected} and (S, H, {spec.block_dim})")
+        if (
+            tuple(a.shape for a in arrays[:3]) != expected
+            or actions.ndim != 3
+            or actions.shape[2] != spec.block_dim
+        ):
+            raise JepaError(
+                f"candidates dropped: context and actions have shapes {[a.shape for a in arrays]}, the "
+                f"checkpoint needs {expected} and (S, H, {spec.block_dim})"
+            )
         rollouts = self.imagine(*arrays)
-        self._rollouts.publish(LatentRollouts(
-            header=msg.header, plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id,
-            model_id=self.model_id, reduction=msg.reduction, actions=msg.actions,
-            latents=tensor.to_msg("latents", rollouts.latents.cpu().numpy()),
-            proprio=tensor.to_msg("proprio", rollouts.proprio.cpu().numpy()),
-            rollout_ms=1e3 * (time.perf_counter() - began)))
+        self._rollouts.publish(
+            LatentRollouts(
+                header=msg.header,
+                plan_id=msg.plan_id,
+                iteration=msg.iteration,
+                goal_id=msg.goal_id,
+                model_id=self.model_id,
+                reduction=msg.reduction,
+                actions=msg.actions,
+                latents=tensor.to_msg("latents", rollouts.latents.cpu().numpy()),
+                proprio=tensor.to_msg("proprio", rollouts.proprio.cpu().numpy()),
+                rollout_ms=1e3 * (time.perf_counter() - began),
+            )
+        )
 
     def _serve_load(self, request, response) -> None:
         try:

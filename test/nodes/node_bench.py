@@ -1,4 +1,5 @@
-"""A bench for nodes: they live in this process and talk over real DDS; every wait is for an event, and bounded."""
+"""A bench for nodes: they live in this process and talk over real DDS; every wait is for an event, and
+bounded."""
 
 import itertools
 import threading
@@ -20,13 +21,16 @@ class Inbox:
 
     def wait(self, matches=lambda msg: True, timeout_s=WAIT_S):
         """The first message that matches, whether it came already or not; fails the test without one."""
+
         def found():
             return next((m for m in self.messages if matches(m)), None)
 
         with self._changed:
             self._changed.wait_for(lambda: found() is not None, timeout_s)
             msg = found()
-        assert msg is not None, f"no such message within {timeout_s} s; got {len(self.messages)}: {self.messages[-3:]}"
+        assert msg is not None, (
+            f"no such message within {timeout_s} s; got {len(self.messages)}: {self.messages[-3:]}"
+        )
         return msg
 
     def clear(self):
@@ -35,7 +39,8 @@ class Inbox:
 
 
 class World:
-    """A namespace of its own, nodes that spin in a background thread, and a bench node that plays the others."""
+    """A namespace of its own, nodes that spin in a background thread, and a bench node that plays the
+    others."""
 
     _count = itertools.count()
 
@@ -134,8 +139,14 @@ def make_spec():
     from jepa_ros.simulation import arm
 
     joints = len(arm.JOINT_NAMES)
-    return ActionSpec(arm.JOINT_NAMES, (-0.12,) * joints, (0.12,) * joints, tuple(arm.POSITION_LOWER),
-                      tuple(arm.POSITION_UPPER), std=(0.05,) * joints)
+    return ActionSpec(
+        arm.JOINT_NAMES,
+        (-0.12,) * joints,
+        (0.12,) * joints,
+        tuple(arm.POSITION_LOWER),
+        tuple(arm.POSITION_UPPER),
+        std=(0.05,) * joints,
+    )
 
 
 def make_checkpoint(folder, spec=None, seed=0):

@@ -4,15 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from jepa_ros.msg import ActionPlan, SafetyStatus
+from node_bench import make_spec
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from jepa_ros.msg import ActionPlan, SafetyStatus
 from jepa_ros.nodes import tensor
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
-from node_bench import make_spec
 
 SPEC = make_spec()
 START = [0.0, -0.5, 0.5, 0.8, 0.0, 0.3]
@@ -38,9 +38,18 @@ class Arm:
         return Header(stamp=(self.world.bench.get_clock().now() - _seconds(back_s)).to_msg())
 
     def plan(self, actions=None, back_s=0.0, **changes):
-        values = dict(header=self.now(back_s), plan_id="p", joint_names=list(SPEC.joint_names), space="joint_delta",
-                      dt=SPEC.dt, block=SPEC.block, execute=SPEC.block,
-                      actions=tensor.to_msg("actions", np.asarray(steps(0.05) if actions is None else actions, np.float32)))
+        values = dict(
+            header=self.now(back_s),
+            plan_id="p",
+            joint_names=list(SPEC.joint_names),
+            space="joint_delta",
+            dt=SPEC.dt,
+            block=SPEC.block,
+            execute=SPEC.block,
+            actions=tensor.to_msg(
+                "actions", np.asarray(steps(0.05) if actions is None else actions, np.float32)
+            ),
+        )
         return ActionPlan(**values | changes)
 
     def call(self, name, kind=Trigger, **request):
@@ -71,14 +80,19 @@ def test_good_plan_becomes_one_block_of_absolute_targets(world):
     assert 0 < status.plan_age_s < 5 and status.vetoed == 0
 
 
-@pytest.mark.parametrize("reason, changes", [
-    (SafetyStatus.NOT_FINITE, {"actions": np.full((4, 6), np.nan)}),
-    (SafetyStatus.WRONG_JOINTS, {"joint_names": ["a", "b", "c", "d", "e", "f"]}),
-    (SafetyStatus.PLAN_STALE, {"back_s": 30.0}),
-    (SafetyStatus.PLAN_INVALID, {"back_s": -30.0}),
-    (SafetyStatus.PLAN_INVALID, {"actions": np.zeros((4, 5))}),
-    (SafetyStatus.WRONG_SPACE, {"space": "twist"}),
-    (SafetyStatus.EMPTY, {"execute": 0})], ids=lambda v: next(iter(v)) if isinstance(v, dict) else None)
+@pytest.mark.parametrize(
+    "reason, changes",
+    [
+        (SafetyStatus.NOT_FINITE, {"actions": np.full((4, 6), np.nan)}),
+        (SafetyStatus.WRONG_JOINTS, {"joint_names": ["a", "b", "c", "d", "e", "f"]}),
+        (SafetyStatus.PLAN_STALE, {"back_s": 30.0}),
+        (SafetyStatus.PLAN_INVALID, {"back_s": -30.0}),
+        (SafetyStatus.PLAN_INVALID, {"actions": np.zeros((4, 5))}),
+        (SafetyStatus.WRONG_SPACE, {"space": "twist"}),
+        (SafetyStatus.EMPTY, {"execute": 0}),
+    ],
+    ids=lambda v: next(iter(v)) if isinstance(v, dict) else None,
+)
 def test_bad_plan_never_moves_the_arm(world, reason, changes):
     arm = Arm(world)
     arm.plans.publish(arm.plan(**changes))
@@ -87,7 +101,9 @@ def test_bad_plan_never_moves_the_arm(world, reason, changes):
     arm.plans.publish(arm.plan(steps(0.01)))  # a sentinel: the first trajectory ever is the good plan's
     arm.trajectories.wait()
     assert len(arm.trajectories.messages) == 1
-    np.testing.assert_allclose(arm.trajectories.messages[0].points[0].positions, np.array(START) + 0.01, atol=1e-6)
+    np.testing.assert_allclose(
+        arm.trajectories.messages[0].points[0].positions, np.array(START) + 0.01, atol=1e-6
+    )
 
 
 def test_broken_tensor_is_vetoed(world):
@@ -122,7 +138,10 @@ def test_holds_when_plans_stop_and_a_good_plan_resumes(world):
 def test_disarmed_by_default_and_armed_by_service(world):
     arm = Arm(world, auto_arm=False)
     arm.plans.publish(arm.plan(steps(0.05)))
-    assert arm.status.wait(lambda m: m.vetoed == 1).reason == SafetyStatus.NOT_ARMED and not arm.trajectories.messages
+    assert (
+        arm.status.wait(lambda m: m.vetoed == 1).reason == SafetyStatus.NOT_ARMED
+        and not arm.trajectories.messages
+    )
     assert arm.call("arm", SetBool, data=True).success
     arm.plans.publish(arm.plan(steps(0.05)))
     arm.trajectories.wait()
@@ -138,7 +157,9 @@ def test_hold_lasts_until_armed(world):
     assert [len(t.points) for t in arm.trajectories.messages] == [SPEC.block, 1]
     assert arm.call("arm", SetBool, data=True).success
     arm.plans.publish(arm.plan(steps(0.05)))
-    arm.trajectories.wait(lambda t: t is arm.trajectories.messages[-1] and len(arm.trajectories.messages) == 3)
+    arm.trajectories.wait(
+        lambda t: t is arm.trajectories.messages[-1] and len(arm.trajectories.messages) == 3
+    )
 
 
 def test_estop_is_latched(world):

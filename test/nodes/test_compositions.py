@@ -1,19 +1,19 @@
 """Distributed and single are one thing: the same seed and inputs give the same plan, bit for bit."""
 
 import numpy as np
+from jepa_ros.action import ReachGoal
+from jepa_ros.msg import ActionPlan, PlannerStatus
+from node_bench import WAIT_S, World, make_spec
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
-from jepa_ros.action import ReachGoal
-from jepa_ros.msg import ActionPlan, PlannerStatus
 from jepa_ros.nodes import images, tensor
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.direct_evaluator import DirectLink
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.world_model import WorldModelNode
-from node_bench import WAIT_S, World, make_spec
 
 SPEC = make_spec()
 
@@ -22,11 +22,16 @@ def compose(world, composition, checkpoint):
     """The four nodes, wired as the processes of a composition wire them."""
     model = {"checkpoint": checkpoint}
     single = composition == "single"
-    encoder = world.make(EncoderNode, parameters=model, on_embedding=(lambda msg: planner.see(msg)) if single else None)
+    encoder = world.make(
+        EncoderNode, parameters=model, on_embedding=(lambda msg: planner.see(msg)) if single else None
+    )
     world_model = world.make(WorldModelNode, parameters=model, in_graph=not single)
     cost = world.make(CostNode, in_graph=not single)
-    planner = world.make(PlannerNode, parameters=model | {"deadline_s": 0.0, "costs_timeout_s": WAIT_S, "seed": 5},
-                         link=DirectLink(encoder, world_model, cost) if single else None)
+    planner = world.make(
+        PlannerNode,
+        parameters=model | {"deadline_s": 0.0, "costs_timeout_s": WAIT_S, "seed": 5},
+        link=DirectLink(encoder, world_model, cost) if single else None,
+    )
 
 
 def one_plan(composition, checkpoint, frames):
@@ -38,25 +43,35 @@ def one_plan(composition, checkpoint, frames):
         camera, joints = world.talk(Image, "image"), world.talk(JointState, "joint_states")
         names = [world.namespace + "/" + t for t in ("candidates", "rollouts", "costs")]
         if composition == "distributed":
-            world.until(lambda: [world.bench.count_subscribers(n) for n in names] == [1, 2, 1]
-                        and [world.bench.count_publishers(n) for n in names] == [1, 1, 1])
+            world.until(
+                lambda: (
+                    [world.bench.count_subscribers(n) for n in names] == [1, 2, 1]
+                    and [world.bench.count_publishers(n) for n in names] == [1, 1, 1]
+                )
+            )
         action = ActionClient(world.bench, ReachGoal, "reach_goal")
         assert action.wait_for_server(WAIT_S)
         goal = ReachGoal.Goal(goal_image=images.to_msg(frames[-1], Header()), timeout_s=WAIT_S)
-        action.send_goal_async(goal)
+        world.in_executor(lambda: action.send_goal_async(goal))
         made = []
         for frame in frames[:2]:
+
             def look(frame=frame):
                 header = Header(stamp=world.bench.get_clock().now().to_msg())
-                joints.publish(JointState(header=header, name=list(SPEC.joint_names), position=[0.1] * SPEC.dim))
+                joints.publish(
+                    JointState(header=header, name=list(SPEC.joint_names), position=[0.1] * SPEC.dim)
+                )
                 camera.publish(images.to_msg(frame, header))
 
             timer = world.bench.create_timer(0.02, look)
             made.append(plans.wait(lambda m: m.plan_id not in [p.plan_id for p in made]))
             world.bench.destroy_timer(timer)
         status.wait(lambda m: m.plan_id == made[-1].plan_id)
-        topics = {name.split("/")[-1] for name, _ in world.bench.get_topic_names_and_types()
-                  if name.startswith(world.namespace + "/")}
+        topics = {
+            name.split("/")[-1]
+            for name, _ in world.bench.get_topic_names_and_types()
+            if name.startswith(world.namespace + "/")
+        }
         return made, topics
     finally:
         world.close()
@@ -65,12 +80,15 @@ def one_plan(composition, checkpoint, frames):
 def test_same_seed_same_plan_in_both_compositions(checkpoint):
     rng = np.random.default_rng(1)
     frames = [rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(3)]
-    (distributed, graph), (single, alone) = (one_plan(c, checkpoint, frames) for c in ("distributed", "single"))
+    (distributed, graph), (single, alone) = (
+        one_plan(c, checkpoint, frames) for c in ("distributed", "single")
+    )
     for ours, theirs in zip(distributed, single, strict=True):
         for name in ("actions", "predicted"):
             a, b = ((p.actions if name == "actions" else p.predicted.latent) for p in (ours, theirs))
             np.testing.assert_array_equal(tensor.from_msg(a), tensor.from_msg(b), err_msg=name)
         assert ours.expected_cost == theirs.expected_cost and ours.model_id == theirs.model_id
     assert np.any(tensor.from_msg(distributed[0].actions)) and np.any(
-        tensor.from_msg(distributed[0].actions) != tensor.from_msg(distributed[1].actions))
+        tensor.from_msg(distributed[0].actions) != tensor.from_msg(distributed[1].actions)
+    )
     assert {"candidates", "rollouts", "costs"} <= graph and not {"candidates", "rollouts", "costs"} & alone

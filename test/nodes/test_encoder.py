@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from jepa_ros.msg import Embedding, Goal
+from jepa_ros.srv import EncodeImage, SetGoal
+from node_bench import make_checkpoint, make_spec, stamp
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from node_bench import make_checkpoint, make_spec, stamp
 from jepa_ros.data.images import resize
-from jepa_ros.msg import Embedding, Goal
 from jepa_ros.nodes import images, qos, tensor
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.srv import EncodeImage, SetGoal
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
 
@@ -36,7 +36,9 @@ def test_any_image_size_is_cropped_and_resized(world, checkpoint):
     embeddings, camera = world.listen(Embedding, "embedding"), world.talk(Image, "image")
     large = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
     camera.publish(images.to_msg(large, Header()))
-    np.testing.assert_allclose(tensor.from_msg(embeddings.wait().latent), latent_of(checkpoint, large), atol=1e-4)
+    np.testing.assert_allclose(
+        tensor.from_msg(embeddings.wait().latent), latent_of(checkpoint, large), atol=1e-4
+    )
 
 
 def test_wrong_image_size_is_named_and_the_next_image_encoded(world, checkpoint, image, capfd):
@@ -57,7 +59,9 @@ def test_compressed_images(world, checkpoint, image):
     world.make(EncoderNode, parameters={"checkpoint": checkpoint, "image_transport": "compressed"})
     embeddings, camera = world.listen(Embedding, "embedding"), world.talk(CompressedImage, "image/compressed")
     camera.publish(images.to_compressed_msg(image, Header(stamp=stamp(1.0)), "png"))
-    np.testing.assert_allclose(tensor.from_msg(embeddings.wait().latent), latent_of(checkpoint, image), atol=1e-5)
+    np.testing.assert_allclose(
+        tensor.from_msg(embeddings.wait().latent), latent_of(checkpoint, image), atol=1e-5
+    )
 
 
 def test_goal_image_and_set_goal_are_latched(world, checkpoint, image):
@@ -66,18 +70,29 @@ def test_goal_image_and_set_goal_are_latched(world, checkpoint, image):
     goal_image.publish(images.to_msg(image, Header(stamp=stamp(3.0))))
     first = goals.wait()
     assert first.goal_id and first.header.stamp == stamp(3.0)
-    reply = world.call(SetGoal, "encoder/set_goal", SetGoal.Request(goal_image=images.to_msg(image, Header())))
+    reply = world.call(
+        SetGoal, "encoder/set_goal", SetGoal.Request(goal_image=images.to_msg(image, Header()))
+    )
     assert reply.success and reply.goal_id != first.goal_id
     late = world.listen(Goal, "goal", qos.GOAL_READER)
     assert late.wait(lambda m: m.goal_id == reply.goal_id).embedding.latent == first.embedding.latent
-    foreign = world.call(SetGoal, "encoder/set_goal", SetGoal.Request(use_embedding=True,
-                                                                     goal_embedding=Embedding(encoder_id="other")))
+    foreign = world.call(
+        SetGoal,
+        "encoder/set_goal",
+        SetGoal.Request(use_embedding=True, goal_embedding=Embedding(encoder_id="other")),
+    )
     assert not foreign.success and "'other'" in foreign.message
 
 
-@pytest.mark.parametrize("parameters, says", [
-    ({}, "checkpoint is empty"), ({"checkpoint": "/nowhere"}, "/nowhere: there is no config.json"),
-    ({"checkpoint": "good", "device": "tpu9"}, "device is 'tpu9'"), ({"checkpoint": "good", "robot.block": 5}, "block")])
+@pytest.mark.parametrize(
+    "parameters, says",
+    [
+        ({}, "checkpoint is empty"),
+        ({"checkpoint": "/nowhere"}, "/nowhere: there is no config.json"),
+        ({"checkpoint": "good", "device": "tpu9"}, "device is 'tpu9'"),
+        ({"checkpoint": "good", "robot.block": 5}, "block"),
+    ],
+)
 def test_bad_checkpoint_or_robot_stays_unconfigured_and_says_why(world, checkpoint, parameters, says):
     parameters = {k: checkpoint if v == "good" else v for k, v in parameters.items()}
     node = world.make(EncoderNode, start=False, parameters=parameters)
@@ -91,5 +106,3 @@ def test_broken_weights_name_the_file(world, tmp_path):
     weights.write_bytes(weights.read_bytes()[:1000])
     node = world.make(EncoderNode, start=False, parameters={"checkpoint": folder})
     assert not world.in_executor(node.start) and str(weights) in node.failure
-
-

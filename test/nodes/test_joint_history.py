@@ -34,8 +34,10 @@ def test_no_interpolation_across_a_clock_set_back(history):
     assert history.at(SECOND // 4) is None
 
 
-@pytest.mark.parametrize("names, positions, says", [
-    (["a"], [1.0], "lacks b"), (["a", "b"], [1.0], "lacks b"), (["a", "b"], [1.0, float("nan")], "NaN")])
+@pytest.mark.parametrize(
+    "names, positions, says",
+    [(["a"], [1.0], "lacks b"), (["a", "b"], [1.0], "lacks b"), (["a", "b"], [1.0, float("nan")], "NaN")],
+)
 def test_unusable_sample_is_refused(history, names, positions, says):
     with pytest.raises(JepaError, match=says):
         history.add(SECOND, names, positions)

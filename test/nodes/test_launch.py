@@ -1,5 +1,6 @@
 """The launch file, run for real where launch_ros is importable."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ pytest.importorskip("launch_ros", reason="needs launch_ros (an installed ROS 2, 
 from jepa_ros.nodes.client import GraphClient  # noqa: E402
 from jepa_ros.nodes.graph import Graph, find  # noqa: E402
 
+NAMESPACE = f"launch{os.getpid()}"
 RUN = """
 import sys
 from launch import LaunchService
@@ -26,11 +28,16 @@ sys.exit(service.run())
 
 
 def test_launch_file_brings_the_graph_up_and_ends_on_interrupt(checkpoint):
-    arguments = ["namespace:=arm", "composition:=single", "seed:=3", f"checkpoint:={checkpoint}"]
-    process = subprocess.Popen([sys.executable, "-c", RUN, str(find("launch/sim.launch.py")), *arguments],
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    arguments = [f"namespace:={NAMESPACE}", "composition:=single", "seed:=3", f"checkpoint:={checkpoint}"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(find("launch/sim.launch.py")), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     try:
-        with GraphClient("arm") as client:
+        with GraphClient(NAMESPACE) as client:
             client.wait_active(Graph(composition="single", checkpoint=checkpoint).nodes, 90.0)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
@@ -43,6 +50,10 @@ def test_launch_file_brings_the_graph_up_and_ends_on_interrupt(checkpoint):
 
 
 def test_bad_argument_is_named():
-    process = subprocess.run([sys.executable, "-c", RUN, str(find("launch/sim.launch.py")), "checkpoint:=/nowhere"],
-                             capture_output=True, text=True, timeout=60)
+    process = subprocess.run(
+        [sys.executable, "-c", RUN, str(find("launch/sim.launch.py")), "checkpoint:=/nowhere"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert process.returncode == 1 and "/nowhere" in process.stdout + process.stderr

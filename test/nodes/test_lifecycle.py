@@ -41,7 +41,9 @@ class Probe(ManagedNode):
 
 
 def change(world, transition):
-    return world.call(ChangeState, "probe/change_state", ChangeState.Request(transition=Transition(id=transition))).success
+    return world.call(
+        ChangeState, "probe/change_state", ChangeState.Request(transition=Transition(id=transition))
+    ).success
 
 
 def state(world):
@@ -55,7 +57,9 @@ def test_failed_setup_stays_unconfigured_says_why_and_releases(world):
     assert state(world) == "unconfigured" and "the camera is gone" in node.failure
     assert node.calls == ["setup", "teardown"] and node.count_publishers(f"{world.namespace}/out") == 0
     node.fail = ""
-    assert change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "inactive" and node.failure == ""
+    assert (
+        change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "inactive" and node.failure == ""
+    )
 
 
 def test_bug_in_setup_is_a_failure_not_a_crash(world, capfd):
@@ -67,8 +71,12 @@ def test_bug_in_setup_is_a_failure_not_a_crash(world, capfd):
 
 def test_whole_cycle_by_services(world):
     node = world.make(Probe, start=False)
-    for transition, label in ((Transition.TRANSITION_CONFIGURE, "inactive"), (Transition.TRANSITION_ACTIVATE, "active"),
-                              (Transition.TRANSITION_DEACTIVATE, "inactive"), (Transition.TRANSITION_CLEANUP, "unconfigured")):
+    for transition, label in (
+        (Transition.TRANSITION_CONFIGURE, "inactive"),
+        (Transition.TRANSITION_ACTIVATE, "active"),
+        (Transition.TRANSITION_DEACTIVATE, "inactive"),
+        (Transition.TRANSITION_CLEANUP, "unconfigured"),
+    ):
         assert change(world, transition) and state(world) == label
     assert node.calls == ["setup", "start", "stop", "teardown"]
 
@@ -120,8 +128,12 @@ def test_worker_computes_the_newest_item_and_outlives_an_error():
 
 
 def run_node(module, *arguments):
-    return subprocess.Popen([sys.executable, "-m", f"jepa_ros.nodes.{module}", "--ros-args", *arguments],
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", f"jepa_ros.nodes.{module}", "--ros-args", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def read_until(process, text):
@@ -146,9 +158,16 @@ def test_bad_parameter_ends_the_process_with_one_line():
     process = run_node("action_publisher", "-p", "plan_timeout:=-1.0")
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 2 and "Traceback" not in output
-    assert "error: node /action_publisher: parameter plan_timeout is -1.0; it must lie in [0.01, 600.0]" in output
+    assert (
+        "error: node /action_publisher: parameter plan_timeout is -1.0; it must lie in [0.01, 600.0]"
+        in output
+    )
 
 
 def test_action_publisher_process_has_no_torch():
-    code = "import sys, jepa_ros.nodes.action_publisher, jepa_ros.nodes.planner; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    code = (
+        "import sys, jepa_ros.nodes.action_publisher, jepa_ros.nodes.planner; print('torch' in sys.modules)"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+    )

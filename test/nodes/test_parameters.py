@@ -9,8 +9,11 @@ from jepa_ros.nodes.parameters import Param
 
 class Small(ManagedNode):
     NAME = "small"
-    PARAMS = (Param("speed", 1.5, "How fast.", 0.0, 10.0), Param("mode", "slow", "How.", choices=("slow", "fast")),
-              Param("limits", [1.0, 2.0], "Limits.", 0.0, 5.0))
+    PARAMS = (
+        Param("speed", 1.5, "How fast.", 0.0, 10.0),
+        Param("mode", "slow", "How.", choices=("slow", "fast")),
+        Param("limits", [1.0, 2.0], "Limits.", 0.0, 5.0),
+    )
 
     def _setup(self):
         pass
@@ -21,9 +24,19 @@ def test_integer_is_taken_for_a_float(value, expected):
     assert Small.PARAMS[0].coerce(value) == expected and type(Small.PARAMS[0].coerce(value)) is float
 
 
-@pytest.mark.parametrize("param, value, says", [
-    (0, 11.0, "[0.0, 10.0]"), (0, "fast", "must be a float"), (0, float("nan"), "[0.0, 10.0]"), (0, True, "must be a float"),
-    (1, "medium", "slow, fast"), (2, [1.0, 9.0], "[0.0, 5.0]"), (2, ["a"], "list of float"), (2, 1.0, "list of float")])
+@pytest.mark.parametrize(
+    "param, value, says",
+    [
+        (0, 11.0, "[0.0, 10.0]"),
+        (0, "fast", "must be a float"),
+        (0, float("nan"), "[0.0, 10.0]"),
+        (0, True, "must be a float"),
+        (1, "medium", "slow, fast"),
+        (2, [1.0, 9.0], "[0.0, 5.0]"),
+        (2, ["a"], "list of float"),
+        (2, 1.0, "list of float"),
+    ],
+)
 def test_bad_value_is_refused_with_its_name_and_range(param, value, says):
     with pytest.raises(JepaError) as error:
         Small.PARAMS[param].coerce(value)
@@ -37,7 +50,9 @@ def test_bad_override_names_node_and_parameter(world):
 
 def test_override_counts_and_unknown_one_is_named_with_the_nearest(world, monkeypatch):
     warnings = []
-    monkeypatch.setattr("rclpy.impl.rcutils_logger.RcutilsLogger.warning", lambda self, text, **_: warnings.append(text))
+    monkeypatch.setattr(
+        "rclpy.impl.rcutils_logger.RcutilsLogger.warning", lambda self, text, **_: warnings.append(text)
+    )
     node = world.make(Small, parameters={"speed": 2, "sped": 3.0, "robot.rate_hz": 5.0})
     assert node.param("speed") == 2.0 and node.param("mode") == "slow"
     assert warnings == ["unknown parameter 'sped' is ignored; did you mean 'speed'?"]

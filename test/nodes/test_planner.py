@@ -1,19 +1,20 @@
-"""The planner against a bench that plays camera, robot, encoder, world model and cost: what it asks, takes and sends."""
+"""The planner against a bench that plays camera, robot, encoder, world model and cost: what it asks, takes
+and sends."""
 
 import math
 import threading
 
 import numpy as np
 import pytest
+from jepa_ros.action import ReachGoal
+from jepa_ros.msg import ActionCandidates, ActionPlan, CandidateCosts, Embedding, Goal, PlannerStatus
+from node_bench import WAIT_S, make_checkpoint, make_spec
 from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from jepa_ros.action import ReachGoal
-from jepa_ros.msg import ActionCandidates, ActionPlan, CandidateCosts, Embedding, Goal, PlannerStatus
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.planner import PlannerNode
-from node_bench import WAIT_S, make_checkpoint, make_spec
 
 SPEC = make_spec()
 D = 16
@@ -27,11 +28,22 @@ class Bench:
     def __init__(self, world, checkpoint, **parameters):
         self.world, self.latent, self.feed, self.silent = world, np.zeros(D, np.float32), True, False
         self.encoder_id, self.on_asked = "model", lambda msg: self.costs.publish(self.answer(msg))
-        defaults = {"checkpoint": checkpoint, "deadline_s": 0.0, "samples": 16, "iterations": 2, "horizon": 2,
-                    "settle_s": 0.0, "costs_timeout_s": 0.3, "image_timeout_s": 0.3}
+        defaults = {
+            "checkpoint": checkpoint,
+            "deadline_s": 0.0,
+            "samples": 16,
+            "iterations": 2,
+            "horizon": 2,
+            "settle_s": 0.0,
+            "costs_timeout_s": 0.3,
+            "image_timeout_s": 0.3,
+        }
         self.node = world.make(PlannerNode, parameters=defaults | parameters)
         self.status = world.listen(PlannerStatus, "planner/status")
-        self.plans, self.candidates = world.listen(ActionPlan, "plan"), world.listen(ActionCandidates, "candidates")
+        self.plans, self.candidates = (
+            world.listen(ActionPlan, "plan"),
+            world.listen(ActionCandidates, "candidates"),
+        )
         self.goals = world.listen(Goal, "goal", qos.GOAL_READER)
         self.costs = world.talk(CandidateCosts, "costs", qos.LATENT)
         self.embeddings = world.talk(Embedding, "embedding", qos.LATENT)
@@ -39,16 +51,29 @@ class Bench:
         world.bench.create_subscription(ActionCandidates, "candidates", self.on_candidates, qos.LATENT)
         self.action = ActionClient(world.bench, ReachGoal, "reach_goal")
         assert self.action.wait_for_server(WAIT_S)
-        world.until(lambda: world.bench.count_subscribers(f"{world.namespace}/candidates") == 2
-                    and self.node._statuses.get_subscription_count() == 1 and self.node._link._candidates.get_subscription_count() == 2)
+        world.until(
+            lambda: (
+                world.bench.count_subscribers(f"{world.namespace}/candidates") == 2
+                and self.node._statuses.get_subscription_count() == 1
+                and self.node._link._candidates.get_subscription_count() == 2
+            )
+        )
         self.timer = world.bench.create_timer(0.05, self.look)
 
     def look(self):
         if self.feed:
             header = Header(stamp=self.world.bench.get_clock().now().to_msg(), frame_id="camera")
-            self.joints.publish(JointState(header=header, name=list(SPEC.joint_names), position=[0.0] * SPEC.dim))
-            self.embeddings.publish(Embedding(header=header, encoder_id=self.encoder_id, encode_ms=2.0,
-                                              latent=tensor.to_msg("latent", self.latent[None])))
+            self.joints.publish(
+                JointState(header=header, name=list(SPEC.joint_names), position=[0.0] * SPEC.dim)
+            )
+            self.embeddings.publish(
+                Embedding(
+                    header=header,
+                    encoder_id=self.encoder_id,
+                    encode_ms=2.0,
+                    latent=tensor.to_msg("latent", self.latent[None]),
+                )
+            )
 
     def on_candidates(self, msg):
         if not self.silent:
@@ -57,17 +82,28 @@ class Bench:
     def answer(self, msg, **changes):
         actions = tensor.from_msg(msg.actions)
         totals = 100.0 - actions.sum((1, 2))  # the best plan is never not to move
-        values = dict(plan_id=msg.plan_id, iteration=msg.iteration, goal_id=msg.goal_id, term_names=["goal_distance"],
-                      totals=tensor.to_msg("totals", totals), terms=tensor.to_msg("terms", totals[None]), rollout_ms=1.0)
+        values = dict(
+            plan_id=msg.plan_id,
+            iteration=msg.iteration,
+            goal_id=msg.goal_id,
+            term_names=["goal_distance"],
+            totals=tensor.to_msg("totals", totals),
+            terms=tensor.to_msg("terms", totals[None]),
+            rollout_ms=1.0,
+        )
         return CandidateCosts(**values | changes)
 
     def send(self, **request):
         """Send a goal; returns (handle, function that waits for the result)."""
-        values = dict(use_embedding=True, timeout_s=30.0, goal_embedding=Embedding(
-            encoder_id="model", latent=tensor.to_msg("latent", GOAL[None])))
-        handle = _wait(self.action.send_goal_async(ReachGoal.Goal(**values | request)))
+        values = dict(
+            use_embedding=True,
+            timeout_s=30.0,
+            goal_embedding=Embedding(encoder_id="model", latent=tensor.to_msg("latent", GOAL[None])),
+        )
+        goal = ReachGoal.Goal(**values | request)
+        handle = _wait(self.world.in_executor(lambda: self.action.send_goal_async(goal)))
         assert handle.accepted
-        result = handle.get_result_async()
+        result = self.world.in_executor(handle.get_result_async)
         return handle, lambda timeout_s=WAIT_S: _wait(result, timeout_s).result
 
 
@@ -90,10 +126,16 @@ def test_plan_is_bound_to_its_image_goal_and_model(world, checkpoint):
     actions = tensor.from_msg(plan.actions)
     assert actions.shape == (2 * SPEC.block, SPEC.dim) and np.all(np.abs(actions) <= 0.12 + 1e-6)
     assert tensor.from_msg(asked.actions).shape == (16, 2, SPEC.block_dim)
-    assert [tensor.from_msg(t).shape for t in (asked.context_latents, asked.context_proprio, asked.context_actions)] == [
-        (2, D), (2, SPEC.dim), (1, SPEC.block_dim)]
+    assert [
+        tensor.from_msg(t).shape
+        for t in (asked.context_latents, asked.context_proprio, asked.context_actions)
+    ] == [(2, D), (2, SPEC.dim), (1, SPEC.block_dim)]
     status = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING)
-    assert status.plan_id == plan.plan_id and status.header == plan.header and status.distance == pytest.approx(1.0)
+    assert (
+        status.plan_id == plan.plan_id
+        and status.header == plan.header
+        and status.distance == pytest.approx(1.0)
+    )
     assert (status.encode_ms, status.rollout_ms, list(status.term_names)) == (2.0, 2.0, ["goal_distance"])
 
 
@@ -108,8 +150,9 @@ def test_next_look_is_taken_after_the_block_and_remembers_it(world, checkpoint):
 
     assert seconds(second.header.stamp) - seconds(first.header.stamp) >= SPEC.block * SPEC.dt
     asked = bench.candidates.wait(lambda m: m.plan_id == second.plan_id)
-    np.testing.assert_array_equal(tensor.from_msg(asked.context_actions)[0],
-                                  tensor.from_msg(first.actions)[:SPEC.block].reshape(-1))
+    np.testing.assert_array_equal(
+        tensor.from_msg(asked.context_actions)[0], tensor.from_msg(first.actions)[: SPEC.block].reshape(-1)
+    )
 
 
 def test_late_and_foreign_costs_are_dropped_and_counted(world, checkpoint):
@@ -157,9 +200,14 @@ def test_no_costs_sends_no_plan_says_so_and_recovers(world, checkpoint):
     assert bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING).reason == PlannerStatus.NONE
 
 
-@pytest.mark.parametrize("blocked, status_reason, result_reason", [
-    ("image", PlannerStatus.NO_IMAGE, RESULT.NO_IMAGE), ("joints", PlannerStatus.NO_JOINT_STATE, RESULT.NO_JOINT_STATE),
-    ("costs", PlannerStatus.NO_ROLLOUTS, RESULT.NO_COSTS)])
+@pytest.mark.parametrize(
+    "blocked, status_reason, result_reason",
+    [
+        ("image", PlannerStatus.NO_IMAGE, RESULT.NO_IMAGE),
+        ("joints", PlannerStatus.NO_JOINT_STATE, RESULT.NO_JOINT_STATE),
+        ("costs", PlannerStatus.NO_ROLLOUTS, RESULT.NO_COSTS),
+    ],
+)
 def test_given_up_with_the_reason(world, checkpoint, blocked, status_reason, result_reason):
     bench = Bench(world, checkpoint, give_up_s=0.4)
     bench.feed, bench.silent = blocked != "image", blocked == "costs"
@@ -180,15 +228,20 @@ def test_cancel_ends_the_goal_with_a_plan_not_to_move(world, checkpoint):
     bench = Bench(world, checkpoint)
     handle, result = bench.send()
     first = bench.plans.wait()
-    world.until(lambda: bench.node._inbox.newest_look.header.stamp != first.header.stamp)  # the hold is from it
-    _wait(handle.cancel_goal_async())
+    world.until(
+        lambda: bench.node._inbox.newest_look.header.stamp != first.header.stamp
+    )  # the hold is from it
+    _wait(world.in_executor(handle.cancel_goal_async))
     assert result().termination_reason == RESULT.CANCELED
     assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.CANCELED
     last = bench.plans.wait(lambda m: not tensor.from_msg(m.actions).any())
-    assert last.header.stamp != first.header.stamp and tensor.from_msg(last.actions).shape == (SPEC.block, SPEC.dim)
+    assert last.header.stamp != first.header.stamp and tensor.from_msg(last.actions).shape == (
+        SPEC.block,
+        SPEC.dim,
+    )
     _, second = bench.send(tolerance=9.0)  # the planner goes on, and nothing more was sent for the first goal
     assert second().termination_reason == RESULT.REACHED
-    after = bench.plans.messages[bench.plans.messages.index(last) + 1:]
+    after = bench.plans.messages[bench.plans.messages.index(last) + 1 :]
     assert first.goal_id not in [plan.goal_id for plan in after]
 
 
@@ -197,7 +250,7 @@ def test_cancel_interrupts_the_wait_for_costs(world, checkpoint):
     bench.silent = True
     handle, result = bench.send(timeout_s=600.0)
     bench.candidates.wait()
-    _wait(handle.cancel_goal_async())
+    _wait(world.in_executor(handle.cancel_goal_async))
     assert result().termination_reason == RESULT.CANCELED and not bench.plans.messages
 
 
@@ -210,10 +263,18 @@ def test_newer_goal_takes_the_place(world, checkpoint):
     bench.plans.wait(lambda m: m.goal_id == bytes(handle.goal_id.uuid).hex())
 
 
-@pytest.mark.parametrize("request_, says", [
-    ({"goal_embedding": Embedding(latent=tensor.to_msg("l", np.zeros((1, 3), np.float32)))}, "3 numbers"),
-    ({"goal_embedding": Embedding(latent=tensor.to_msg("l", np.full((1, D), np.nan, np.float32)))}, "NaN"),
-    ({"tolerance": math.nan}, "tolerance"), ({"timeout_s": -1.0}, "timeout_s")])
+@pytest.mark.parametrize(
+    "request_, says",
+    [
+        ({"goal_embedding": Embedding(latent=tensor.to_msg("l", np.zeros((1, 3), np.float32)))}, "3 numbers"),
+        (
+            {"goal_embedding": Embedding(latent=tensor.to_msg("l", np.full((1, D), np.nan, np.float32)))},
+            "NaN",
+        ),
+        ({"tolerance": math.nan}, "tolerance"),
+        ({"timeout_s": -1.0}, "timeout_s"),
+    ],
+)
 def test_unusable_goal_is_rejected_with_words(world, checkpoint, request_, says):
     _, result = Bench(world, checkpoint).send(**request_)
     result = result()
@@ -225,7 +286,11 @@ def test_foreign_models_embeddings_end_the_goal(world, checkpoint):
     bench.encoder_id = "another"
     _, result = bench.send()
     result = result()
-    assert result.termination_reason == RESULT.MODEL_MISMATCH and "'another'" in result.text and not bench.plans.messages
+    assert (
+        result.termination_reason == RESULT.MODEL_MISMATCH
+        and "'another'" in result.text
+        and not bench.plans.messages
+    )
 
 
 def test_costs_without_a_finite_number_end_the_goal(world, checkpoint):
@@ -234,7 +299,11 @@ def test_costs_without_a_finite_number_end_the_goal(world, checkpoint):
     bench.answer = lambda msg: good(msg, totals=tensor.to_msg("totals", np.full(16, np.nan)))
     _, result = bench.send()
     result = result()
-    assert result.termination_reason == RESULT.INTERNAL_ERROR and "finite" in result.text and not bench.plans.messages
+    assert (
+        result.termination_reason == RESULT.INTERNAL_ERROR
+        and "finite" in result.text
+        and not bench.plans.messages
+    )
 
 
 def test_goal_topic_is_pursued_unless_it_is_from_before_activation(world, checkpoint):
@@ -264,11 +333,19 @@ def test_missing_joint_is_named(world, checkpoint, capfd):
     world.until(lambda: "joint_states lacks shoulder_lift" in capfd.readouterr().err)
 
 
-@pytest.mark.parametrize("parameters, says", [
-    ({"checkpoint": ""}, "checkpoint is empty"), ({"checkpoint": "/nowhere"}, "/nowhere"),
-    ({"elites": 32}, "elites"), ({"robot.rate_hz": 20.0}, "rate_hz")])
+@pytest.mark.parametrize(
+    "parameters, says",
+    [
+        ({"checkpoint": ""}, "checkpoint is empty"),
+        ({"checkpoint": "/nowhere"}, "/nowhere"),
+        ({"elites": 32}, "elites"),
+        ({"robot.rate_hz": 20.0}, "rate_hz"),
+    ],
+)
 def test_bad_settings_stay_unconfigured_and_say_why(world, checkpoint, parameters, says):
-    node = world.make(PlannerNode, start=False, parameters={"checkpoint": checkpoint, "samples": 16} | parameters)
+    node = world.make(
+        PlannerNode, start=False, parameters={"checkpoint": checkpoint, "samples": 16} | parameters
+    )
     assert not world.in_executor(node.start) and says in node.failure
 
 

@@ -14,4 +14,6 @@ def test_every_number_has_bounds_and_every_parameter_words():
         for param in node.PARAMS:
             number = param.default[0] if isinstance(param.default, list) else param.default
             assert param.description.strip(), param.name
-            assert type(number) not in (int, float) or param.low is not None and param.high is not None, param.name
+            assert type(number) not in (int, float) or param.low is not None and param.high is not None, (
+                param.name
+            )

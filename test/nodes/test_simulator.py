@@ -17,7 +17,9 @@ from jepa_ros.simulation.tasks import make_task
 
 
 def trajectory(positions, seconds=0.2, names=arm.JOINT_NAMES):
-    point = JointTrajectoryPoint(positions=array("d", positions), time_from_start=Duration(nanosec=int(seconds * 1e9)))
+    point = JointTrajectoryPoint(
+        positions=array("d", positions), time_from_start=Duration(nanosec=int(seconds * 1e9))
+    )
     return JointTrajectory(joint_names=list(names), points=[point])
 
 
@@ -34,7 +36,11 @@ def test_topics_of_a_camera_and_an_arm(world):
     assert images.from_msg(frame).shape == (64, 80, 3) and images.from_msg(frame).std() > 5
     assert images.from_msg(compressed.wait()).shape == (64, 80, 3)
     info = info.wait(lambda m: m.header.stamp.sec > 0)
-    assert (info.width, info.height) == (80, 64) and info.header.frame_id == frame.header.frame_id and info.k[0] > 0
+    assert (
+        (info.width, info.height) == (80, 64)
+        and info.header.frame_id == frame.header.frame_id
+        and info.k[0] > 0
+    )
     state = joints.wait()
     assert tuple(state.name) == arm.JOINT_NAMES
     joints.wait(lambda m: m.header.stamp in [f.header.stamp for f in image.messages])  # one moment, one stamp
@@ -45,18 +51,30 @@ def test_topics_of_a_camera_and_an_arm(world):
 
 def test_follows_a_trajectory_with_joints_in_any_order(world):
     world.make(SimulatorNode)
-    joints, command = world.listen(JointState, "joint_states"), world.talk(JointTrajectory, "joint_trajectory")
+    joints, command = (
+        world.listen(JointState, "joint_states"),
+        world.talk(JointTrajectory, "joint_trajectory"),
+    )
     goal = np.array(joints.wait().position) + 0.1
     command.publish(trajectory(goal[::-1], names=arm.JOINT_NAMES[::-1]))
     joints.wait(lambda m: near(m, goal))
 
 
-@pytest.mark.parametrize("bad", [
-    trajectory(np.zeros(5), names=arm.JOINT_NAMES[:5]), trajectory(np.full(6, np.nan)),
-    JointTrajectory(joint_names=list(arm.JOINT_NAMES))], ids=["joints", "nan", "empty"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        trajectory(np.zeros(5), names=arm.JOINT_NAMES[:5]),
+        trajectory(np.full(6, np.nan)),
+        JointTrajectory(joint_names=list(arm.JOINT_NAMES)),
+    ],
+    ids=["joints", "nan", "empty"],
+)
 def test_bad_trajectory_is_ignored(world, bad, capfd):
     world.make(SimulatorNode)
-    joints, command = world.listen(JointState, "joint_states"), world.talk(JointTrajectory, "joint_trajectory")
+    joints, command = (
+        world.listen(JointState, "joint_states"),
+        world.talk(JointTrajectory, "joint_trajectory"),
+    )
     start = np.array(joints.wait().position)
     command.publish(bad)
     world.until(lambda: "trajectory" in capfd.readouterr().err)

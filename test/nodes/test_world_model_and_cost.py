@@ -1,19 +1,20 @@
-"""Candidates to rollouts to costs: the same numbers as the model and the energy give, and nothing for foreign requests."""
+"""Candidates to rollouts to costs: the same numbers as the model and the energy give, and nothing for foreign
+requests."""
 
 import numpy as np
 import pytest
-
+from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding, Goal, LatentRollouts
+from jepa_ros.srv import LoadCheckpoint
 from node_bench import make_checkpoint, make_spec, stamp
+from std_msgs.msg import Header
+
 from jepa_ros.costs.energy import Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
-from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding, Goal, LatentRollouts
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.planning.protocols import REDUCTIONS
-from jepa_ros.srv import LoadCheckpoint
 from jepa_ros.world_model.checkpoint import load_checkpoint
-from std_msgs.msg import Header
 
 S, H, T, D, A, K = 7, 3, 2, 16, 6, 4
 
@@ -21,15 +22,25 @@ S, H, T, D, A, K = 7, 3, 2, 16, 6, 4
 @pytest.fixture
 def arrays():
     rng = np.random.default_rng(0)
-    shapes = {"context_latents": (T, D), "context_proprio": (T, A), "context_actions": (T - 1, K * A),
-              "actions": (S, H, K * A)}
+    shapes = {
+        "context_latents": (T, D),
+        "context_proprio": (T, A),
+        "context_actions": (T - 1, K * A),
+        "actions": (S, H, K * A),
+    }
     return {name: (0.1 * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
 def candidates(checkpoint, arrays, **changes):
-    values = dict(header=Header(stamp=stamp(4.0), frame_id="camera"), plan_id="p", iteration=3, goal_id="g",
-                  model_id=load_checkpoint(checkpoint).model_id, reduction=REDUCTIONS.index("min"),
-                  joint_names=list(make_spec().joint_names))
+    values = dict(
+        header=Header(stamp=stamp(4.0), frame_id="camera"),
+        plan_id="p",
+        iteration=3,
+        goal_id="g",
+        model_id=load_checkpoint(checkpoint).model_id,
+        reduction=REDUCTIONS.index("min"),
+        joint_names=list(make_spec().joint_names),
+    )
     values |= {name: tensor.to_msg(name, array) for name, array in arrays.items()}
     return ActionCandidates(**values | changes)
 
@@ -46,23 +57,45 @@ def test_costs_through_the_graph_are_those_of_the_model_bit_for_bit(world, check
     world.talk(Goal, "goal", qos.GOAL).publish(goal_message("g", goal))
     ask.publish(candidates(checkpoint, arrays))
     answer = costs.wait()
-    assert (answer.plan_id, answer.iteration, answer.goal_id) == ("p", 3, "g") and answer.header.stamp == stamp(4.0)
+    assert (answer.plan_id, answer.iteration, answer.goal_id) == (
+        "p",
+        3,
+        "g",
+    ) and answer.header.stamp == stamp(4.0)
     energy = Energy(make_spec(), {"goal_distance": 1.0, "effort": 0.5, "joint_limit": 0.1})
-    evaluator = LatentEvaluator(load_checkpoint(checkpoint).model, energy, arrays["context_latents"],
-                                arrays["context_proprio"], arrays["context_actions"], goal, "min")
+    evaluator = LatentEvaluator(
+        load_checkpoint(checkpoint).model,
+        energy,
+        arrays["context_latents"],
+        arrays["context_proprio"],
+        arrays["context_actions"],
+        goal,
+        "min",
+    )
     np.testing.assert_array_equal(tensor.from_msg(answer.totals), evaluator.evaluate(arrays["actions"]))
     assert answer.term_names == ["goal_distance", "effort", "joint_limit"]
-    np.testing.assert_allclose(tensor.from_msg(answer.terms).sum(0), tensor.from_msg(answer.totals), rtol=1e-5)
+    np.testing.assert_allclose(
+        tensor.from_msg(answer.terms).sum(0), tensor.from_msg(answer.totals), rtol=1e-5
+    )
 
 
 def test_rollouts_wait_for_their_goal(world, checkpoint, arrays):
     world.make(CostNode)
-    costs, imagined = world.listen(CandidateCosts, "costs"), world.talk(LatentRollouts, "rollouts", qos.LATENT)
+    costs, imagined = (
+        world.listen(CandidateCosts, "costs"),
+        world.talk(LatentRollouts, "rollouts", qos.LATENT),
+    )
     goals = world.talk(Goal, "goal", qos.GOAL)
     goals.publish(goal_message("other", np.zeros(D, np.float32)))
-    imagined.publish(LatentRollouts(plan_id="p", goal_id="g", latents=tensor.to_msg("l", np.zeros((S, H, D), np.float32)),
-                                    proprio=tensor.to_msg("p", np.zeros((S, H, A), np.float32)),
-                                    actions=tensor.to_msg("a", np.zeros((S, H, K * A), np.float32))))
+    imagined.publish(
+        LatentRollouts(
+            plan_id="p",
+            goal_id="g",
+            latents=tensor.to_msg("l", np.zeros((S, H, D), np.float32)),
+            proprio=tensor.to_msg("p", np.zeros((S, H, A), np.float32)),
+            actions=tensor.to_msg("a", np.zeros((S, H, K * A), np.float32)),
+        )
+    )
     goals.publish(goal_message("g", np.ones(D, np.float32)))
     answer = costs.wait()
     assert answer.goal_id == "g"
@@ -70,13 +103,22 @@ def test_rollouts_wait_for_their_goal(world, checkpoint, arrays):
     assert len(costs.messages) == 1
 
 
-@pytest.mark.parametrize("change", [
-    {"model_id": "another"}, {"joint_names": ["a", "b", "c", "d", "e", "f"]},
-    {"context_latents": tensor.to_msg("x", np.zeros((T, D + 1), np.float32))},
-    {"actions": tensor.to_msg("x", np.zeros((S, H, 5), np.float32))}], ids=lambda c: next(iter(c)))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_id": "another"},
+        {"joint_names": ["a", "b", "c", "d", "e", "f"]},
+        {"context_latents": tensor.to_msg("x", np.zeros((T, D + 1), np.float32))},
+        {"actions": tensor.to_msg("x", np.zeros((S, H, 5), np.float32))},
+    ],
+    ids=lambda c: next(iter(c)),
+)
 def test_foreign_or_misshapen_candidates_are_dropped_and_named(world, checkpoint, arrays, change, capfd):
     world.make(WorldModelNode, parameters={"checkpoint": checkpoint})
-    rollouts, ask = world.listen(LatentRollouts, "rollouts"), world.talk(ActionCandidates, "candidates", qos.LATENT)
+    rollouts, ask = (
+        world.listen(LatentRollouts, "rollouts"),
+        world.talk(ActionCandidates, "candidates", qos.LATENT),
+    )
     ask.publish(candidates(checkpoint, arrays, plan_id="foreign", **change))
     world.until(lambda: "candidates dropped" in capfd.readouterr().err)
     ask.publish(candidates(checkpoint, arrays, plan_id="good"))
@@ -87,10 +129,10 @@ def test_foreign_or_misshapen_candidates_are_dropped_and_named(world, checkpoint
 def test_load_checkpoint_changes_the_model_and_a_bad_one_changes_nothing(world, checkpoint, tmp_path):
     node = world.make(WorldModelNode, parameters={"checkpoint": checkpoint})
     before = node.model_id
-    bad = world.call(LoadCheckpoint, "world_model/load_checkpoint", LoadCheckpoint.Request(path=str(tmp_path)))
+    bad = world.call(
+        LoadCheckpoint, "world_model/load_checkpoint", LoadCheckpoint.Request(path=str(tmp_path))
+    )
     assert not bad.success and str(tmp_path) in bad.message and bad.model_id == before == node.model_id
     other = make_checkpoint(tmp_path / "other", seed=5)
     good = world.call(LoadCheckpoint, "world_model/load_checkpoint", LoadCheckpoint.Request(path=other))
     assert good.success and good.model_id == node.model_id != before
-
-
