@@ -62,40 +62,39 @@ stamp_is() { [ "$(cat "$state/$1" 2> /dev/null)" = "$2" ]; }
 
 # ---------------------------------------------------------------------------------------------- 1. the machine
 
+missing=()   # apt packages to ask for, all at once
+
 find_tools() {
-  local missing=() tool package
+  local tool
   for tool in git make g++ "$@"; do
     command -v "$tool" > /dev/null && continue
-    case $tool in colcon) package=python3-colcon-common-extensions ;; *) package=$tool ;; esac
-    missing+=("$package")
+    case $tool in colcon) missing+=(python3-colcon-common-extensions) ;; *) missing+=("$tool") ;; esac
   done
-  [ ${#missing[@]} -eq 0 ] ||
-    fail "missing on this machine: ${missing[*]}" "Get it: sudo apt-get install ${missing[*]}"
 }
 
 # Sets python to one that can make a virtual environment and compile extensions.
 find_python() {
-  local candidates=("${JEPA_PYTHON:-}" python3 python3.12 python3.11) candidate version found="" missing
+  local candidates=("${JEPA_PYTHON:-}" python3 python3.12 python3.11) candidate version found=""
   [ "$mode" = wheels ] || candidates=(python3)   # ROS 2 is compiled for the system's Python
   for candidate in "${candidates[@]}"; do
     [ -n "$candidate" ] || continue
     version=$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) || continue
     case $version in 3.11 | 3.12) ;; *) found+=" $candidate is $version;" && continue ;; esac
-    missing=()
     "$candidate" -c 'import venv, ensurepip' 2> /dev/null || missing+=("python$version-venv")
     [ -e "$("$candidate" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
       missing+=("python$version-dev")
-    if [ ${#missing[@]} -eq 0 ]; then
-      python=$(command -v "$candidate")
-      python_version=$version
-      return
-    fi
-    fail "$candidate ($version) lacks: ${missing[*]}" "Get it: sudo apt-get install ${missing[*]}"
+    python=$(command -v "$candidate")
+    python_version=$version
+    return
   done
   fail "no Python 3.11 or 3.12 found.${found:+ Seen:$found}" \
-    "Debian 12: sudo apt-get install python3 python3-venv python3-dev" \
-    "Ubuntu 24.04: sudo apt-get install python3 python3-venv python3-dev" \
+    "Debian 12, Ubuntu 24.04: sudo apt-get install python3 python3-venv python3-dev ${missing[*]}" \
     "Or name one: JEPA_PYTHON=/path/to/python3.12 make setup"
+}
+
+need_nothing_more() {
+  [ ${#missing[@]} -eq 0 ] ||
+    fail "missing on this machine: ${missing[*]}" "Get it: sudo apt-get install ${missing[*]}"
 }
 
 check_machine() {
@@ -109,10 +108,12 @@ check_machine() {
       [ -e "$setup_file" ] && say "an installed ROS 2 is not sourced; to use it: . $setup_file && make setup"
     done
     find_python
+    need_nothing_more
     say "no ROS 2 is sourced: using Jazzy wheels, and $python ($python_version)"
   else
     find_tools colcon cmake
     find_python
+    need_nothing_more
     "$python" -c 'import rclpy' 2> /dev/null ||
       fail "ROS 2 $ROS_DISTRO is sourced from $underlay, but $python ($python_version) cannot import its rclpy." \
         "jepa_ros needs ROS 2 Jazzy or newer on Python 3.11 or 3.12; a shell without ROS 2 uses wheels instead."
