@@ -1,6 +1,7 @@
 """The cost module: weighted terms of imagined futures, for the goal they were imagined for."""
 
 import re
+import threading
 import time
 
 import numpy as np
@@ -28,7 +29,7 @@ def _weight(term: str) -> Param:
 
 class CostNode(ManagedNode):
     """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace
-    them. Computes in the callback, as world_model does.
+    them.
 
     in_graph: False where the planner shares this process and calls ``score`` itself.
     """
@@ -51,9 +52,10 @@ class CostNode(ManagedNode):
         if self._in_graph:
             self._goals: dict[str, np.ndarray] = {}
             self._waiting: LatentRollouts | None = None
+            self._lock = threading.Lock()  # goals come in the executor's thread
             self._costs = self.publisher(CandidateCosts, "costs", qos.LATENT)
             self.subscriber(Goal, "goal", self._on_goal, qos.GOAL_READER)
-            self.subscriber(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
+            self.read(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
     def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
         """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the
@@ -62,15 +64,21 @@ class CostNode(ManagedNode):
         return self._energy.evaluate(rollouts, target, reduction)
 
     def _on_goal(self, msg: Goal) -> None:
-        self._goals[msg.goal_id] = tensor.from_msg(msg.embedding.latent).reshape(-1)
-        while len(self._goals) > _GOALS_KEPT:
-            del self._goals[next(iter(self._goals))]
-        if self._waiting is not None:
-            self._on_rollouts(self._waiting)
+        goal = tensor.from_msg(msg.embedding.latent).reshape(-1)
+        with self._lock:
+            self._goals[msg.goal_id] = goal
+            while len(self._goals) > _GOALS_KEPT:
+                del self._goals[next(iter(self._goals))]
+            waiting = self._waiting
+            if waiting is None or waiting.goal_id != msg.goal_id:
+                return
+            self._waiting = None
+        self._answer(waiting, goal)
 
     def _on_rollouts(self, msg: LatentRollouts) -> None:
-        goal = self._goals.get(msg.goal_id)
-        self._waiting = msg if goal is None else None
+        with self._lock:
+            goal = self._goals.get(msg.goal_id)
+            self._waiting = msg if goal is None else None
         if goal is not None:
             self._answer(msg, goal)
 
@@ -95,15 +103,18 @@ class CostNode(ManagedNode):
             REDUCTIONS[msg.reduction],
         )
         terms = torch.stack(list(result.terms.values())).cpu().numpy()
+        totals = result.totals.cpu().numpy()
+        best = int(np.argmin(np.where(np.isfinite(totals), totals, np.inf)))
         self._costs.publish(
             CandidateCosts(
                 header=msg.header,
                 plan_id=msg.plan_id,
                 iteration=msg.iteration,
                 goal_id=msg.goal_id,
-                totals=tensor.to_msg("totals", result.totals.cpu().numpy()),
+                totals=tensor.to_msg("totals", totals),
                 term_names=list(result.terms),
                 terms=tensor.to_msg("terms", terms),
+                best_next=tensor.to_msg("best_next", latents[best, 0]),
                 cost_ms=1e3 * (time.perf_counter() - began),
                 rollout_ms=msg.rollout_ms,
             )

@@ -1,23 +1,19 @@
 """Candidates scored by the ROS graph: candidates -> world_model -> rollouts -> cost -> costs."""
 
 import time
-from collections import deque
 
 import numpy as np
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding, LatentRollouts
+from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.inbox import Inbox
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.pursuit import PlanRequest
 from jepa_ros.planning.protocols import REDUCTIONS, EvaluationTimeout
 from jepa_ros.srv import EncodeImage
-
-_ROLLOUTS_KEPT = 64
 
 
 class EncoderSilent(JepaError):
@@ -27,27 +23,21 @@ class EncoderSilent(JepaError):
 class GraphLink:
     """The planner's side of the graph: made once per configure, it makes one evaluator per plan.
 
-    An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted. Rollouts are
-    kept as bytes: one of them, the best candidate's, is read when the plan is done.
+    An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted.
     """
 
     def __init__(self, node: ManagedNode, spec: ActionSpec, inbox: Inbox, costs_timeout_s: float):
         self.spec, self.inbox, self.costs_timeout_s = spec, inbox, costs_timeout_s
-        self.rollouts: deque[bytes] = deque(maxlen=_ROLLOUTS_KEPT)
-        self._expected: tuple[str, int] | None = None
-        self._answer: CandidateCosts | None = None
         self.dropped = 0
         self._candidates = node.publisher(ActionCandidates, "candidates", qos.LATENT)
-        node.subscriber(CandidateCosts, "costs", self._on_costs, qos.LATENT)
-        node.subscriber(
-            LatentRollouts, "rollouts", lambda raw: self.rollouts.append(raw), qos.ROLLOUTS_BESIDE, raw=True
-        )
+        self._costs = node.reader(CandidateCosts, "costs", qos.LATENT)
+        inbox.wake_too = self._costs.wake
+        node.on_release(lambda: setattr(inbox, "wake_too", None))
         self._encode = node.create_client(EncodeImage, "encoder/encode")
         node.on_release(lambda: node.destroy_client(self._encode))
 
     def evaluator(self, request: PlanRequest) -> "GraphEvaluator":
         """The evaluator of one plan."""
-        self.rollouts.clear()
         return GraphEvaluator(self, request)
 
     def encode(self, image: Image, timeout_s: float) -> Embedding:
@@ -70,28 +60,20 @@ class GraphLink:
 
     def ask(self, candidates: ActionCandidates) -> CandidateCosts:
         """Publish and wait for the costs of this plan_id and iteration."""
-        key = (candidates.plan_id, candidates.iteration)
-        self.inbox.notify(lambda: self._expect(key))
+        ends = time.monotonic() + self.costs_timeout_s
         self._candidates.publish(candidates)
-        answer = self.inbox.wait_for(lambda: self._answer, self.costs_timeout_s)
-        if answer is None:
-            raise EvaluationTimeout(
-                f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
-                "the checkpoint of the encoder?"
-            )
-        return answer
-
-    def _expect(self, key: tuple[str, int]) -> None:
-        self._expected, self._answer = key, None
-
-    def _on_costs(self, msg: CandidateCosts) -> None:
-        def take():
-            if (msg.plan_id, msg.iteration) == self._expected and self._answer is None:
-                self._answer = msg
-            else:
-                self.dropped += 1
-
-        self.inbox.notify(take)
+        while (left := ends - time.monotonic()) > 0:
+            answer = self._costs.take(left)
+            self.inbox.check()
+            if answer is None:
+                continue
+            if (answer.plan_id, answer.iteration) == (candidates.plan_id, candidates.iteration):
+                return answer
+            self.dropped += 1
+        raise EvaluationTimeout(
+            f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
+            "the checkpoint of the encoder?"
+        )
 
 
 class GraphEvaluator:
@@ -145,10 +127,6 @@ class GraphEvaluator:
         answer = self._answers[at[0]]
         return list(answer.term_names), tensor.from_msg(answer.terms)[:, at[1]].tolist()
 
-    def predicted(self, at: tuple[int, int]) -> np.ndarray | None:
-        """(D,) latent after the first block of the candidate ``at``; None where its rollouts did not come."""
-        for raw in reversed(list(self._link.rollouts)):
-            msg = deserialize_message(raw, LatentRollouts)
-            if (msg.plan_id, msg.iteration) == (self._request.plan_id, at[0]):
-                return tensor.from_msg(msg.latents)[at[1], 0]
-        return None
+    def predicted(self, at: tuple[int, int]) -> np.ndarray:
+        """(D,) latent after the first block of the candidate ``at``, the best of its iteration."""
+        return tensor.from_msg(self._answers[at[0]].best_next)

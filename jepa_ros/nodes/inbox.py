@@ -27,7 +27,10 @@ class Interrupted(Exception):
 
 
 class Inbox:
-    """Callbacks put in, one thread waits. An interruption ends every wait until the next goal is taken."""
+    """Callbacks put in, one thread waits. An interruption ends every wait until the next goal is taken.
+
+    wake_too: called at an interruption, to end a wait of that thread on something else.
+    """
 
     def __init__(self):
         self._changed = threading.Condition()
@@ -36,6 +39,7 @@ class Inbox:
         self.current = None
         self._interruption: int | None = None
         self._open = True
+        self.wake_too: Callable[[], object] | None = None
 
     def notify(self, change: Callable[[], object]) -> None:
         """Run ``change`` under the lock and wake the waiting thread."""
@@ -87,6 +91,7 @@ class Inbox:
             replaced, self._waiting = self._waiting, goal
             self._interruption = interruption
             self._changed.notify_all()
+        self._wake()
         return replaced
 
     def take_goal(self):
@@ -109,6 +114,7 @@ class Inbox:
             elif goal is self.current:
                 self._interruption = reason
                 self._changed.notify_all()
+        self._wake()
         return withdrawn
 
     def open(self) -> None:
@@ -123,4 +129,9 @@ class Inbox:
             waiting, self._waiting = self._waiting, None
             self._interruption, self._open = reason, False
             self._changed.notify_all()
+        self._wake()
         return waiting
+
+    def _wake(self) -> None:
+        if self.wake_too is not None:
+            self.wake_too()

@@ -9,6 +9,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.parameters import Param, declare
+from jepa_ros.nodes.topic_reader import ReaderThread, TopicReader
 from jepa_ros.nodes.worker import LatestWorker
 
 AUTOSTART = Param("autostart", True, "Configure and activate at start. False: wait for a lifecycle manager.")
@@ -23,7 +24,7 @@ class ManagedNode(LifecycleNode):
 
     - A transition whose hook raises fails: the reason is logged and the node stays where it was, with
       everything that a half-done ``_setup`` acquired released. rclpy alone would swallow the exception.
-    - Entities made by ``publisher``, ``subscriber``, ``serve``, ``every`` and ``worker`` live from ``_setup``
+    - Entities made by ``publisher``, ``subscriber``, ``read``, ``serve``, ``every`` and ``worker`` live from ``_setup``
       to teardown; subscriptions and timers call back only while active; an exception in one is logged and the
       node goes on.
     - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes
@@ -40,7 +41,7 @@ class ManagedNode(LifecycleNode):
         self.failure = ""
         self._holds = False  # whether there is anything that _teardown has to release
         self._release: list[Callable[[], object]] = []
-        self._workers: list[LatestWorker] = []
+        self._workers: list[LatestWorker | ReaderThread] = []
         declare(self, (AUTOSTART, *self.PARAMS))
 
     # Hooks of a subclass.
@@ -105,6 +106,16 @@ class ManagedNode(LifecycleNode):
         worker = LatestWorker(self.NAME, compute, self.report, kinds)
         self._workers.append(worker)
         return worker
+
+    def reader(self, kind, topic: str, qos) -> TopicReader:
+        """A subscription that a thread waits on by itself; it lives until teardown."""
+        reader = TopicReader(self, kind, topic, qos)
+        self._release.append(reader.destroy)
+        return reader
+
+    def read(self, kind, topic: str, compute, qos) -> None:
+        """A thread that computes on the newest message of a topic while the node is active."""
+        self._workers.append(ReaderThread(self.reader(kind, topic, qos), compute, self.report))
 
     def on_release(self, release: Callable[[], object]) -> None:
         """Call ``release`` at teardown."""

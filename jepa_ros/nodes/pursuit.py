@@ -193,10 +193,11 @@ class Pursuit:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
         actions = np.ascontiguousarray(solution.actions.reshape(-1, spec.dim), dtype=np.float32)
-        latent = evaluator.predicted(solution.best_at)
-        predicted = Embedding(header=look.header, encoder_id=look.encoder_id)
-        if latent is not None:
-            predicted.latent = tensor.to_msg("predicted", latent[None])
+        predicted = Embedding(
+            header=look.header,
+            encoder_id=look.encoder_id,
+            latent=tensor.to_msg("predicted", evaluator.predicted(solution.best_at)[None]),
+        )
         self._send(request.plan_id, target, look, actions, expected_cost=solution.cost, predicted=predicted)
         now_ns = self._now_ns()
         self._published.append(time.monotonic())

@@ -8,9 +8,6 @@ latched, so that a restarted `cost` or `planner` still finds the goal.
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 LATENT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-ROLLOUTS_BESIDE = QoSProfile(
-    depth=2, reliability=ReliabilityPolicy.RELIABLE
-)  # the planner's copy, read after the costs
 PLAN = QoSProfile(depth=2, reliability=ReliabilityPolicy.RELIABLE)
 GOAL = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -20,9 +17,8 @@ GOAL_READER = QoSProfile(
 )
 STATUS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-JOINT_STATES = QoSProfile(
-    depth=5, reliability=ReliabilityPolicy.BEST_EFFORT
-)  # a reader that fits every driver
+# Best effort is the reader that fits every driver.
+JOINT_STATES = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 JOINT_STATES_OUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 IMAGE_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)

@@ -20,9 +20,6 @@ from jepa_ros.srv import LoadCheckpoint
 class WorldModelNode(ManagedNode):
     """`candidates` -> `rollouts`; `~/load_checkpoint`.
 
-    Computes in the callback: a queue of one keeps the newest request meanwhile, as a worker thread would, and
-    the answer does not wait for a change of threads (about 1 ms a plan iteration, twice).
-
     in_graph: False where the planner shares this process and calls ``imagine`` itself.
     """
 
@@ -43,7 +40,7 @@ class WorldModelNode(ManagedNode):
         self.serve(LoadCheckpoint, "~/load_checkpoint", self._serve_load)
         if self._in_graph:
             self._rollouts = self.publisher(LatentRollouts, "rollouts", qos.LATENT)
-            self.subscriber(ActionCandidates, "candidates", self._answer, qos.LATENT)
+            self.read(ActionCandidates, "candidates", self._answer, qos.LATENT)
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray

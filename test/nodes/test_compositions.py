@@ -45,7 +45,7 @@ def one_plan(composition, checkpoint, frames):
         if composition == "distributed":
             world.until(
                 lambda: (
-                    [world.bench.count_subscribers(n) for n in names] == [1, 2, 1]
+                    [world.bench.count_subscribers(n) for n in names] == [1, 1, 1]
                     and [world.bench.count_publishers(n) for n in names] == [1, 1, 1]
                 )
             )

@@ -89,6 +89,7 @@ class Bench:
             term_names=["goal_distance"],
             totals=tensor.to_msg("totals", totals),
             terms=tensor.to_msg("terms", totals[None]),
+            best_next=tensor.to_msg("best_next", np.zeros(D, np.float32)),
             rollout_ms=1.0,
         )
         return CandidateCosts(**values | changes)
