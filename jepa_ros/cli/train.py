@@ -23,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-size", type=int, default=64, help="square image size in pixels")
     parser.add_argument("--action-spec", type=Path, metavar="FILE",
                         help="JSON with the ActionSpec of bags that do not carry one (bags not made by `jepa`)")
+    parser.add_argument("--image-topic", metavar="NAME", help="full name, where bags hold several cameras")
+    parser.add_argument("--joint-states-topic", metavar="NAME", help="full name, where bags hold several")
+    parser.add_argument("--command-topic", metavar="NAME",
+                        help="full name of the JointTrajectory topic, where bags hold several")
     parser.add_argument("--block", type=int, default=4, help="raw actions per block, K")
     parser.add_argument("--anti-collapse", choices=("sigreg", "vicreg", "ema"), default="sigreg",
                         help="what keeps latents from collapsing")
@@ -37,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
-    from jepa_ros.data.bag_reader import read_episodes
+    from jepa_ros.data.bag_reader import Topics, read_episodes
     from jepa_ros.training.config import TrainingConfig
-    from jepa_ros.training.trainer import train
+    from jepa_ros.training.trainer import make_folder, train
     from jepa_ros.world_model.losses import LossConfig
     from jepa_ros.world_model.model import ModelConfig
 
@@ -47,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
     config = TrainingConfig(
         **settings, loss=LossConfig(anti_collapse=args.anti_collapse),
         model=ModelConfig(encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim))
-    episodes, report = read_episodes(args.bags, _read_spec(args.action_spec), config.model.image_size, progress=True)
+    spec = _read_spec(args.action_spec)
+    make_folder(args.out)
+    topics = Topics(args.image_topic, args.joint_states_topic, args.command_topic)
+    episodes, report = read_episodes(args.bags, spec, config.model.image_size, topics=topics, progress=True)
     print(report)
     spec = replace(report.spec, block=args.block)
     metrics = train(episodes, spec, args.out, config, {
@@ -63,5 +70,5 @@ def _read_spec(path: Path | None) -> ActionSpec | None:
         return None
     try:
         return ActionSpec.from_dict(json.loads(path.read_text()))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise JepaError(f"--action-spec {path}: {error}; see docs/train_on_your_bags.md for the format") from error

@@ -371,7 +371,8 @@ def _choose_topics(connections, topics: Topics):
         if len({c.topic for c in filled}) > 1:
             raise _Unusable(
                 label,
-                f"several topics match: {', '.join(c.topic for c in filled)}; give the full name of one",
+                f"several topics match: {', '.join(c.topic for c in filled)}; give the full name of one "
+                "(`jepa train --image-topic`, `--joint-states-topic`, `--command-topic`)",
             )
         chosen.append(filled[0])
     return chosen

@@ -1,5 +1,6 @@
 """Settings of a training run."""
 
+import math
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -36,6 +37,16 @@ class TrainingConfig:
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self):
+        try:
+            torch.zeros(1, device=torch.device(self.device))
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise JepaError(f"training device is {self.device!r}: {reason}; use cpu, or cuda where it is there") from error
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise JepaError(f"training learning_rate is {self.learning_rate}; it must be positive")
+        for name in ("seed", "baseline_steps"):
+            if getattr(self, name) < 0:
+                raise JepaError(f"training {name} is {getattr(self, name)}; it must not be negative")
         if self.precision not in ("float32", "bfloat16"):
             raise JepaError(f"unknown precision {self.precision!r}; known: float32, bfloat16")
         for name in ("steps", "batch", "threads", "log_every", "save_every"):

@@ -7,7 +7,6 @@ run that was not.
 import hashlib
 import json
 import math
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset, clip_span, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
+from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.training.plots import plot_training
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.validation import goal_tolerance, validate
@@ -70,30 +70,42 @@ def train(episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: Trai
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    out = make_folder(out)
+    commit = source_commit()
     split = split_episodes(episodes, spec, config)
     fingerprint = hashlib.sha256(json.dumps([config.to_dict(), data], sort_keys=True).encode()).hexdigest()
 
     model = WorldModel(config.model, split.spec)
     _set_statistics(model, split)
     model.to(config.device)
-    started = time.monotonic()
     seconds = fit_world_model(model, split, out, config, fingerprint)
     metrics = validate(model, split.validation, config)
     metrics["training_seconds"] = round(seconds, 1)
+    started = time.monotonic()
     if config.baseline_steps:
         baselines = Baselines(config.model, split.spec)
         _set_statistics(baselines, split)
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
-    metrics["total_seconds"] = round(time.monotonic() - started, 1)
+    metrics["total_seconds"] = round(seconds + time.monotonic() - started, 1)
     save_checkpoint(out, model, {
         "goal_tolerance": goal_tolerance(model, split.validation), "metrics": metrics, "data": data,
-        "training": config.to_dict(), "commit": commit()}, reference_view(split.train))
+        "training": config.to_dict(), "commit": commit}, reference_view(split.train))
     plot_training(out / METRICS, out / "training.png")
     (out / STATE).unlink(missing_ok=True)
     return metrics
+
+
+def make_folder(out: Path) -> Path:
+    """The folder ``out``, made where it was not; JepaError where that cannot be, before hours are spent."""
+    out = Path(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".writable").touch()
+        (out / ".writable").unlink()
+    except OSError as error:
+        raise JepaError(f"checkpoint folder {out}: cannot write there ({error.strerror}); choose another") from error
+    return out
 
 
 def fit_world_model(model: WorldModel, split: Split, out: Path, config: TrainingConfig, fingerprint: str) -> float:
@@ -103,7 +115,8 @@ def fit_world_model(model: WorldModel, split: Split, out: Path, config: Training
     step, spent = _resume(out, fingerprint, model, optimiser, target)
     started = time.monotonic()
     model.train()
-    with open(out / METRICS, "a" if step else "w") as log, \
+    _cut_metrics(out / METRICS, step)
+    with open(out / METRICS, "a") as log, \
             tqdm(total=config.steps, initial=step, desc="world model", unit="step", mininterval=2) as bar:
         while step < config.steps:
             rng = np.random.default_rng([config.seed, step])
@@ -165,12 +178,6 @@ def reference_view(clips: ClipDataset, frames: int = 101) -> np.ndarray:
     return np.median(clips.images[spread], axis=0).astype(np.uint8)
 
 
-def commit() -> str:
-    """The commit of the source tree that trains, "unknown" outside one."""
-    run = subprocess.run(["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True)
-    return run.stdout.strip() if run.returncode == 0 else "unknown"
-
-
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     """Linear warm-up, then a cosine to zero."""
     warm = min(1.0, (step + 1) / max(1, config.warmup))
@@ -200,6 +207,12 @@ def _save_state(out, fingerprint, step, seconds, model, optimiser, target) -> No
     torch.save({"fingerprint": fingerprint, "step": step, "seconds": seconds, "model": model.state_dict(),
                 "optimiser": optimiser.state_dict(), "target": None if target is None else target.state_dict()}, partial)
     partial.replace(out / STATE)
+
+
+def _cut_metrics(path: Path, step: int) -> None:
+    """Keep the rows up to ``step``: what was logged after the state was saved is logged again."""
+    rows = path.read_text().splitlines(keepends=True) if step and path.is_file() else []
+    path.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
 
 
 def _resume(out, fingerprint, model, optimiser, target) -> tuple[int, float]:

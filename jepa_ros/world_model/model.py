@@ -6,6 +6,7 @@ of K. Prediction happens in representation space alone; there is no decoder of i
 
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,9 @@ class ModelConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", tuple(int(v) for v in self.image_size))
+        for name in ("image_size", "latent_dim", "predictor_width", "predictor_depth"):
+            if np.min(getattr(self, name)) < 1:
+                raise JepaError(f"model {name} is {getattr(self, name)}; it must be at least 1")
         if self.context < 2:
             raise JepaError(f"context is {self.context}: at least 2 real frames feed a rollout")
 

@@ -110,6 +110,8 @@ def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(tmp_path, monkeyp
     monkeypatch.setattr(trainer, "jepa_loss", real)
     trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
 
+    logged = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
+    assert logged[0] == logged[1]
     whole, cut = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole", "cut"))
     for name, tensor in whole.items():
         torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)
@@ -133,8 +135,23 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, monkeypatch):
         trainer.train(broken, SPEC, tmp_path, config(), DATA)
 
 
-@pytest.mark.parametrize("bad, words", [({"precision": "int8"}, "unknown precision"), ({"steps": 0}, "steps is 0"),
-                                        ({"clip": 2}, "longer than the context")])
+@pytest.mark.parametrize("bad, words", [
+    ({"precision": "int8"}, "unknown precision"), ({"steps": 0}, "steps is 0"), ({"clip": 2}, "longer than the context"),
+    ({"seed": -1}, "seed is -1"), ({"learning_rate": -1.0}, "learning_rate is -1"),
+    ({"learning_rate": float("nan")}, "learning_rate is nan"), ({"baseline_steps": -5}, "baseline_steps is -5"),
+    ({"device": "abacus"}, "device is 'abacus'"), ({"threads": 0}, "threads is 0")])
 def test_bad_settings_are_named(bad, words):
     with pytest.raises(JepaError, match=words):
         config(**bad)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JepaError, match="cannot write there"):
+        trainer.make_folder(tmp_path / "file")
+
+
+def test_without_git_the_commit_is_unknown_and_nothing_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    trainer.train(EPISODES, SPEC, tmp_path / "out", config(steps=1), DATA)
+    assert load_checkpoint(tmp_path / "out").config["commit"] == "unknown"

@@ -48,6 +48,8 @@ def test_bad_architecture_is_named():
         make(encoder="resnet")
     with pytest.raises(JepaError, match="divisible by 16"):
         make(image_size=(60, 64))
+    with pytest.raises(JepaError, match="latent_dim is 0"):
+        make(latent_dim=0)
     with pytest.raises(JepaError, match="at least 2 real frames"):
         make(context=1)
 
