@@ -34,13 +34,15 @@ def closed_loop_table() -> list[str]:
     measured, oracle = load("evaluate_reach.json"), load("evaluate_reach_oracle.json")
     agents = {"planner": measured, **measured["baselines"], "oracle": oracle}
     ranked = ("planner", "decoded_joints", "behaviour_cloning", "random", "no_op", "oracle")
-    return ["| closed loop, unseen goals, within 2 cm for 0.5 s | success | Wilson 95 % | median error | plan p50 / p95 |",
+    return ["`jepa evaluate --task reach --checkpoint models/reach --episodes 100 --seed 1000`", "",
+            "| closed loop, unseen goals, within 2 cm for 0.5 s | success | Wilson 95 % | median error | plan p50 / p95 |",
             "|---|---|---|---|---|", *(closed_loop_row(name, agents[name]) for name in ranked)]
 
 
 def graph_table() -> list[str]:
     """Success and latency through the ROS graph."""
-    lines = ["| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |", "|---|---|---|---|"]
+    lines = ['`make demo ARGS="--episodes 20"` (and `--composition single`)', "",
+             "| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |", "|---|---|---|---|"]
     for composition in ("distributed", "single"):
         found = load(f"demo_{composition}.json")
         lines.append(f"| `{composition}` | {found['successes']} / {found['episodes']} | {found['plan_ms_p50']:.0f} / "
@@ -53,10 +55,11 @@ def training_table() -> list[str]:
     """What the shipped checkpoint cost."""
     config = json.loads((ROOT / "models" / "reach" / "config.json").read_text())
     collected, data, metrics = load("collect.json"), config["data"], config["metrics"]
-    return ["| the shipped checkpoint | |", "|---|---|",
+    return ["`jepa collect --task reach --episodes 2400 --out bags/reach`, then `jepa train --bags bags/reach --out models/reach "
+            "--precision bfloat16 --threads 1`", "", "| the shipped checkpoint | |", "|---|---|",
             f"| `jepa collect`, {data['episodes']} episodes, {data['frames']} frames, {collected['megabytes']} MB | "
             f"{collected['seconds'] / 60:.0f} min ({collected['times_real_time']:.0f} times real time) |",
-            f"| `jepa train`, {config['training']['steps']} steps on one thread | "
+            f"| `jepa train`, {config['training']['steps']} steps, {config['training']['threads']} thread(s) | "
             f"{metrics['training_seconds'] / 60:.0f} min |",
             f"| networks of the baselines, {config['training']['baseline_steps']} steps | "
             f"{(metrics['total_seconds'] - metrics['training_seconds']) / 60:.0f} min |"]
