@@ -18,7 +18,8 @@ class Bringup:
     """A context manager: on exit everything that was started has ended.
 
     Every process is in a session of its own, so a Ctrl-C in the terminal reaches only the caller, who stops
-    them in order: planner first, then the action publisher, which holds the arm, the simulator last.
+    them in order: planner first, then the action publisher, which holds the arm, the simulator last. Where the
+    caller is killed they end by themselves, because their standard input closes.
     """
 
     def __init__(self, graph: Graph, log_folder: Path):
@@ -48,13 +49,14 @@ class Bringup:
         process = self._processes[name]
         environment = os.environ | {
             "PYTHONUNBUFFERED": "1",
+            "JEPA_ROS_END_WITH_STDIN": "1",
             "OMP_WAIT_POLICY": "PASSIVE",
             "RCUTILS_COLORIZED_OUTPUT": "0",
         }
         with open(self.log_path(name), "ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", f"jepa_ros.nodes.{name}", *process.arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
@@ -100,7 +102,9 @@ class Bringup:
     def _wait(process: subprocess.Popen) -> int:
         for signum in (signal.SIGTERM, signal.SIGKILL):
             try:
-                return process.wait(_GRACE_S)
+                process.wait(_GRACE_S)
+                break
             except subprocess.TimeoutExpired:
                 process.send_signal(signum)
+        process.stdin.close()
         return process.wait()

@@ -1,5 +1,6 @@
 """Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT and SIGTERM."""
 
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,8 @@ from jepa_ros.errors import JepaError
 from jepa_ros.nodes.lifecycle import ManagedNode
 
 _GRACE_S = 5.0
+END_WITH_STDIN = "JEPA_ROS_END_WITH_STDIN"
+"""Set in the environment: end when standard input closes, as it does when the starting process dies."""
 
 
 def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None = None) -> int:
@@ -30,6 +33,8 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
     """
     stop = threading.Event()
     previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    if os.environ.get(END_WITH_STDIN):
+        threading.Thread(target=_end_with_stdin, args=(stop,), daemon=True).start()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     nodes: list[ManagedNode] = []
     crashed = threading.Event()
@@ -58,6 +63,12 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         for signum, handler in previous.items():
             signal.signal(signum, handler)
     return 1 if crashed.is_set() else 0
+
+
+def _end_with_stdin(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
 
 
 def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: threading.Event) -> None:

@@ -1,5 +1,6 @@
 """The base class: transitions, failures, release, worker threads, clean ends."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,12 +128,14 @@ def test_worker_computes_the_newest_item_and_outlives_an_error():
     assert [str(e) for e in errors] == ["bad"]
 
 
-def run_node(module, *arguments):
+def run_node(module, *arguments, **kwargs):
     return subprocess.Popen(
         [sys.executable, "-m", f"jepa_ros.nodes.{module}", "--ros-args", *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **kwargs,
     )
 
 
@@ -152,6 +155,13 @@ def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
         process.send_signal(signum)
         rest, _ = process.communicate(timeout=20)
         assert process.returncode == 0 and "Traceback" not in rest and "shut down" in rest
+
+
+def test_a_brought_up_node_ends_with_the_process_that_started_it():
+    process = run_node("action_publisher", env=os.environ | {"JEPA_ROS_END_WITH_STDIN": "1"})
+    read_until(process, "active")
+    process.stdin.close()  # what the kernel does for a process that was killed
+    assert process.wait(20) == 0
 
 
 def test_bad_parameter_ends_the_process_with_one_line():
