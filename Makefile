@@ -1,5 +1,5 @@
 # make demo                          drive the simulated arm to a goal image; result in demo_output/
-# make demo ARGS="--episodes 5"      with options of `jepa demo`
+# make demo ARGS="--episodes 5"      with options of `jepa demo` (a goal not reached is its status 1, make's own is 2)
 # make test                          every test; make test ARGS="-k planner" selects
 # make setup                         only the set-up the two do by themselves
 # make clean                         remove all that set-up made
