@@ -1,6 +1,7 @@
 """`jepa demo`: the whole ROS graph, a goal picture, and what came of it."""
 
 import argparse
+import math
 from pathlib import Path
 
 from jepa_ros.errors import JepaError
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     for name in ("episodes", "timeout"):
         if not getattr(args, name) > 0:
             raise JepaError(f"--{name} is {getattr(args, name)}; it must be positive")
+    if not math.isfinite(args.timeout):
+        raise JepaError(f"--timeout is {args.timeout}; it must be a finite number of seconds")
     if args.seed < 0:
         raise JepaError(f"--seed is {args.seed}; it must not be negative")
     if args.require is not None and not 0 <= args.require <= args.episodes:

@@ -94,9 +94,9 @@ class Recorder:
         if seconds < 0 or (self._has_cube and self._cube is None):
             return
         by_name = dict(zip(msg.name, msg.position, strict=True))
-        self._trace.joint_times.append(seconds)
         self._trace.joints.append(np.array([by_name[joint] for joint in self._joint_names]))
         self._trace.cubes.append(self._cube if self._has_cube else None)
+        self._trace.joint_times.append(seconds)  # last: the demo reads as many of the others without the lock
 
     def _on_planner_status(self, msg) -> None:
         seconds, trace = self._seconds(msg), self._trace

@@ -48,25 +48,39 @@ def run_demo(args: argparse.Namespace) -> int:
         f"their logs are in {args.out / 'log'}"
     )
     began, episodes = time.monotonic(), []
-    with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
-        with GraphClient(NAMESPACE) as client:
-            client.wait_active(
-                graph.nodes,
-                60.0,
-                bringup.check,
-                lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
-            )
-            require_alone(client, graph.nodes)
-            session = Session(args, task, bringup, client, given)
-            for episode in range(args.episodes):
-                episodes.append(session.drive(episode))
-        print("stopping the graph")
-    content = demo_report.result(args.task, args.seed, args.composition, args.checkpoint, episodes)
-    write_json(args.out / "result.json", content)
+    try:
+        with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
+            with GraphClient(NAMESPACE) as client:
+                client.wait_active(
+                    graph.nodes,
+                    60.0,
+                    bringup.check,
+                    lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
+                )
+                require_alone(client, graph.nodes)
+                session = Session(args, task, bringup, client, given)
+                for episode in range(args.episodes):
+                    episodes.append(session.drive(episode))
+            print("stopping the graph")
+    except BaseException as error:
+        if episodes:
+            write_result(args, episodes, cut_short=str(error) or "interrupted")
+            print(f"wrote {args.out}/result.json: the {len(episodes)} of {args.episodes} episodes that ended")
+        raise
+    content = write_result(args, episodes)
     print(f"wrote {args.out}/: filmstrip.png, plot.png, bag/, log/, result.json")
     print(summary(episodes))
     needed = args.episodes if args.require is None else args.require
     return 0 if content["successes"] >= needed else 1
+
+
+def write_result(
+    args: argparse.Namespace, episodes: list[tuple[Trace, Verdict]], cut_short: str | None = None
+) -> dict:
+    """Write result.json; returns its content. cut_short: why not every episode was driven."""
+    content = demo_report.result(args.task, args.seed, args.composition, args.checkpoint, episodes, cut_short)
+    write_json(args.out / "result.json", content)
+    return content
 
 
 def require_alone(client, nodes: tuple[str, ...]) -> None:
@@ -230,22 +244,27 @@ def read_image(path: Path) -> np.ndarray:
 
 @contextmanager
 def interruptible():
-    """A request to terminate is treated as a Ctrl-C, so that it stops the graph too."""
+    """A request to terminate and a closed terminal are treated as a Ctrl-C, so that they stop the graph
+    too; under nohup a closed terminal goes on being ignored."""
+    wanted = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
 
     def interrupt(signum, frame):
+        for s in wanted:  # kernel and shell both tell of a closed terminal; once is enough
+            signal.signal(s, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {s: signal.signal(s, interrupt) for s in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for s, handler in before.items():
+            signal.signal(s, handler)
 
 
 @contextmanager
 def stopping(bringup):
-    """Enter a bring-up; while it stops, a further Ctrl-C does not leave processes behind: its waiting is
-    bounded."""
+    """Enter a bring-up; while it stops, a further Ctrl-C or a closed terminal does not leave processes
+    behind: its waiting is bounded."""
     try:
         bringup.start()
         yield bringup
@@ -253,7 +272,7 @@ def stopping(bringup):
         print("\nstopping: the arm is held, the nodes end", file=sys.stderr, flush=True)
         raise
     finally:
-        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             bringup.stop()
         finally:

@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the episodes, print the table, write the JSON; 0 whatever the success rate is."""
     from jepa_ros.evaluation.closed_loop import Timing
-    from jepa_ros.evaluation.report import summarise, table, unavailable
+    from jepa_ros.evaluation.report import require_writable, summarise, table, unavailable
     from jepa_ros.evaluation.runner import ORACLE, PLANNER, Bench, Settings, run_all
 
     for name in ("episodes", "blocks", "processes"):
@@ -119,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
             names.append(name)
         except JepaError as error:
             missing[name] = str(error)
+    if args.json is not None:
+        require_writable(args.json)
     print(describe(args, settings, bench))
     bench.simulator.close()
 

@@ -91,10 +91,10 @@ def strip(
 
 
 def outcome(verdict: Verdict) -> str:
-    """One episode in words."""
+    """One episode in words; time and distance are those at which it was judged."""
     words = f"goal {'' if verdict.success else 'not '}reached"
     words += f" {'in' if verdict.success else 'within'} {verdict.seconds:.1f} s"
-    return words if verdict.final_error_m is None else f"{words}, {length(verdict.final_error_m)} from it"
+    return words if verdict.judged_error_m is None else f"{words}, {length(verdict.judged_error_m)} from it"
 
 
 def length(metres: float) -> str:
@@ -103,9 +103,20 @@ def length(metres: float) -> str:
 
 
 def result(
-    task: str, seed: int, composition: str, checkpoint: str, episodes: list[tuple[Trace, Verdict]]
+    task: str,
+    seed: int,
+    composition: str,
+    checkpoint: str,
+    episodes: list[tuple[Trace, Verdict]],
+    cut_short: str | None = None,
 ) -> dict:
-    """The content of result.json. final_error_m is the median over episodes; steps counts executed blocks."""
+    """The content of result.json. steps counts executed blocks.
+
+    judged_error_m: the error when success was decided (the terminal, the heading and the last frame say
+    the same), without success the last one.  final_error_m: the error when recording ended, which after a
+    success is some seconds of further motion later.  Both are medians over episodes at the top.
+    cut_short: what ended the demo before all of its episodes were driven, which is no success; else None.
+    """
     successes = sum(verdict.success for _, verdict in episodes)
     plan_ms = [ms for trace, _ in episodes for ms in trace.plan_ms]
     command_ms = [ms for trace, _ in episodes for ms in trace.image_to_command_ms]
@@ -114,8 +125,10 @@ def result(
         "seed": seed,
         "episodes": len(episodes),
         "successes": successes,
-        "success": bool(episodes) and successes == len(episodes),
+        "success": bool(episodes) and successes == len(episodes) and cut_short is None,
+        "cut_short": cut_short,
         "wilson_95": list(wilson_interval(successes, len(episodes))),
+        "judged_error_m": percentile([verdict.judged_error_m for _, verdict in episodes], 50),
         "final_error_m": percentile([verdict.final_error_m for _, verdict in episodes], 50),
         "steps": sum(len(trace.plan_ms) for trace, _ in episodes),
         "plan_ms_p50": percentile(plan_ms, 50),
@@ -133,6 +146,7 @@ def result(
                 "seed": trace.seed,
                 "success": verdict.success,
                 "seconds": round(verdict.seconds, 3),
+                "judged_error_m": verdict.judged_error_m,
                 "final_error_m": verdict.final_error_m,
                 "steps": len(trace.plan_ms),
                 "planner": trace.termination,

@@ -1,5 +1,6 @@
 """The figures of an evaluation: one summary per agent, a table, a JSON file."""
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -92,6 +93,20 @@ def table(summaries: dict[str, dict]) -> str:
     ]
     text.insert(1, "-" * len(text[0]))
     return "\n".join([line.rstrip() for line in text] + notes)
+
+
+def require_writable(path: str | Path) -> None:
+    """JepaError where `write_json` could not write ``path``; makes its folder, leaves no file."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        partial.unlink()
+    except OSError as error:
+        raise JepaError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
 
 
 def write_json(path: str | Path, content: dict) -> None:

@@ -45,11 +45,14 @@ class Trace:
 @dataclass(frozen=True)
 class Verdict:
     """success, and how that was judged.  seconds: when it was achieved, else the end of the trace.
-    errors_m: (N,) at joint_times, and final_error_m: the last; None without ground truth."""
+    judged_error_m: the error at that moment; what is said and drawn of the episode.  errors_m: (N,) at
+    joint_times.  final_error_m: the last of them; after a success the arm may have gone on moving.
+    All three None without ground truth."""
 
     success: bool
     judged_by: str
     seconds: float
+    judged_error_m: float | None = None
     final_error_m: float | None = None
     errors_m: np.ndarray | None = None
 
@@ -69,8 +72,8 @@ class GroundTruth:
     def judge(self, trace: Trace) -> Verdict:
         """Success is what it is in `jepa evaluate`: within the tolerance without a break for hold_seconds.
 
-        A success counts from when it was achieved; final_error_m is the error at the end, so drifting off
-        shows.
+        A success counts from when it was achieved, at the end of hold_seconds, and judged_error_m is the
+        error then; final_error_m is the error at the end of the trace, so drifting off shows.
         """
         what = "the end effector" if self.goal.cube is None else "the cube"
         judged_by = (
@@ -84,6 +87,7 @@ class GroundTruth:
             achieved is not None,
             judged_by,
             trace.seconds if achieved is None else achieved,
+            float(errors[-1 if achieved is None else trace.joint_times.index(achieved)]),
             float(errors[-1]),
             errors,
         )

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -107,12 +108,13 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
 
 @live
 @pytest.mark.timeout(LIVE_S + 30)
-def test_ctrl_c_stops_everything_quietly(start, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_stop_everything_quietly(start, tmp_path, signum):
     process = start("--composition", "single", "--seed", "9")
     for line in process.stdout:
         if " plans at " in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signum)
     rest, _ = process.communicate(timeout=90)
     assert process.returncode == 130, rest
     assert "Traceback" not in rest and "stopping" in rest
@@ -152,6 +154,8 @@ def test_goal_from_a_picture_file_is_judged_by_the_planner(start, tmp_path):
     [
         (["--episodes", "0"], "--episodes is 0"),
         (["--timeout", "-1"], "--timeout is -1"),
+        (["--timeout", "inf"], "--timeout is inf"),
+        (["--timeout", "nan"], "--timeout is nan"),
         (["--seed", "-1"], "--seed is -1"),
         (["--episodes", "3", "--require", "4"], "--require is 4"),
     ],
@@ -159,6 +163,90 @@ def test_goal_from_a_picture_file_is_judged_by_the_planner(start, tmp_path):
 def test_bad_numbers_are_refused(words, told, capsys):
     assert main(["demo", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.fixture
+def hangup():
+    """Leaves the disposition of a closed terminal as it was."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_hang_up_does_not_stop_the_stopping(hangup):
+    from jepa_ros.cli.demo_session import interruptible, stopping
+
+    class Graph:
+        stopped = False
+
+        def start(self):
+            pass
+
+        def stop(self):
+            os.kill(os.getpid(), signal.SIGHUP)
+            self.stopped = True
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    graph = Graph()
+    with pytest.raises(KeyboardInterrupt), interruptible(), stopping(graph):
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)
+    assert graph.stopped and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+
+
+def test_under_nohup_a_closed_terminal_is_ignored(hangup):
+    from jepa_ros.cli.demo_session import interruptible
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with interruptible():
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_episodes_that_ended_are_kept_when_a_later_one_fails(tmp_path, monkeypatch, capsys):
+    from jepa_ros.cli import demo_session
+    from jepa_ros.evaluation.trace import Trace, Verdict
+
+    class Session:
+        def __init__(self, *_):
+            pass
+
+        def drive(self, episode):
+            if episode == 2:
+                raise JepaError("process planner ended")
+            return Trace(7 + episode), Verdict(True, "ground truth", 3.0, 0.01, 0.02)
+
+    ros = mock.MagicMock()
+    monkeypatch.setattr(demo_session, "_ros", lambda: (ros, ros, ros))
+    monkeypatch.setattr(demo_session, "Session", Session)
+    assert main(["demo", "--episodes", "3", "--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: process planner ended\n" and "the 2 of 3 episodes" in captured.out
+    content = json.loads((tmp_path / "result.json").read_text())
+    assert [row["seed"] for row in content["rows"]] == [7, 8] and content["successes"] == 2
+    assert content["success"] is False and content["cut_short"] == "process planner ended"
+
+
+def test_a_joint_state_is_complete_before_it_is_counted():
+    """The demo reads the trace while the recorder fills it."""
+    from jepa_ros.cli.demo_recorder import Recorder
+    from jepa_ros.evaluation.trace import Trace
+
+    trace = Trace(7)
+
+    class Times(list):
+        def append(self, value):
+            assert len(trace.joints) == len(trace.cubes) == len(self) + 1
+            super().append(value)
+
+    trace.joint_times = Times()
+    recorder = Recorder(mock.Mock(), "jepa", ("one", "two"), has_cube=False)
+    recorder._trace = trace
+    message = mock.Mock(position=[0.1, 0.2])
+    message.name, message.header.stamp.sec, message.header.stamp.nanosec = ["one", "two"], 1, 0
+    recorder._on_joint_states(message)
+    assert trace.joint_times == [1.0]
 
 
 def test_a_goal_picture_must_be_one(tmp_path):

@@ -111,3 +111,14 @@ def test_what_cannot_work_is_refused_at_once(words, told, capsys):
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and told in captured.err
     assert "episodes" not in captured.out, "it began to run"
+
+
+@pytest.mark.parametrize("place", ["folder", "file/out.json", "/proc/out.json"])
+def test_a_place_that_cannot_be_written_is_refused_at_once(place, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    assert main(["evaluate", *QUICK, "--baselines", "none", "--json", str(tmp_path / place)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: cannot write {tmp_path / place}: ")
+    assert "episodes" not in captured.out, "it began to run"
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]

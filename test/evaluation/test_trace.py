@@ -8,6 +8,7 @@ from PIL import Image
 
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.trace import GroundTruth, Trace, first_held, judge_by_planner
+from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 
 RESULT_KEYS = {
@@ -16,6 +17,8 @@ RESULT_KEYS = {
     "episodes",
     "successes",
     "success",
+    "cut_short",
+    "judged_error_m",
     "final_error_m",
     "steps",
     "plan_ms_p50",
@@ -86,6 +89,27 @@ def test_passing_through_the_goal_is_no_success(episode):
     task, start, goal = episode
     beyond = goal.joints + 0.5 * (goal.joints - start.joints)
     assert not GroundTruth(task, goal).judge(trace_to(start, beyond)).success
+
+
+def test_words_and_last_frame_tell_the_error_that_was_judged_whatever_came_after(episode, monkeypatch):
+    task, start, goal = episode
+    trace = trace_to(start, goal.joints)
+    trace.joint_times.append(trace.joint_times[-1] + 0.02)
+    trace.joints.append(start.joints)  # it drifts off
+    trace.cubes.append(None)
+    truth = GroundTruth(task, goal)
+    verdict = truth.judge(trace)
+    achieved = trace.joint_times.index(verdict.seconds)
+    assert verdict.success and verdict.judged_error_m == truth.error(trace.joints[achieved], None) <= 0.02
+    assert verdict.final_error_m == truth.error(start.joints, None) > 0.1
+    said = demo_report.length(verdict.judged_error_m)
+    assert demo_report.outcome(verdict).endswith(f", {said} from it")
+
+    drawn = []
+    monkeypatch.setattr(demo_report.filmstrip, "compose", lambda panels, *_: drawn.extend(panels))
+    with Simulator(task="reach") as simulator:
+        demo_report.strip(simulator, trace, verdict, goal, None, "reach", "")
+    assert drawn[-2].title.startswith("end") and drawn[-2].caption == f"{said} away"
 
 
 def test_nothing_seen_is_no_success(episode):
