@@ -22,7 +22,7 @@ from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.safety.guard import ActionGuard, Command, GuardConfig, Now, Plan
 from jepa_ros.safety.limits import JointLimits
-from jepa_ros.safety.states import Reason
+from jepa_ros.safety.states import Reason, SafetyState
 
 _DEFAULT = GuardConfig()
 _STATUS_PERIOD_S = 0.5
@@ -70,9 +70,12 @@ class ActionPublisherNode(ManagedNode):
         Param("watchdog_hz", 20.0, "How often timeouts are checked.", 1.0, 1000.0),
     )
 
+    _guard: ActionGuard | None = None
+
     def _setup(self) -> None:
         spec = robot_spec(self)
         limits = JointLimits.from_spec(spec, self.param("robot.velocity"), self.param("position_margin"))
+        stopped = self._guard is not None and self._guard.state == SafetyState.ESTOPPED
         self._guard = ActionGuard(
             spec,
             limits,
@@ -84,6 +87,8 @@ class ActionPublisherNode(ManagedNode):
                 model_id=self.param("model_id"),
             ),
         )
+        if stopped:  # only ~/reset_estop ends an emergency stop
+            self._guard.estop(self._now())
         self._trajectories = self.publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
         self._statuses = self.publisher(SafetyStatus, "~/safety_status", qos.STATUS)
         self.subscriber(ActionPlan, "plan", self._on_plan, qos.PLAN)

@@ -72,6 +72,8 @@ class Graph:
                 values |= {"task": self.task, "seed": self.seed}
             else:
                 values["use_sim_time"] = self.use_sim_time
+            if node == "action_publisher":
+                values["auto_arm"] = self.simulator  # a real arm moves only after ~/arm
             parameters[node] = values | dict(self.overrides.get(node, {}))
         unknown = set(self.overrides) - set(self.nodes)
         if unknown:

@@ -23,6 +23,8 @@ from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
+_STILL = 0.01  # rad; an arm of which every joint moved less did not move
+_ASKED = 0.05  # rad; a block that takes some joint this far from where it was must be seen in the joints
 _END = {
     PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE,
     PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
@@ -104,6 +106,8 @@ class Pursuit:
         self._planner.reset()
         self._memory.reset()
         self._published: deque[float] = deque(maxlen=5)
+        self._began_at: np.ndarray | None = None  # (A,) rad
+        self._moved = self._ignored = False  # since the goal began: the arm; a block that asked for motion
         self._blocked_since: float | None = None
         try:
             reason = self._cycle(target, time.monotonic() + target.timeout_s)
@@ -116,6 +120,7 @@ class Pursuit:
 
     def _cycle(self, target: Target, ends: float) -> int:
         not_before, last, executed, confirmed = self._now_ns(), 0, 0, 0
+        sent: tuple[np.ndarray, np.ndarray] | None = None  # joints before the last block, the block (K, A)
         while True:
             left = ends - time.monotonic()
             given_up = (
@@ -152,6 +157,9 @@ class Pursuit:
                     "run, with every joint and with the same clock?",
                 )
                 continue
+            if sent is not None:
+                self._judge(*sent, proprio)
+                sent = None
             if set_back:
                 self._memory.reset()
             self._memory.push(look.latent, proprio, look.stamp_ns * 1e-9)
@@ -168,7 +176,18 @@ class Pursuit:
                 continue
             # Act, and look again when the block has been executed.
             not_before, executed = block_ends, 1
-            self._memory.record_action(plan[: self._spec.block])
+            sent = proprio, plan[: self._spec.block]
+            self._memory.record_action(sent[1])
+
+    def _judge(self, before: np.ndarray, block: np.ndarray, after: np.ndarray) -> None:
+        """After a block (K, A), with joints (A,) before and after it: a block that the arm ignored (not armed,
+        held, vetoed) is remembered as no motion."""
+        self._began_at = before if self._began_at is None else self._began_at
+        self._moved |= bool(np.any(np.abs(after - self._began_at) >= _STILL))
+        asked = np.abs(block.sum(axis=0)).max() >= _ASKED
+        if asked and np.all(np.abs(after - before) < _STILL):
+            self._ignored = True
+            self._memory.record_action(np.zeros_like(block))
 
     def _plan(self, look: Look, proprio: np.ndarray, target: Target, executed: int) -> tuple[np.ndarray, int]:
         """Search and publish; returns the plan (H * K, A) and when its first block will have settled, ns."""
@@ -255,12 +274,19 @@ class Pursuit:
     def _close(self, reason: int) -> None:
         """The last status of a goal."""
         result, status = ReachGoal.Result, self.status
+        never_moved = (
+            "; the arm never moved: is action_publisher armed? see ~/safety_status of action_publisher"
+        )
         status.state = PlannerStatus.REACHED if reason == result.REACHED else PlannerStatus.FAILED
         if reason == result.REACHED:
             status.reason, status.text = PlannerStatus.NONE, f"within {status.tolerance:.3f} of the goal"
         elif reason in (result.TIMEOUT, result.CANCELED, result.PREEMPTED):
             status.reason, status.text = {
-                result.TIMEOUT: (PlannerStatus.TIMEOUT, f"out of time, {status.distance:.3f} from the goal"),
+                result.TIMEOUT: (
+                    PlannerStatus.TIMEOUT,
+                    f"out of time, {status.distance:.3f} from the goal"
+                    + never_moved * (self._ignored and not self._moved),
+                ),
                 result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
                 result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place"),
             }[reason]

@@ -2,7 +2,9 @@
 
 Plans come from a network, over a network; nothing of them is trusted. Invariants:
 - A plan is accepted whole or vetoed whole. A veto changes a counter and a text, never the arm's motion.
-- Every target comes out of ``JointLimits.clamp_step``, chained from the command before it: no jump.
+- Every action is clipped to the ActionSpec's bounds, and every target comes out of
+  ``JointLimits.clamp_step``, chained from the command before it: no jump.
+- After arming, motion starts where the arm is measured: someone may have moved it.
 - A comparison with NaN refuses: every check is written as "not (value is good)".
 - No clock is read here. Every call gets ``Now``.
 """
@@ -16,7 +18,7 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.safety.limits import JointLimits
+from jepa_ros.safety.limits import COUNTED, JointLimits
 from jepa_ros.safety.states import Reason, SafetyState
 
 _FUTURE_S = 0.05  # a stamp may be this far ahead: two clocks never agree
@@ -59,8 +61,8 @@ class Command:
     """What to send to the arm's controller; replaces what was sent before.
 
     positions: (N, A) absolute joint targets, rad, in the order of ``joint_names``.
-    times_from_start: (N,) s from the moment of sending.  clamped: how many of the N * A targets a limit
-        changed.
+    times_from_start: (N,) s from the moment of sending.  clamped: how many of the N * A targets a bound
+        or limit changed.
     """
 
     joint_names: tuple[str, ...]
@@ -108,8 +110,7 @@ class GuardConfig:
     """Settings of the guard; all in seconds but the last two.
 
     plan_timeout: hold when no plan was accepted for this long.
-    max_plan_age: oldest stamp of a plan, by the ROS clock.  max_receipt_age: longest wait between receipt and
-        check.
+    max_plan_age: oldest stamp of a plan, by the ROS clock.
     joint_state_timeout: oldest measured joint positions to move by.
     resync_tolerance: rad; where the arm is further than this from the command (at the start, after a push),
         the measured position counts as the command.
@@ -118,7 +119,6 @@ class GuardConfig:
 
     plan_timeout: float = 1.0
     max_plan_age: float = 0.5
-    max_receipt_age: float = 0.2
     joint_state_timeout: float = 0.5
     resync_tolerance: float = 0.3
     model_id: str = ""
@@ -183,9 +183,12 @@ class ActionGuard:
     # What the operator wants.
 
     def arm(self, now: Now) -> Reason:
-        """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew."""
+        """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew, and where
+        arming was needed, the measured position counts as the command."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP
+        if self._needs_arming:
+            self._sent = None
         if self.state != SafetyState.RUNNING:
             self._set(SafetyState.ARMED, Reason.NONE, "")
             self._accepted_stamp, self._last_veto = -math.inf, None
@@ -219,11 +222,11 @@ class ActionGuard:
 
     # Plans, and their absence.
 
-    def submit(self, plan: Plan, now: Now, received: float | None = None) -> Verdict:
-        """Check a plan, turn its first ``execute`` actions into targets. received: its receipt, steady s."""
+    def submit(self, plan: Plan, now: Now) -> Verdict:
+        """Check a plan, turn its first ``execute`` actions into targets."""
         if max(self._accepted_stamp, self._not_before) > now.ros + _FUTURE_S:  # the ROS clock was set back
             self._accepted_stamp = self._not_before = -math.inf
-        reason, text = self._check(plan, now, now.steady if received is None else received)
+        reason, text = self._check(plan, now)
         if reason:
             return self._veto(reason, text)
         base = self._resynced(now)
@@ -271,7 +274,7 @@ class ActionGuard:
         """Whether the measured joint positions are recent enough to move by."""
         return bool(now.steady - self._measured_at <= self.config.joint_state_timeout)
 
-    def _check(self, plan: Plan, now: Now, received: float) -> tuple[Reason, str]:
+    def _check(self, plan: Plan, now: Now) -> tuple[Reason, str]:
         """NONE, or the first thing wrong with a plan."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP, "the emergency stop is on"
@@ -308,9 +311,6 @@ class ActionGuard:
             return Reason.CANCELED, "its image is from before the hold"
         if not age <= self.config.max_plan_age:
             return Reason.PLAN_STALE, f"its image is {age:.3f} s old, at most {self.config.max_plan_age:g} s"
-        waited = now.steady - received
-        if not waited <= self.config.max_receipt_age:
-            return Reason.PLAN_STALE, f"it waited {waited:.3f} s, at most {self.config.max_receipt_age:g} s"
         if not self._fresh(now):
             return Reason.JOINT_STATE_STALE, f"no joint states for {self.config.joint_state_timeout:g} s"
         return Reason.NONE, ""
@@ -335,10 +335,13 @@ class ActionGuard:
         names = list(plan.joint_names)
         order = [names.index(name) for name in self.limits.names]
         actions = np.asarray(plan.actions, dtype=np.float64)[: plan.execute, order]
+        bounded = np.clip(actions, self.spec.lower, self.spec.upper)
         positions, clamped, target = np.empty_like(actions), 0, base
-        for i, action in enumerate(actions):
-            target, count = self.limits.clamp_step(target + action, target, self.spec.dt)
-            positions[i], clamped = target, clamped + count
+        for i, asked in enumerate(actions):
+            before = target
+            target, _ = self.limits.clamp_step(before + bounded[i], before, self.spec.dt)
+            positions[i] = target
+            clamped += int(np.count_nonzero(np.abs(target - (before + asked)) > COUNTED))
         times = self.spec.dt * np.arange(1, len(actions) + 1)
         return Command(self.limits.names, positions, times, clamped, plan.plan_id)
 

@@ -7,7 +7,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 
-_COUNTED = 1e-6  # rad; a change below this is rounding, not clamping
+COUNTED = 1e-6  # rad; a change below this is rounding, not clamping
 
 
 @dataclass(frozen=True)
@@ -65,4 +65,4 @@ class JointLimits:
         low, high = self.lower + self.margin, self.upper - self.margin
         step = self.velocity * dt
         allowed = np.clip(np.clip(target, low, high), previous - step, previous + step)
-        return allowed, int(np.count_nonzero(np.abs(allowed - target) > _COUNTED))
+        return allowed, int(np.count_nonzero(np.abs(allowed - target) > COUNTED))

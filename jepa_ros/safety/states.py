@@ -23,7 +23,7 @@ class SafetyState(IntEnum):
 class Reason(IntEnum):
     """Why the guard is in its state, or why a plan was vetoed.
 
-    NO_PLAN: none arrived within plan_timeout.  PLAN_STALE: too old by its stamp or by its receipt.
+    NO_PLAN: none arrived within plan_timeout.  PLAN_STALE: too old by its stamp.
     PLAN_INVALID: shape or timing contradicts the robot's.  WRONG_JOINTS: unknown, missing or duplicate names.
     NOT_FINITE: NaN or Inf.  OUT_OF_ORDER: its stamp is not newer than the last accepted plan's.
     FOREIGN_MODEL: not from the pinned model.  JOINT_STATE_STALE: no fresh measured joint positions.

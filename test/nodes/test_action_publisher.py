@@ -172,6 +172,20 @@ def test_estop_is_latched(world):
     assert not arm.trajectories.messages
 
 
+def test_estop_outlives_a_new_configuration(world):
+    arm = Arm(world)
+    assert arm.call("estop").success
+
+    def configure_anew():
+        arm.node.stop()
+        arm.node.trigger_cleanup()
+        return arm.node.start()
+
+    assert world.in_executor(configure_anew)
+    assert not arm.call("arm", SetBool, data=True).success
+    assert "IDLE" in arm.call("reset_estop").message and arm.call("arm", SetBool, data=True).success
+
+
 def test_deactivation_sends_a_hold_last(world):
     arm = Arm(world)
     arm.plans.publish(arm.plan(steps(0.05)))

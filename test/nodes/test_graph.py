@@ -32,6 +32,17 @@ def test_arguments_reach_the_nodes(checkpoint, tmp_path):
     assert "use_sim_time" not in written["/**/simulator"]["ros__parameters"]
 
 
+def test_only_the_simulated_arm_is_armed_by_default(checkpoint):
+    assert "auto_arm" not in find("config/so101.yaml").read_text()
+
+    def armed(**choices):
+        return Graph(checkpoint=checkpoint, **choices).node_parameters()["action_publisher"]["auto_arm"]
+
+    assert armed() is True and armed(simulator=False) is False
+    assert armed(overrides={"action_publisher": {"auto_arm": False}}) is False
+    assert armed(simulator=False, overrides={"action_publisher": {"auto_arm": True}}) is True
+
+
 @pytest.mark.parametrize(
     "bad, says",
     [
