@@ -17,9 +17,15 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["jepa_ros", "jepa_ros.*"]),
     package_data={"": ["*.xml", "*.yaml", "*.json"]},
-    data_files=[("share/jepa_ros", ["package.xml"])] + [
-        (f"share/jepa_ros/{folder}", sorted(str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()))
-        for folder in ("msg", "srv", "action", "models/reach", "models/push") if (root / folder).is_dir()],
+    data_files=[("share/jepa_ros", ["package.xml"])]
+    + [
+        (
+            f"share/jepa_ros/{folder}",
+            sorted(str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()),
+        )
+        for folder in ("msg", "srv", "action", "models/reach", "models/push")
+        if (root / folder).is_dir()
+    ],
     # Ranges here, so that it fits into a training machine; the tested versions are in requirements/.
     install_requires=[
         "numpy>=1.26,<3",

@@ -1,7 +1,7 @@
 """The tables of measured results, made from the JSON files in docs/results/ that `jepa evaluate` and `jepa demo` wrote.
 
-    python benchmarks/results_table.py            print the tables
-    python benchmarks/results_table.py --write    put them between the markers in README.md
+python benchmarks/results_table.py            print the tables
+python benchmarks/results_table.py --write    put them between the markers in README.md
 """
 
 import argparse
@@ -11,10 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 BEGIN, END = "<!-- results: benchmarks/results_table.py --write -->", "<!-- /results -->"
-NAMES = {"planner": "**jepa_ros** (shipped checkpoint)", "oracle": "same planner, simulator as world model",
-         "decoded_joints": "joint angles decoded from the goal image, proportional control",
-         "decoded_by_sight": "the same, the arm's own joints decoded from the camera image as well",
-         "behaviour_cloning": "goal-conditioned behaviour cloning", "random": "random motion", "no_op": "no motion"}
+NAMES = {
+    "planner": "**jepa_ros** (shipped checkpoint)",
+    "oracle": "same planner, simulator as world model",
+    "decoded_joints": "joint angles decoded from the goal image, proportional control",
+    "decoded_by_sight": "the same, the arm's own joints decoded from the camera image as well",
+    "behaviour_cloning": "goal-conditioned behaviour cloning",
+    "random": "random motion",
+    "no_op": "no motion",
+}
 
 
 def load(name: str) -> dict:
@@ -26,29 +31,49 @@ def closed_loop_row(name: str, figures: dict) -> str:
     """One agent of `jepa evaluate`."""
     low, high = figures["wilson_95"]
     plan = f"{figures['plan_ms_p50']:.0f} / {figures['plan_ms_p95']:.0f} ms" if name == "planner" else ""
-    return (f"| {NAMES[name]} | {figures['successes']} / {figures['episodes']} | {100 * low:.0f} - {100 * high:.0f} % | "
-            f"{1e3 * figures['median_error_m']:.0f} mm | {plan} |")
+    return (
+        f"| {NAMES[name]} | {figures['successes']} / {figures['episodes']} | {100 * low:.0f} - {100 * high:.0f} % | "
+        f"{1e3 * figures['median_error_m']:.0f} mm | {plan} |"
+    )
 
 
 def closed_loop_table() -> list[str]:
     """Success without ROS, beside the baselines."""
     measured, oracle = load("evaluate_reach.json"), load("evaluate_reach_oracle.json")
     agents = {"planner": measured, **measured["baselines"], "oracle": oracle}
-    ranked = ("planner", "decoded_joints", "decoded_by_sight", "behaviour_cloning", "random", "no_op", "oracle")
-    return [f"`{' '.join(measured['command'])}`", "",
-            "| closed loop, unseen goals, within 2 cm for 0.5 s | success | Wilson 95 % | median error | plan p50 / p95 |",
-            "|---|---|---|---|---|", *(closed_loop_row(name, agents[name]) for name in ranked)]
+    ranked = (
+        "planner",
+        "decoded_joints",
+        "decoded_by_sight",
+        "behaviour_cloning",
+        "random",
+        "no_op",
+        "oracle",
+    )
+    return [
+        f"`{' '.join(measured['command'])}`",
+        "",
+        "| closed loop, unseen goals, within 2 cm for 0.5 s | success | Wilson 95 % | median error | plan p50 / p95 |",
+        "|---|---|---|---|---|",
+        *(closed_loop_row(name, agents[name]) for name in ranked),
+    ]
 
 
 def graph_table() -> list[str]:
     """Success and latency through the ROS graph."""
-    lines = ['`make demo ARGS="--episodes 20"` (and `--composition single`)', "",
-             "| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |", "|---|---|---|---|"]
+    lines = [
+        '`make demo ARGS="--episodes 20"` (and `--composition single`)',
+        "",
+        "| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |",
+        "|---|---|---|---|",
+    ]
     for composition in ("distributed", "single"):
         found = load(f"demo_{composition}.json")
-        lines.append(f"| `{composition}` | {found['successes']} / {found['episodes']} | {found['plan_ms_p50']:.0f} / "
-                     f"{found['plan_ms_p95']:.0f} ms | {found['image_to_command_ms_p50']:.0f} / "
-                     f"{found['image_to_command_ms_p95']:.0f} ms |")
+        lines.append(
+            f"| `{composition}` | {found['successes']} / {found['episodes']} | {found['plan_ms_p50']:.0f} / "
+            f"{found['plan_ms_p95']:.0f} ms | {found['image_to_command_ms_p50']:.0f} / "
+            f"{found['image_to_command_ms_p95']:.0f} ms |"
+        )
     return lines
 
 
@@ -56,14 +81,19 @@ def training_table() -> list[str]:
     """What the shipped checkpoint cost."""
     config = json.loads((ROOT / "models" / "reach" / "config.json").read_text())
     collected, data, metrics = load("collect.json"), config["data"], config["metrics"]
-    return ["`jepa collect --task reach --episodes 2400 --out bags/reach`, then `jepa train --bags bags/reach --out models/reach "
-            "--precision bfloat16 --threads 1`", "", "| the shipped checkpoint | |", "|---|---|",
-            f"| `jepa collect`, {data['episodes']} episodes, {data['frames']} frames, {collected['megabytes']} MB | "
-            f"{collected['seconds'] / 60:.0f} min ({collected['times_real_time']:.0f} times real time) |",
-            f"| `jepa train`, {config['training']['steps']} steps, {config['training']['threads']} thread(s) | "
-            f"{metrics['training_seconds'] / 60:.0f} min |",
-            f"| networks of the baselines, {config['training']['baseline_steps']} steps | "
-            f"{(metrics['total_seconds'] - metrics['training_seconds']) / 60:.0f} min |"]
+    return [
+        "`jepa collect --task reach --episodes 2400 --out bags/reach`, then `jepa train --bags bags/reach --out models/reach "
+        "--precision bfloat16 --threads 1`",
+        "",
+        "| the shipped checkpoint | |",
+        "|---|---|",
+        f"| `jepa collect`, {data['episodes']} episodes, {data['frames']} frames, {collected['megabytes']} MB | "
+        f"{collected['seconds'] / 60:.0f} min ({collected['times_real_time']:.0f} times real time) |",
+        f"| `jepa train`, {config['training']['steps']} steps, {config['training']['threads']} thread(s) | "
+        f"{metrics['training_seconds'] / 60:.0f} min |",
+        f"| networks of the baselines, {config['training']['baseline_steps']} steps | "
+        f"{(metrics['total_seconds'] - metrics['training_seconds']) / 60:.0f} min |",
+    ]
 
 
 def tables() -> str:
@@ -71,15 +101,19 @@ def tables() -> str:
     machine = load("demo_distributed.json")["machine"]
     parts = [closed_loop_table(), graph_table(), training_table()]
     return "\n\n".join("\n".join(part) for part in parts) + (
-        "\n\nOn plain reaching the intervals of all learned agents overlap: decoding joint angles is a strong yardstick here, "
-        f"on both images as strong as planning. One training seed was run. Measured on {machine['cores']} cores ({machine['processor']}), no GPU; collection and "
+        "\n\nOn plain reaching the intervals of all learned agents overlap: decoding joint angles is a "
+        f"strong yardstick here, on both images as strong as planning. One training seed was run. "
+        f"Measured on {machine['cores']} cores ({machine['processor']}), no GPU; collection and "
         "training ran beside other work. Raw figures: "
-        "[docs/results](docs/results/README.md).")
+        "[docs/results](docs/results/README.md)."
+    )
 
 
 def main() -> None:
     """Print or write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--write", action="store_true", help="put the tables into README.md")
     if not parser.parse_args().write:
         print(tables())

@@ -19,8 +19,8 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
-from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.protocols import REDUCTIONS
+from jepa_ros.planning.receding_horizon import Planner
 
 JOINTS = 6
 SPEC = ActionSpec(joint_names=tuple(f"joint_{i}" for i in range(JOINTS)), lower=(-0.12,) * JOINTS,

@@ -11,16 +11,39 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "jepa_ros"
 GENERATED = {"msg", "srv", "action"}
-ROS = {"rclpy", "launch", "launch_ros", "ament_index_python", "cv_bridge", "tf_transformations", "tf2_ros",
-       "rosidl_runtime_py", "std_srvs", "builtin_interfaces", "rcl_interfaces", "ros2cli"}
+ROS = {
+    "rclpy",
+    "launch",
+    "launch_ros",
+    "ament_index_python",
+    "cv_bridge",
+    "tf_transformations",
+    "tf2_ros",
+    "rosidl_runtime_py",
+    "std_srvs",
+    "builtin_interfaces",
+    "rcl_interfaces",
+    "ros2cli",
+}
 
 
 def lint(folder):
     """Runs lint-imports on the package in ``folder``; returns (exit status, report)."""
-    run = subprocess.run([sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()",
-                          "--no-cache", "--config", str(ROOT / ".importlinter")],
-                         cwd=folder, capture_output=True, text=True, timeout=120,
-                         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "COLUMNS": "200"})
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as run; run()",
+            "--no-cache",
+            "--config",
+            str(ROOT / ".importlinter"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(folder), "COLUMNS": "200"},
+    )
     return run.returncode, run.stdout + run.stderr
 
 
@@ -36,7 +59,7 @@ def ros_imports(folder):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 package = list(("jepa_ros",) + parts[:-1])
-                base = package[:len(package) - node.level + 1] if node.level else []
+                base = package[: len(package) - node.level + 1] if node.level else []
                 base = ".".join(base + ([node.module] if node.module else []))
                 names = [base] + [f"{base}.{alias.name}" for alias in node.names]
             else:
@@ -58,15 +81,18 @@ def test_only_nodes_import_ros_and_the_interfaces():
     assert ros_imports(PACKAGE) == []
 
 
-@pytest.mark.parametrize("room, line, broken", [
-    ("planning", "import torch", "NumPy only"),
-    ("planning", "from jepa_ros.world_model import model", "only rooms below"),
-    ("safety", "from jepa_ros.data import dataset", "NumPy only"),
-    ("simulation", "from jepa_ros.data import action_spec", "only rooms below"),
-    ("data", "def lazily():\n    import torch.nn", "Dataset only"),
-    ("training", "import rclpy", "no ROS 2"),
-    ("world_model", "from jepa_ros.planning import memory", "only rooms below"),
-])
+@pytest.mark.parametrize(
+    "room, line, broken",
+    [
+        ("planning", "import torch", "NumPy only"),
+        ("planning", "from jepa_ros.world_model import model", "only rooms below"),
+        ("safety", "from jepa_ros.data import dataset", "NumPy only"),
+        ("simulation", "from jepa_ros.data import action_spec", "only rooms below"),
+        ("data", "def lazily():\n    import torch.nn", "Dataset only"),
+        ("training", "import rclpy", "no ROS 2"),
+        ("world_model", "from jepa_ros.planning import memory", "only rooms below"),
+    ],
+)
 def test_a_violation_is_seen(tmp_path, room, line, broken):
     shutil.copytree(PACKAGE, tmp_path / "jepa_ros", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "jepa_ros" / room / "violation.py").write_text(line + "\n")
@@ -74,9 +100,18 @@ def test_a_violation_is_seen(tmp_path, room, line, broken):
     assert status != 0 and any(broken in row and "BROKEN" in row for row in report.splitlines()), report
 
 
-@pytest.mark.parametrize("line", [
-    "import rclpy.node", "from sensor_msgs.msg import Image", "from jepa_ros.msg import Tensor", "import jepa_ros.srv",
-    "from jepa_ros import action", "def lazily():\n    from ..msg import Tensor", "from builtin_interfaces.msg import Time"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import rclpy.node",
+        "from sensor_msgs.msg import Image",
+        "from jepa_ros.msg import Tensor",
+        "import jepa_ros.srv",
+        "from jepa_ros import action",
+        "def lazily():\n    from ..msg import Tensor",
+        "from builtin_interfaces.msg import Time",
+    ],
+)
 def test_a_ros_import_is_seen(tmp_path, line):
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "violation.py").write_text(line + "\n")
@@ -100,8 +135,9 @@ def test_importing_the_package_or_a_room_pulls_nothing_heavy():
 
 
 def test_the_first_line_of_the_package_merges_the_interfaces():
-    assert (PACKAGE / "__init__.py").read_text() == \
-        '__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
+    assert (
+        PACKAGE / "__init__.py"
+    ).read_text() == '__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
 
 
 def test_the_jepa_command_starts_without_torch_and_ros():

@@ -19,11 +19,13 @@ PINNED = re.compile(r"^[A-Za-z0-9_.-]+==[0-9][A-Za-z0-9.]*$")
 def metadata(tmp_path_factory):
     """What setup.py says, as pip would see it: text of the wheel's METADATA and entry_points.txt, and its files."""
     out = tmp_path_factory.mktemp("dist")
-    code = ("import runpy, sys, setuptools, json\n"
-            "found = {}\n"
-            "setuptools.setup = lambda **kw: found.update(kw)\n"
-            "runpy.run_path('setup.py')\n"
-            "print(json.dumps(found))\n")
+    code = (
+        "import runpy, sys, setuptools, json\n"
+        "found = {}\n"
+        "setuptools.setup = lambda **kw: found.update(kw)\n"
+        "runpy.run_path('setup.py')\n"
+        "print(json.dumps(found))\n"
+    )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     import json
@@ -69,21 +71,28 @@ def test_the_jepa_command_is_the_same_from_pip_and_from_colcon(metadata):
 
 
 def test_pip_installs_every_room(metadata):
-    rooms = {"jepa_ros." + str(p.parent.relative_to(ROOT / "jepa_ros")).replace("/", ".")
-             for p in (ROOT / "jepa_ros").glob("*/**/__init__.py")}
+    rooms = {
+        "jepa_ros." + str(p.parent.relative_to(ROOT / "jepa_ros")).replace("/", ".")
+        for p in (ROOT / "jepa_ros").glob("*/**/__init__.py")
+    }
     assert {"jepa_ros"} | rooms == set(metadata["packages"])
 
 
 def test_pip_installs_every_data_file(metadata):
     patterns = metadata["package_data"][""]
-    data = [p for p in (ROOT / "jepa_ros").rglob("*")
-            if p.is_file() and p.suffix not in (".py", ".pyc") and "__pycache__" not in p.parts]
+    data = [
+        p
+        for p in (ROOT / "jepa_ros").rglob("*")
+        if p.is_file() and p.suffix not in (".py", ".pyc") and "__pycache__" not in p.parts
+    ]
     forgotten = [str(p.relative_to(ROOT)) for p in data if not any(p.match(pattern) for pattern in patterns)]
     assert not forgotten, f"not in package_data of setup.py: {forgotten}"
 
 
 def test_cmake_generates_every_interface_file():
-    on_disk = {str(p.relative_to(ROOT)) for folder in ("msg", "srv", "action") for p in (ROOT / folder).iterdir()}
+    on_disk = {
+        str(p.relative_to(ROOT)) for folder in ("msg", "srv", "action") for p in (ROOT / folder).iterdir()
+    }
     assert on_disk == set(re.findall(r"^  ((?:msg|srv|action)/\S+)$", CMAKE, re.MULTILINE))
 
 
@@ -118,9 +127,22 @@ def test_every_ros_module_the_nodes_import_is_declared():
     imported = set()
     for path in (ROOT / "jepa_ros/nodes").rglob("*.py"):
         imported |= set(re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.MULTILINE))
-    ros = {m for m in imported if m in ("rclpy", "cv_bridge", "tf_transformations", "launch", "launch_ros",
-                                        "rcl_interfaces", "ament_index_python") or m.endswith("_msgs")
-           or m in ("std_srvs", "builtin_interfaces")}
+    ros = {
+        m
+        for m in imported
+        if m
+        in (
+            "rclpy",
+            "cv_bridge",
+            "tf_transformations",
+            "launch",
+            "launch_ros",
+            "rcl_interfaces",
+            "ament_index_python",
+        )
+        or m.endswith("_msgs")
+        or m in ("std_srvs", "builtin_interfaces")
+    }
     assert "rclpy" in ros
     assert ros <= rosdep_keys(), f"missing in package.xml: {ros - rosdep_keys()}"
 
@@ -129,7 +151,7 @@ def test_every_ros_module_the_nodes_import_is_declared():
 def test_requirements_are_exact_pins(name):
     for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines():
         requirement = line.partition("#")[0].strip()
-        if requirement and requirement != "numpy>=1.26,<3":   # its pin depends on where ROS 2 comes from
+        if requirement and requirement != "numpy>=1.26,<3":  # its pin depends on where ROS 2 comes from
             assert PINNED.match(requirement), requirement
 
 
@@ -140,7 +162,11 @@ def test_requirements_name_no_registry():
 
 def test_license_is_apache_2():
     text = (ROOT / "LICENSE").read_text()
-    assert "Apache License" in text and "Version 2.0, January 2004" in text and "END OF TERMS AND CONDITIONS" in text
+    assert (
+        "Apache License" in text
+        and "Version 2.0, January 2004" in text
+        and "END OF TERMS AND CONDITIONS" in text
+    )
 
 
 def test_shell_files_parse():

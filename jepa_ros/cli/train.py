@@ -12,28 +12,53 @@ from jepa_ros.errors import JepaError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa train`."""
     parser.add_argument("--bags", nargs="+", required=True, metavar="DIR", help="bags, or folders of bags")
-    parser.add_argument("--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write"
+    )
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=96, help="clips per step")
     parser.add_argument("--clip", type=int, default=6, help="frames per clip, one block apart")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--latent-dim", type=int, default=64, help="latent width D")
-    parser.add_argument("--encoder", choices=("conv", "vit_tiny"), default="conv",
-                        help="conv for small images, vit_tiny for larger ones")
+    parser.add_argument(
+        "--encoder",
+        choices=("conv", "vit_tiny"),
+        default="conv",
+        help="conv for small images, vit_tiny for larger ones",
+    )
     parser.add_argument("--image-size", type=int, default=64, help="square image size in pixels")
-    parser.add_argument("--action-spec", type=Path, metavar="FILE",
-                        help="JSON with the ActionSpec of bags that do not carry one (bags not made by `jepa`)")
+    parser.add_argument(
+        "--action-spec",
+        type=Path,
+        metavar="FILE",
+        help="JSON with the ActionSpec of bags that do not carry one (bags not made by `jepa`)",
+    )
     parser.add_argument("--image-topic", metavar="NAME", help="full name, where bags hold several cameras")
     parser.add_argument("--joint-states-topic", metavar="NAME", help="full name, where bags hold several")
-    parser.add_argument("--command-topic", metavar="NAME",
-                        help="full name of the JointTrajectory topic, where bags hold several")
+    parser.add_argument(
+        "--command-topic",
+        metavar="NAME",
+        help="full name of the JointTrajectory topic, where bags hold several",
+    )
     parser.add_argument("--block", type=int, default=4, help="raw actions per block, K")
-    parser.add_argument("--anti-collapse", choices=("sigreg", "vicreg", "ema"), default="sigreg",
-                        help="what keeps latents from collapsing")
-    parser.add_argument("--baseline-steps", type=int, default=2000,
-                        help="steps for the baselines that `jepa evaluate` compares with; 0 for none")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
-                        help="the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it")
+    parser.add_argument(
+        "--anti-collapse",
+        choices=("sigreg", "vicreg", "ema"),
+        default="sigreg",
+        help="what keeps latents from collapsing",
+    )
+    parser.add_argument(
+        "--baseline-steps",
+        type=int,
+        default=2000,
+        help="steps for the baselines that `jepa evaluate` compares with; 0 for none",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it",
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw")
@@ -49,16 +74,25 @@ def run(args: argparse.Namespace) -> int:
 
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
-        **settings, loss=LossConfig(anti_collapse=args.anti_collapse),
-        model=ModelConfig(encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim))
+        **settings,
+        loss=LossConfig(anti_collapse=args.anti_collapse),
+        model=ModelConfig(
+            encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim
+        ),
+    )
     spec = _read_spec(args.action_spec)
     make_folder(args.out)
     topics = Topics(args.image_topic, args.joint_states_topic, args.command_topic)
     episodes, report = read_episodes(args.bags, spec, config.model.image_size, topics=topics, progress=True)
     print(report)
     spec = replace(report.spec, block=args.block)
-    metrics = train(episodes, spec, args.out, config, {
-        "digest": report.digest, "episodes": len(episodes), "frames": sum(map(len, episodes))})
+    metrics = train(
+        episodes,
+        spec,
+        args.out,
+        config,
+        {"digest": report.digest, "episodes": len(episodes), "frames": sum(map(len, episodes))},
+    )
     for name, value in metrics.items():
         print(f"{name:32s} {value:.4g}")
     print(f"checkpoint: {args.out}")
@@ -71,4 +105,6 @@ def _read_spec(path: Path | None) -> ActionSpec | None:
     try:
         return ActionSpec.from_dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise JepaError(f"--action-spec {path}: {error}; see docs/train_on_your_bags.md for the format") from error
+        raise JepaError(
+            f"--action-spec {path}: {error}; see docs/train_on_your_bags.md for the format"
+        ) from error

@@ -57,4 +57,6 @@ class Energy:
             shares = steps.gather(-1, best.expand(len(steps), -1)[..., None])[..., 0]
         else:
             raise JepaError(f"unknown reduction {reduction!r}; known: {', '.join(REDUCTIONS)}")
-        return EnergyResult(shares.sum(0), {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)})
+        return EnergyResult(
+            shares.sum(0), {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)}
+        )

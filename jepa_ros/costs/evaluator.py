@@ -15,8 +15,16 @@ class LatentEvaluator:
     latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
     """
 
-    def __init__(self, model: WorldModel, energy: Energy, latents: np.ndarray, proprio: np.ndarray,
-                 past_actions: np.ndarray, goal: np.ndarray, reduction: str):
+    def __init__(
+        self,
+        model: WorldModel,
+        energy: Energy,
+        latents: np.ndarray,
+        proprio: np.ndarray,
+        past_actions: np.ndarray,
+        goal: np.ndarray,
+        reduction: str,
+    ):
         self.model, self.energy, self.reduction = model, energy, reduction
         self.context = [self._tensor(x) for x in (latents, proprio, past_actions)]
         self.goal = self._tensor(goal)
@@ -30,4 +38,6 @@ class LatentEvaluator:
         return self.result.totals.cpu().numpy()
 
     def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(values, dtype=np.float32), device=self.model.proprio_mean.device)
+        return torch.as_tensor(
+            np.ascontiguousarray(values, dtype=np.float32), device=self.model.proprio_mean.device
+        )

@@ -71,15 +71,19 @@ class ActionSpec:
         need(self.dim > 0, "joint_names is empty; name at least one joint")
         need(len(set(self.joint_names)) == self.dim, f"joint_names has duplicates: {list(self.joint_names)}")
         need(self.space in SPACES, f"space is {self.space!r}; known spaces: {', '.join(SPACES)}")
-        need(self.rate_hz > 0 and np.isfinite(self.rate_hz), f"rate_hz is {self.rate_hz}; it must be positive")
+        need(
+            self.rate_hz > 0 and np.isfinite(self.rate_hz), f"rate_hz is {self.rate_hz}; it must be positive"
+        )
         need(self.block >= 1, f"block is {self.block}; it must be at least 1")
         for name in ("lower", "upper", "position_lower", "position_upper", "mean", "std"):
             values = getattr(self, name)
             need(len(values) == self.dim, f"{name} has {len(values)} values for {self.dim} joints")
             need(bool(np.all(np.isfinite(values))), f"{name} holds NaN or Inf: {values}")
         need(bool(np.all(np.less(self.lower, self.upper))), "every lower bound must be below its upper bound")
-        need(bool(np.all(np.less(self.position_lower, self.position_upper))),
-             "every position_lower must be below its position_upper")
+        need(
+            bool(np.all(np.less(self.position_lower, self.position_upper))),
+            "every position_lower must be below its position_upper",
+        )
         need(bool(np.all(np.greater(self.std, 0))), f"std must be positive, got {self.std}")
 
     def with_statistics(self, mean, std) -> "ActionSpec":
@@ -97,13 +101,18 @@ class ActionSpec:
         required = {"joint_names", "lower", "upper", "position_lower", "position_upper"}
         if not isinstance(values, dict) or required - set(values) or set(values) - known:
             got = set(values) if isinstance(values, dict) else set()
-            raise JepaError(f"ActionSpec: missing keys {sorted(required - got)}, unknown keys {sorted(got - known)}")
+            raise JepaError(
+                f"ActionSpec: missing keys {sorted(required - got)}, unknown keys {sorted(got - known)}"
+            )
         return cls(**values)
 
     def differences(self, other: "ActionSpec") -> list[str]:
         """Names of the contract's fields that differ (statistics are not part of the contract)."""
-        return [f.name for f in fields(self)
-                if f.name not in ("mean", "std") and not _same(getattr(self, f.name), getattr(other, f.name))]
+        return [
+            f.name
+            for f in fields(self)
+            if f.name not in ("mean", "std") and not _same(getattr(self, f.name), getattr(other, f.name))
+        ]
 
     def require_match(self, other: "ActionSpec", ours: str, theirs: str) -> None:
         """Raise JepaError with both sides printed where the contracts differ.
@@ -112,10 +121,15 @@ class ActionSpec:
         """
         differing = self.differences(other)
         if differing:
-            lines = [f"  {name}:\n    {ours}: {getattr(self, name)}\n    {theirs}: {getattr(other, name)}"
-                     for name in differing]
-            raise JepaError(f"ActionSpec of {ours} does not match {theirs}:\n" + "\n".join(lines)
-                            + "\nUse a checkpoint trained for this robot, or correct the robot's configuration.")
+            lines = [
+                f"  {name}:\n    {ours}: {getattr(self, name)}\n    {theirs}: {getattr(other, name)}"
+                for name in differing
+            ]
+            raise JepaError(
+                f"ActionSpec of {ours} does not match {theirs}:\n"
+                + "\n".join(lines)
+                + "\nUse a checkpoint trained for this robot, or correct the robot's configuration."
+            )
 
 
 def _same(a, b) -> bool:

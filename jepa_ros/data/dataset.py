@@ -33,8 +33,10 @@ class ClipDataset(Dataset):
             offset += frames
         self.starts = np.concatenate(starts) if starts else np.zeros(0, int)
         if not len(self.starts):
-            raise JepaError(f"no episode is long enough: a clip of {length} frames at a block of {spec.block} needs "
-                            f"{span} frames at {spec.rate_hz:g} Hz; record longer episodes")
+            raise JepaError(
+                f"no episode is long enough: a clip of {length} frames at a block of {spec.block} needs "
+                f"{span} frames at {spec.rate_hz:g} Hz; record longer episodes"
+            )
         self.images = np.concatenate([e.images for e in episodes])
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
@@ -53,8 +55,11 @@ class ClipDataset(Dataset):
         starts = self.starts[indices][:, None]
         frames = starts + self.frame_offsets
         blocks = self.actions[starts + self.action_offsets]
-        return (torch.from_numpy(self.images[frames]), torch.from_numpy(self.proprio[frames]),
-                torch.from_numpy(blocks.reshape(len(indices), self.length - 1, self.spec.block_dim)))
+        return (
+            torch.from_numpy(self.images[frames]),
+            torch.from_numpy(self.proprio[frames]),
+            torch.from_numpy(blocks.reshape(len(indices), self.length - 1, self.spec.block_dim)),
+        )
 
     def sample(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A random batch of ``size`` clips."""
@@ -68,5 +73,9 @@ def statistics(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
     """
     actions = np.concatenate([e.actions[:-1] for e in episodes])
     proprio = np.concatenate([e.joint_positions for e in episodes])
-    return {"action_mean": actions.mean(0), "action_std": np.maximum(actions.std(0), 1e-3),
-            "proprio_mean": proprio.mean(0), "proprio_std": np.maximum(proprio.std(0), 1e-3)}
+    return {
+        "action_mean": actions.mean(0),
+        "action_std": np.maximum(actions.std(0), 1e-3),
+        "proprio_mean": proprio.mean(0),
+        "proprio_std": np.maximum(proprio.std(0), 1e-3),
+    }

@@ -28,7 +28,9 @@ def _by_cv_bridge(msg: Image) -> np.ndarray:
     try:
         return CvBridge().imgmsg_to_cv2(msg, "rgb8")
     except CvBridgeError as error:
-        raise JepaError(f"image encoding {msg.encoding!r} is one that cv_bridge cannot turn into rgb8: {error}") from error
+        raise JepaError(
+            f"image encoding {msg.encoding!r} is one that cv_bridge cannot turn into rgb8: {error}"
+        ) from error
 
 
 def to_msg(image: np.ndarray, header) -> Image:

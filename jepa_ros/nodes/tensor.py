@@ -12,9 +12,23 @@ import numpy as np
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Tensor
 
-DTYPES = {name: np.dtype(name).newbyteorder("<") for name in (
-    "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
-    "float16", "float32", "float64")}
+DTYPES = {
+    name: np.dtype(name).newbyteorder("<")
+    for name in (
+        "bool",
+        "int8",
+        "uint8",
+        "int16",
+        "uint16",
+        "int32",
+        "uint32",
+        "int64",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+    )
+}
 
 
 def to_msg(name: str, values: np.ndarray) -> Tensor:
@@ -25,7 +39,9 @@ def to_msg(name: str, values: np.ndarray) -> Tensor:
     values = np.asarray(values)
     dtype = DTYPES.get(values.dtype.name)
     if dtype is None:
-        raise JepaError(f"tensor {name!r}: dtype {values.dtype} cannot be sent; convert to one of {', '.join(DTYPES)}")
+        raise JepaError(
+            f"tensor {name!r}: dtype {values.dtype} cannot be sent; convert to one of {', '.join(DTYPES)}"
+        )
     msg = Tensor(name=name, dtype=values.dtype.name, shape=array.array("I", values.shape))
     data = array.array("B")
     data.frombytes(np.ascontiguousarray(values, dtype).tobytes())
@@ -44,8 +60,10 @@ def from_msg(msg: Tensor) -> np.ndarray:
     shape = tuple(int(extent) for extent in msg.shape)
     expected = math.prod(shape) * dtype.itemsize
     if len(msg.data) != expected:
-        raise JepaError(f"tensor {msg.name!r}: {len(msg.data)} bytes of data, but {msg.dtype} of shape {shape} "
-                        f"takes {expected}; the sender is broken or another version")
+        raise JepaError(
+            f"tensor {msg.name!r}: {len(msg.data)} bytes of data, but {msg.dtype} of shape {shape} "
+            f"takes {expected}; the sender is broken or another version"
+        )
     values = np.frombuffer(msg.data, dtype).reshape(shape)
     values.flags.writeable = False
     return values

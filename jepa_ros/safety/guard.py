@@ -140,8 +140,10 @@ class ActionGuard:
 
     def __init__(self, spec: ActionSpec, limits: JointLimits, config: GuardConfig | None = None):
         if limits.names != spec.joint_names:
-            raise JepaError(f"guard: the limits are for joints {list(limits.names)}, the ActionSpec has "
-                            f"{list(spec.joint_names)}; give limits for these joints, in this order")
+            raise JepaError(
+                f"guard: the limits are for joints {list(limits.names)}, the ActionSpec has "
+                f"{list(spec.joint_names)}; give limits for these joints, in this order"
+            )
         self.spec, self.limits, self.config = spec, limits, config or GuardConfig()
         self.state, self.reason, self.text = SafetyState.IDLE, Reason.NONE, ""
         self.clamped = self.vetoed = self.resyncs = 0
@@ -212,8 +214,9 @@ class ActionGuard:
     def estop(self, now: Now) -> Command | None:
         """Hold the arm and refuse everything until ``reset_estop``."""
         self._not_before = now.ros
-        return self._stop(SafetyState.ESTOPPED, Reason.ESTOP, "emergency stop; reset_estop, then arm", now,
-                          until_armed=True)
+        return self._stop(
+            SafetyState.ESTOPPED, Reason.ESTOP, "emergency stop; reset_estop, then arm", now, until_armed=True
+        )
 
     def reset_estop(self) -> None:
         """Leave the emergency stop, to IDLE: moving again takes an ``arm``."""
@@ -242,14 +245,22 @@ class ActionGuard:
         if self.state != SafetyState.RUNNING:
             return None
         if not self._fresh(now):
-            return self._stop(SafetyState.HOLDING, Reason.JOINT_STATE_STALE,
-                              f"no joint states for {self.config.joint_state_timeout:g} s", now)
+            return self._stop(
+                SafetyState.HOLDING,
+                Reason.JOINT_STATE_STALE,
+                f"no joint states for {self.config.joint_state_timeout:g} s",
+                now,
+            )
         if not now.steady - self._accepted_at <= self.config.plan_timeout:
             text = f"no plan was accepted for {self.config.plan_timeout:g} s"
             if self._last_veto is None:
                 return self._stop(SafetyState.HOLDING, Reason.NO_PLAN, text, now)
-            return self._stop(SafetyState.HOLDING, self._last_veto.reason,
-                              f"{text}; the last was vetoed: {self._last_veto.text}", now)
+            return self._stop(
+                SafetyState.HOLDING,
+                self._last_veto.reason,
+                f"{text}; the last was vetoed: {self._last_veto.text}",
+                now,
+            )
         return None
 
     def hold_position(self, now: Now) -> np.ndarray | None:
@@ -265,8 +276,17 @@ class ActionGuard:
         """The present state, for SafetyStatus."""
         ages = np.array([now.ros - self._accepted_stamp, now.steady - self._measured_at])
         plan_age, joint_state_age = np.where(np.isfinite(ages), ages, math.nan).tolist()
-        return GuardStatus(self.state, self.reason, self.text, self.clamped, self.vetoed, self.resyncs,
-                           plan_age, joint_state_age, self.command_at(now))
+        return GuardStatus(
+            self.state,
+            self.reason,
+            self.text,
+            self.clamped,
+            self.vetoed,
+            self.resyncs,
+            plan_age,
+            joint_state_age,
+            self.command_at(now),
+        )
 
     # Inside.
 
@@ -347,11 +367,15 @@ class ActionGuard:
 
     def _remember(self, base: np.ndarray, command: Command, now: Now) -> None:
         """What the arm's controller does from now on: from ``base`` (A,) along the command."""
-        self._sent = (now.ros, np.concatenate([[0.0], command.times_from_start]),
-                      np.concatenate([base[None], command.positions]))
+        self._sent = (
+            now.ros,
+            np.concatenate([[0.0], command.times_from_start]),
+            np.concatenate([base[None], command.positions]),
+        )
 
-    def _stop(self, state: SafetyState, reason: Reason, text: str, now: Now,
-              until_armed: bool = False) -> Command | None:
+    def _stop(
+        self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
+    ) -> Command | None:
         """Enter a state in which the arm rests; the command that makes it rest, where it might move."""
         moving = self.state == SafetyState.RUNNING
         self._set(state, reason, text)

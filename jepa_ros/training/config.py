@@ -41,7 +41,9 @@ class TrainingConfig:
             torch.zeros(1, device=torch.device(self.device))
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise JepaError(f"training device is {self.device!r}: {reason}; use cpu, or cuda where it is there") from error
+            raise JepaError(
+                f"training device is {self.device!r}: {reason}; use cpu, or cuda where it is there"
+            ) from error
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise JepaError(f"training learning_rate is {self.learning_rate}; it must be positive")
         for name in ("seed", "baseline_steps"):
@@ -53,7 +55,9 @@ class TrainingConfig:
             if getattr(self, name) < 1:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must be at least 1")
         if self.clip <= self.model.context:
-            raise JepaError(f"clip is {self.clip} frames; it must be longer than the context of {self.model.context}")
+            raise JepaError(
+                f"clip is {self.clip} frames; it must be longer than the context of {self.model.context}"
+            )
 
     @property
     def autocast(self) -> torch.dtype | None:

@@ -8,8 +8,13 @@ from matplotlib.figure import Figure
 
 matplotlib.use("Agg")
 
-LOSSES = {"one_step": "next latent", "multi_step": "open-loop latents", "proprio": "joint positions",
-          "joint_head": "joint read-out", "regulariser": "anti-collapse"}
+LOSSES = {
+    "one_step": "next latent",
+    "multi_step": "open-loop latents",
+    "proprio": "joint positions",
+    "joint_head": "joint read-out",
+    "regulariser": "anti-collapse",
+}
 
 
 def plot_training(metrics: Path, out: Path) -> None:
@@ -31,7 +36,9 @@ def plot_training(metrics: Path, out: Path) -> None:
     health.set_ylabel("effective rank of the latents", color="tab:blue")
     deviation = health.twinx()
     deviation.plot(steps, [row["latent_std"] for row in rows], color="tab:orange", label="mean")
-    deviation.plot(steps, [row["latent_std_min"] for row in rows], color="tab:orange", linestyle=":", label="least")
+    deviation.plot(
+        steps, [row["latent_std_min"] for row in rows], color="tab:orange", linestyle=":", label="least"
+    )
     deviation.set_ylim(0, None)
     deviation.set_ylabel("standard deviation (mean, least)", color="tab:orange")
     health.grid(alpha=0.3)

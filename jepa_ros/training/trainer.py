@@ -23,8 +23,8 @@ from jepa_ros.data.dataset import ClipDataset, clip_span, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
-from jepa_ros.training.plots import plot_training
 from jepa_ros.training.config import TrainingConfig
+from jepa_ros.training.plots import plot_training
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
 from jepa_ros.world_model.checkpoint import save_checkpoint
@@ -51,9 +51,11 @@ def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: Traini
     span = clip_span(config.clip, spec)
     episodes = [episode for episode in episodes if len(episode) >= span]
     if len(episodes) < 2:
-        raise JepaError(f"{len(episodes)} episode(s) of at least {span} frames at {spec.rate_hz:g} Hz (a clip of "
-                        f"{config.clip} frames, {spec.block} actions apart): at least 2 are needed, one of them for "
-                        "validation; record more or longer episodes")
+        raise JepaError(
+            f"{len(episodes)} episode(s) of at least {span} frames at {spec.rate_hz:g} Hz (a clip of "
+            f"{config.clip} frames, {spec.block} actions apart): at least 2 are needed, one of them for "
+            "validation; record more or longer episodes"
+        )
     every = max(2, round(1 / config.validation))
     held_out = [e for i, e in enumerate(episodes) if i % every == every - 1] or [episodes[-1]]
     kept = [e for e in episodes if not any(e is other for other in held_out)]
@@ -62,7 +64,9 @@ def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: Traini
     return Split(ClipDataset(kept, spec, config.clip), ClipDataset(held_out, spec, config.clip), stats, spec)
 
 
-def train(episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: TrainingConfig, data: dict) -> dict:
+def train(
+    episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: TrainingConfig, data: dict
+) -> dict:
     """Train world model and baselines into the checkpoint directory ``out``; returns its metrics.
 
     data: what the bags were (digest, episode counts), kept in config.json. A run that finds its own unfinished state
@@ -88,9 +92,18 @@ def train(episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: Trai
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
     metrics["total_seconds"] = round(seconds + time.monotonic() - started, 1)
-    save_checkpoint(out, model, {
-        "goal_tolerance": goal_tolerance(model, split.validation), "metrics": metrics, "data": data,
-        "training": config.to_dict(), "commit": commit}, reference_view(split.train))
+    save_checkpoint(
+        out,
+        model,
+        {
+            "goal_tolerance": goal_tolerance(model, split.validation),
+            "metrics": metrics,
+            "data": data,
+            "training": config.to_dict(),
+            "commit": commit,
+        },
+        reference_view(split.train),
+    )
     plot_training(out / METRICS, out / "training.png")
     (out / STATE).unlink(missing_ok=True)
     return metrics
@@ -104,41 +117,57 @@ def make_folder(out: Path) -> Path:
         (out / ".writable").touch()
         (out / ".writable").unlink()
     except OSError as error:
-        raise JepaError(f"checkpoint folder {out}: cannot write there ({error.strerror}); choose another") from error
+        raise JepaError(
+            f"checkpoint folder {out}: cannot write there ({error.strerror}); choose another"
+        ) from error
     return out
 
 
-def fit_world_model(model: WorldModel, split: Split, out: Path, config: TrainingConfig, fingerprint: str) -> float:
+def fit_world_model(
+    model: WorldModel, split: Split, out: Path, config: TrainingConfig, fingerprint: str
+) -> float:
     """Optimise the JEPA loss; writes metrics and a resumable state; returns the seconds it took, resumptions included."""
     optimiser = _optimiser(model, config)
-    target = TargetEncoder(model.encoder, config.loss.ema_decay) if config.loss.anti_collapse == "ema" else None
+    target = (
+        TargetEncoder(model.encoder, config.loss.ema_decay) if config.loss.anti_collapse == "ema" else None
+    )
     step, spent = _resume(out, fingerprint, model, optimiser, target)
     started = time.monotonic()
     model.train()
     _cut_metrics(out / METRICS, step)
-    with open(out / METRICS, "a") as log, \
-            tqdm(total=config.steps, initial=step, desc="world model", unit="step", mininterval=2) as bar:
+    with (
+        open(out / METRICS, "a") as log,
+        tqdm(total=config.steps, initial=step, desc="world model", unit="step", mininterval=2) as bar,
+    ):
         while step < config.steps:
             rng = np.random.default_rng([config.seed, step])
             batch = [x.to(config.device, non_blocking=True) for x in split.train.sample(config.batch, rng)]
             torch.manual_seed(int(rng.integers(2**62)))
             loss, terms, latents = jepa_loss(model, *batch, config.loss, target, autocast=config.autocast)
             if not torch.isfinite(loss):
-                raise JepaError(f"the loss is {loss.item()} at step {step}: lower --learning-rate, or look for broken "
-                                f"values in the bags; the state before is kept in {out / STATE}")
+                raise JepaError(
+                    f"the loss is {loss.item()} at step {step}: lower --learning-rate, or look for broken "
+                    f"values in the bags; the state before is kept in {out / STATE}"
+                )
             _descend(loss, model, optimiser, learning_rate(step, config.steps, config))
             if target is not None:
                 target.update(model.encoder)
             step += 1
             bar.update()
             if step % config.log_every == 0 or step == config.steps:
-                row = {"step": step, "loss": loss.item(), **{k: v.item() for k, v in terms.items()},
-                       **latent_health(latents)}
+                row = {
+                    "step": step,
+                    "loss": loss.item(),
+                    **{k: v.item() for k, v in terms.items()},
+                    **latent_health(latents),
+                }
                 log.write(json.dumps({k: round(v, 6) for k, v in row.items()}) + "\n")
                 log.flush()
                 bar.set_postfix(loss=f"{row['loss']:.3f}", rank=f"{row['effective_rank']:.1f}", refresh=False)
             if step % config.save_every == 0 and step < config.steps:
-                _save_state(out, fingerprint, step, spent + time.monotonic() - started, model, optimiser, target)
+                _save_state(
+                    out, fingerprint, step, spent + time.monotonic() - started, model, optimiser, target
+                )
                 plot_training(out / METRICS, out / "training.png")
     model.eval()
     spent += time.monotonic() - started
@@ -153,17 +182,23 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
     """
     optimiser = _optimiser(baselines, config)
     spec, losses = split.spec, []
-    mean, std = (torch.tensor(x, dtype=torch.float32, device=config.device).repeat(spec.block)
-                 for x in (spec.mean, spec.std))
+    mean, std = (
+        torch.tensor(x, dtype=torch.float32, device=config.device).repeat(spec.block)
+        for x in (spec.mean, spec.std)
+    )
     baselines.train()
     for step in tqdm(range(config.baseline_steps), desc="baselines", unit="step", mininterval=2):
         rng = np.random.default_rng([config.seed, 1, step])
         images, proprio, actions = (x.to(config.device) for x in split.train.sample(2 * config.batch, rng))
         goals = images[torch.arange(len(images)), torch.from_numpy(rng.integers(1, config.clip, len(images)))]
-        with torch.autocast(config.device.split(":")[0], dtype=config.autocast, enabled=config.autocast is not None):
+        with torch.autocast(
+            config.device.split(":")[0], dtype=config.autocast, enabled=config.autocast is not None
+        ):
             joints = baselines.decode(images[:, 0])
             block = baselines.act(images[:, 0], goals, proprio[:, 0])
-        decoding = F.mse_loss(joints.float(), (proprio[:, 0] - baselines.proprio_mean) / baselines.proprio_std)
+        decoding = F.mse_loss(
+            joints.float(), (proprio[:, 0] - baselines.proprio_mean) / baselines.proprio_std
+        )
         cloning = F.mse_loss(block.float(), (actions[:, 0] - mean) / std)
         _descend(decoding + cloning, baselines, optimiser, learning_rate(step, config.baseline_steps, config))
         losses.append((decoding.item(), cloning.item()))
@@ -204,8 +239,17 @@ def _set_statistics(module: nn.Module, split: Split) -> None:
 
 def _save_state(out, fingerprint, step, seconds, model, optimiser, target) -> None:
     partial = (out / STATE).with_suffix(".partial")
-    torch.save({"fingerprint": fingerprint, "step": step, "seconds": seconds, "model": model.state_dict(),
-                "optimiser": optimiser.state_dict(), "target": None if target is None else target.state_dict()}, partial)
+    torch.save(
+        {
+            "fingerprint": fingerprint,
+            "step": step,
+            "seconds": seconds,
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "target": None if target is None else target.state_dict(),
+        },
+        partial,
+    )
     partial.replace(out / STATE)
 
 
@@ -220,8 +264,10 @@ def _resume(out, fingerprint, model, optimiser, target) -> tuple[int, float]:
         return 0, 0.0
     state = torch.load(out / STATE, weights_only=True, map_location=model.proprio_mean.device)
     if state["fingerprint"] != fingerprint:
-        raise JepaError(f"{out / STATE} is of a run with other settings or other bags: repeat that command to go on "
-                        "with it, or choose another --out, or delete the file to start over")
+        raise JepaError(
+            f"{out / STATE} is of a run with other settings or other bags: repeat that command to go on "
+            "with it, or choose another --out, or delete the file to start over"
+        )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     if target is not None:

@@ -12,7 +12,9 @@ from jepa_ros.world_model.model import WorldModel
 
 
 @torch.inference_mode()
-def validate(model: WorldModel, clips: ClipDataset, config: TrainingConfig, batches: int = 16) -> dict[str, float]:
+def validate(
+    model: WorldModel, clips: ClipDataset, config: TrainingConfig, batches: int = 16
+) -> dict[str, float]:
     """Loss terms, latent health, the error of copying the last frame, and joint read-out error, over random clips."""
     rng, rows, latents = np.random.default_rng(0), [], []
     for _ in range(batches):
@@ -20,12 +22,18 @@ def validate(model: WorldModel, clips: ClipDataset, config: TrainingConfig, batc
         _, terms, flat = jepa_loss(model, images, proprio, actions, config.loss)
         z = flat.unflatten(0, proprio.shape[:2])
         read = model.joint_head(flat) * model.proprio_std + model.proprio_mean
-        start, future = z[:, model.context - 1:model.context], z[:, model.context:]
-        rows.append({**{k: v.item() for k, v in terms.items()},
-                     "copy_last_frame": (future - start).pow(2).mean().item(),
-                     "joint_error_rad": (read - proprio.flatten(0, 1)).abs().mean().item()})
+        start, future = z[:, model.context - 1 : model.context], z[:, model.context :]
+        rows.append(
+            {
+                **{k: v.item() for k, v in terms.items()},
+                "copy_last_frame": (future - start).pow(2).mean().item(),
+                "joint_error_rad": (read - proprio.flatten(0, 1)).abs().mean().item(),
+            }
+        )
         latents.append(flat)
-    return {f"validation_{k}": float(np.mean([r[k] for r in rows])) for k in rows[0]} | latent_health(torch.cat(latents))
+    return {f"validation_{k}": float(np.mean([r[k] for r in rows])) for k in rows[0]} | latent_health(
+        torch.cat(latents)
+    )
 
 
 @torch.inference_mode()
@@ -40,7 +48,11 @@ def goal_tolerance(model: WorldModel, clips: ClipDataset, radius: float = 0.06, 
         apart = np.abs(clips.proprio[first] - clips.proprio[second]).max(1)
         near = (apart >= radius / 2) & (apart <= radius)
         if near.any():
-            distances.append(_distance(_encode(model, clips.images[first[near]]), _encode(model, clips.images[second[near]])))
+            distances.append(
+                _distance(
+                    _encode(model, clips.images[first[near]]), _encode(model, clips.images[second[near]])
+                )
+            )
     return float(torch.cat(distances).median()) if distances else 0.1
 
 
@@ -50,4 +62,6 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 def _encode(model: WorldModel, images: np.ndarray) -> Tensor:
     device = model.proprio_mean.device
-    return torch.cat([model.encode(torch.from_numpy(images[i:i + 512]).to(device)) for i in range(0, len(images), 512)])
+    return torch.cat(
+        [model.encode(torch.from_numpy(images[i : i + 512]).to(device)) for i in range(0, len(images), 512)]
+    )

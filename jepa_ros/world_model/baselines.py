@@ -29,8 +29,12 @@ class Baselines(nn.Module):
         self.decoder = nn.Sequential(nn.SiLU(), nn.Linear(width, spec.dim))
         self.policy_encoder = build_encoder(config.encoder, config.image_size, width)
         self.policy = nn.Sequential(
-            nn.Linear(2 * width + spec.dim, 2 * width), nn.SiLU(), nn.Linear(2 * width, width), nn.SiLU(),
-            nn.Linear(width, spec.block_dim))
+            nn.Linear(2 * width + spec.dim, 2 * width),
+            nn.SiLU(),
+            nn.Linear(2 * width, width),
+            nn.SiLU(),
+            nn.Linear(width, spec.block_dim),
+        )
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))
 
@@ -42,7 +46,7 @@ class Baselines(nn.Module):
         """Frames and goal frames (B, h, w, 3) uint8, proprio (B, A) rad -> z-scored block (B, KA)."""
         codes = self.policy_encoder(torch.cat([images, goals]))
         joints = (proprio - self.proprio_mean) / self.proprio_std
-        return self.policy(torch.cat([codes[:len(images)], codes[len(images):], joints], dim=1))
+        return self.policy(torch.cat([codes[: len(images)], codes[len(images) :], joints], dim=1))
 
     @torch.inference_mode()
     def joints_from_image(self, image: np.ndarray) -> np.ndarray:
@@ -55,20 +59,26 @@ class Baselines(nn.Module):
         """Two (h, w, 3) uint8 RGB images and joint positions (A,) rad -> raw actions (K, A) rad."""
         frames = [torch.from_numpy(np.ascontiguousarray(x))[None] for x in (image, goal)]
         z = self.act(*frames, torch.as_tensor(proprio, dtype=torch.float32)[None])[0]
-        actions = z.numpy().reshape(self.spec.block, self.spec.dim) * np.array(self.spec.std) + np.array(self.spec.mean)
+        actions = z.numpy().reshape(self.spec.block, self.spec.dim) * np.array(self.spec.std) + np.array(
+            self.spec.mean
+        )
         return np.clip(actions, self.spec.lower, self.spec.upper)
 
 
 def save_baselines(path: Path, baselines: Baselines) -> None:
     """Write ``baselines.safetensors`` into a checkpoint directory."""
-    save_tensors(Path(path) / BASELINES, {k: v.detach().cpu().contiguous() for k, v in baselines.state_dict().items()})
+    save_tensors(
+        Path(path) / BASELINES, {k: v.detach().cpu().contiguous() for k, v in baselines.state_dict().items()}
+    )
 
 
 def load_baselines(path: str | Path) -> Baselines:
     """Read the baselines beside a checkpoint; JepaError where there are none or they are damaged."""
     path = Path(path)
     if not (path / BASELINES).is_file():
-        raise JepaError(f"checkpoint {path}: there is no {BASELINES}; `jepa train --baseline-steps N` makes it")
+        raise JepaError(
+            f"checkpoint {path}: there is no {BASELINES}; `jepa train --baseline-steps N` makes it"
+        )
     checkpoint = load_checkpoint(path)
     baselines = Baselines(checkpoint.model.config, checkpoint.spec)
     load_weights(path / BASELINES, baselines)

@@ -51,7 +51,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_checkpoint(path: Path, model: WorldModel, config: dict, reference_view: np.ndarray | None = None) -> None:
+def save_checkpoint(
+    path: Path, model: WorldModel, config: dict, reference_view: np.ndarray | None = None
+) -> None:
     """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
@@ -59,7 +61,12 @@ def save_checkpoint(path: Path, model: WorldModel, config: dict, reference_view:
     save_tensors(path / WEIGHTS, tensors)
     if reference_view is not None:
         cv2.imwrite(str(path / REFERENCE_VIEW), cv2.cvtColor(reference_view, cv2.COLOR_RGB2BGR))
-    content = {"format": FORMAT, "model": model.config.to_dict(), "action_spec": model.spec.to_dict(), **config}
+    content = {
+        "format": FORMAT,
+        "model": model.config.to_dict(),
+        "action_spec": model.spec.to_dict(),
+        **config,
+    }
     write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
 
@@ -82,18 +89,32 @@ def load_checkpoint(path: str | Path, device: str = "cpu") -> Checkpoint:
     path = Path(path)
     for name in (CONFIG, WEIGHTS):
         if not (path / name).is_file():
-            raise JepaError(f"checkpoint {path}: there is no {name}; give a directory that `jepa train --out` wrote")
+            raise JepaError(
+                f"checkpoint {path}: there is no {name}; give a directory that `jepa train --out` wrote"
+            )
     config = _read_config(path / CONFIG)
     try:
         spec = ActionSpec.from_dict(config["action_spec"])
         model = WorldModel(ModelConfig(**config["model"]), spec)
         tolerance = float(config["goal_tolerance"])
     except (KeyError, TypeError, ValueError, JepaError) as error:
-        raise JepaError(f"checkpoint {path / CONFIG}: {_words(error)}; the file is not one `jepa train` wrote") from error
+        raise JepaError(
+            f"checkpoint {path / CONFIG}: {_words(error)}; the file is not one `jepa train` wrote"
+        ) from error
     load_weights(path / WEIGHTS, model)
-    view = cv2.imread(str(path / REFERENCE_VIEW), cv2.IMREAD_COLOR) if (path / REFERENCE_VIEW).is_file() else None
-    return Checkpoint(model.to(device).eval().requires_grad_(False), config, file_sha256(path / WEIGHTS)[:12],
-                      tolerance, None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB), path)
+    view = (
+        cv2.imread(str(path / REFERENCE_VIEW), cv2.IMREAD_COLOR)
+        if (path / REFERENCE_VIEW).is_file()
+        else None
+    )
+    return Checkpoint(
+        model.to(device).eval().requires_grad_(False),
+        config,
+        file_sha256(path / WEIGHTS)[:12],
+        tolerance,
+        None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB),
+        path,
+    )
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:
@@ -101,15 +122,22 @@ def load_weights(path: Path, module: torch.nn.Module) -> None:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise JepaError(f"checkpoint {path}: not a readable safetensors file ({_words(error)}); copy or train it again"
-                        ) from error
+        raise JepaError(
+            f"checkpoint {path}: not a readable safetensors file ({_words(error)}); copy or train it again"
+        ) from error
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise JepaError(f"checkpoint {path}: its tensors are not those config.json describes: {_words(error)}") from error
-    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+        raise JepaError(
+            f"checkpoint {path}: its tensors are not those config.json describes: {_words(error)}"
+        ) from error
+    broken = [
+        name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
     if broken:
-        raise JepaError(f"checkpoint {path}: NaN or Inf in {', '.join(broken)}; the training diverged, train it again")
+        raise JepaError(
+            f"checkpoint {path}: NaN or Inf in {', '.join(broken)}; the training diverged, train it again"
+        )
 
 
 def _read_config(path: Path) -> dict:
@@ -119,7 +147,9 @@ def _read_config(path: Path) -> dict:
         raise JepaError(f"checkpoint {path}: not readable JSON ({_words(error)})") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
-        raise JepaError(f"checkpoint {path}: format is {found!r}, this version reads {FORMAT}; train it again")
+        raise JepaError(
+            f"checkpoint {path}: format is {found!r}, this version reads {FORMAT}; train it again"
+        )
     return config
 
 

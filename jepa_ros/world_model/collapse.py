@@ -4,7 +4,9 @@ import torch
 from torch import Tensor
 
 
-def sigreg(latents: Tensor, projections: int = 128, knots: int = 17, generator: torch.Generator | None = None) -> Tensor:
+def sigreg(
+    latents: Tensor, projections: int = 128, knots: int = 17, generator: torch.Generator | None = None
+) -> Tensor:
     """Sketched isotropic Gaussian regularisation (LeJEPA, arXiv 2511.08544): a scalar >= 0.
 
     latents (N, D). Random unit directions sketch the distribution; along each, the Epps-Pulley statistic compares
@@ -19,8 +21,8 @@ def sigreg(latents: Tensor, projections: int = 128, knots: int = 17, generator: 
     weights = torch.full((knots,), 2 * 3.0 / (knots - 1), device=latents.device)
     weights[[0, -1]] /= 2
     weights = weights * gaussian
-    phase = (latents @ directions)[..., None] * t                                   # (N, projections, knots)
-    error = (phase.cos().mean(0) - gaussian) ** 2 + phase.sin().mean(0) ** 2          # (projections, knots)
+    phase = (latents @ directions)[..., None] * t  # (N, projections, knots)
+    error = (phase.cos().mean(0) - gaussian) ** 2 + phase.sin().mean(0) ** 2  # (projections, knots)
     return (error @ weights).mean()
 
 
@@ -46,5 +48,8 @@ def effective_rank(latents: Tensor) -> float:
 def latent_health(latents: Tensor) -> dict[str, float]:
     """Mean and least standard deviation over dimensions, effective rank; latents (N, D)."""
     deviation = latents.float().std(0)
-    return {"latent_std": float(deviation.mean()), "latent_std_min": float(deviation.min()),
-            "effective_rank": effective_rank(latents)}
+    return {
+        "latent_std": float(deviation.mean()),
+        "latent_std_min": float(deviation.min()),
+        "effective_rank": effective_rank(latents),
+    }

@@ -34,8 +34,11 @@ class ConvEncoder(nn.Module):
             channels = out
         self.features = nn.Sequential(*layers)
         self.head = nn.Sequential(
-            nn.Linear(channels * (height // 16) * (width // 16), 256), nn.LayerNorm(256), nn.SiLU(),
-            nn.Linear(256, latent_dim))
+            nn.Linear(channels * (height // 16) * (width // 16), 256),
+            nn.LayerNorm(256),
+            nn.SiLU(),
+            nn.Linear(256, latent_dim),
+        )
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -46,20 +49,32 @@ class ConvEncoder(nn.Module):
 class ViTEncoder(nn.Module):
     """ViT-tiny (Dosovitskiy et al., 2021; width 192, 12 layers, 3 heads, patch 16) with a class token, for larger images."""
 
-    def __init__(self, image_size: tuple[int, int], latent_dim: int, patch: int = 16, width: int = 192,
-                 depth: int = 12, heads: int = 3):
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        latent_dim: int,
+        patch: int = 16,
+        width: int = 192,
+        depth: int = 12,
+        heads: int = 3,
+    ):
         super().__init__()
         height, width_px = image_size
         if height % patch or width_px % patch:
-            raise JepaError(f"encoder 'vit_tiny' needs an image size divisible by {patch}, got {height}x{width_px}")
+            raise JepaError(
+                f"encoder 'vit_tiny' needs an image size divisible by {patch}, got {height}x{width_px}"
+            )
         patches = (height // patch) * (width_px // patch)
         self.patchify = nn.Conv2d(3, width, kernel_size=patch, stride=patch)
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.zeros(1, patches + 1, width))
         nn.init.trunc_normal_(self.position, std=0.02)
-        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout=0.0, activation="gelu",
-                                           batch_first=True, norm_first=True)
-        self.blocks = nn.TransformerEncoder(layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(
+            layer, depth, norm=nn.LayerNorm(width), enable_nested_tensor=False
+        )
         self.head = nn.Linear(width, latent_dim)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -34,7 +34,9 @@ class LossConfig:
 
     def __post_init__(self):
         if self.anti_collapse not in ANTI_COLLAPSE:
-            raise JepaError(f"unknown anti_collapse {self.anti_collapse!r}; known: {', '.join(ANTI_COLLAPSE)}")
+            raise JepaError(
+                f"unknown anti_collapse {self.anti_collapse!r}; known: {', '.join(ANTI_COLLAPSE)}"
+            )
 
 
 class TargetEncoder(nn.Module):
@@ -56,13 +58,21 @@ class TargetEncoder(nn.Module):
             return self.encoder(images)
 
 
-def jepa_loss(model: WorldModel, images: Tensor, proprio: Tensor, actions: Tensor, config: LossConfig,
-              target: TargetEncoder | None = None, generator: torch.Generator | None = None,
-              autocast: torch.dtype | None = None) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+def jepa_loss(
+    model: WorldModel,
+    images: Tensor,
+    proprio: Tensor,
+    actions: Tensor,
+    config: LossConfig,
+    target: TargetEncoder | None = None,
+    generator: torch.Generator | None = None,
+    autocast: torch.dtype | None = None,
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """The loss over clips of L frames, one block apart.
 
     images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
-    autocast: the dtype in which the encoders run; predictor and regularisers stay in float32. Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
+    autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
+    Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
     """
     batch, length = images.shape[:2]
     context = model.context
@@ -76,21 +86,26 @@ def jepa_loss(model: WorldModel, images: Tensor, proprio: Tensor, actions: Tenso
 
     # one step ahead from every real window of T frames
     def windowed(x: Tensor) -> Tensor:
-        return torch.stack([x[:, i:i + context] for i in range(length - context)], 1).flatten(0, 1)
+        return torch.stack([x[:, i : i + context] for i in range(length - context)], 1).flatten(0, 1)
 
     next_latent, next_joints = model.predict(windowed(latents), windowed(joints), windowed(blocks))
     one_step = F.mse_loss(next_latent, targets[:, context:].flatten(0, 1))
     proprio_loss = F.mse_loss(next_joints, joints[:, context:].flatten(0, 1))
 
     # open loop from the first window to the end of the clip
-    rolled, rolled_joints = model.unroll(latents[:, :context], joints[:, :context], blocks[:, :context - 1],
-                                         blocks[:, context - 1:])
+    rolled, rolled_joints = model.unroll(
+        latents[:, :context], joints[:, :context], blocks[:, : context - 1], blocks[:, context - 1 :]
+    )
     multi_step = F.mse_loss(rolled, targets[:, context:])
     proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, context:]))
 
     flat = latents.flatten(0, 1)
-    terms = {"one_step": one_step, "multi_step": multi_step, "proprio": proprio_loss,
-             "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1))}
+    terms = {
+        "one_step": one_step,
+        "multi_step": multi_step,
+        "proprio": proprio_loss,
+        "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1)),
+    }
     if config.anti_collapse == "sigreg":
         terms["regulariser"] = sigreg(flat, config.projections, generator=generator)
     elif config.anti_collapse == "vicreg":

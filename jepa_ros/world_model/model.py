@@ -51,8 +51,14 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config, self.spec = config, spec
         self.encoder = build_encoder(config.encoder, config.image_size, config.latent_dim)
-        self.predictor = Predictor(config.latent_dim, spec.dim, spec.block_dim, config.context,
-                                   config.predictor_width, config.predictor_depth)
+        self.predictor = Predictor(
+            config.latent_dim,
+            spec.dim,
+            spec.block_dim,
+            config.context,
+            config.predictor_width,
+            config.predictor_depth,
+        )
         self.joint_head = nn.Linear(config.latent_dim, spec.dim)
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))
@@ -76,9 +82,15 @@ class WorldModel(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 RGB at ``image_size`` -> latents (B, D)."""
-        if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != (*self.image_size, 3):
-            raise JepaError(f"encode takes uint8 images (B, {self.image_size[0]}, {self.image_size[1]}, 3), got "
-                            f"{images.dtype} {tuple(images.shape)}; resize with jepa_ros.data.images.resize")
+        if (
+            images.dtype != torch.uint8
+            or images.ndim != 4
+            or tuple(images.shape[1:]) != (*self.image_size, 3)
+        ):
+            raise JepaError(
+                f"encode takes uint8 images (B, {self.image_size[0]}, {self.image_size[1]}, 3), got "
+                f"{images.dtype} {tuple(images.shape)}; resize with jepa_ros.data.images.resize"
+            )
         return self.encoder(images)
 
     def normalise_proprio(self, proprio: Tensor) -> Tensor:
@@ -93,12 +105,14 @@ class WorldModel(nn.Module):
         """One block ahead, all in normalised units: (B, T, D), (B, T, A), (B, T, KA) -> (B, D), (B, A)."""
         return self.predictor(latents, proprio, actions)
 
-    def unroll(self, latents: Tensor, proprio: Tensor, past: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def unroll(
+        self, latents: Tensor, proprio: Tensor, past: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Open loop, in normalised units: latents (B, T, D), proprio (B, T, A), past blocks (B, T-1, KA) and the
         blocks to imagine (B, H, KA) -> latents (B, H, D), proprio (B, H, A)."""
         predicted_latents, predicted_proprio = [], []
         for step in range(actions.shape[1]):
-            blocks = torch.cat([past, actions[:, step:step + 1]], dim=1)
+            blocks = torch.cat([past, actions[:, step : step + 1]], dim=1)
             latent, joints = self.predict(latents, proprio, blocks)
             latents = torch.cat([latents[:, 1:], latent[:, None]], dim=1)
             proprio = torch.cat([proprio[:, 1:], joints[:, None]], dim=1)
@@ -108,7 +122,9 @@ class WorldModel(nn.Module):
         return torch.stack(predicted_latents, 1), torch.stack(predicted_proprio, 1)
 
     @torch.inference_mode()
-    def rollout(self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+    def rollout(
+        self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Imagine S candidate sequences from one context, in physical units.
 
         latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad, actions (S, H, KA) rad
@@ -119,6 +135,10 @@ class WorldModel(nn.Module):
         def tile(x: Tensor) -> Tensor:
             return x[None].expand(samples, *x.shape)
 
-        future, joints = self.unroll(tile(latents), tile(self.normalise_proprio(proprio)),
-                                     tile(self.normalise_actions(past_actions)), self.normalise_actions(actions))
+        future, joints = self.unroll(
+            tile(latents),
+            tile(self.normalise_proprio(proprio)),
+            tile(self.normalise_actions(past_actions)),
+            self.normalise_actions(actions),
+        )
         return future, joints * self.proprio_std + self.proprio_mean

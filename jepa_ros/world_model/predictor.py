@@ -9,7 +9,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        self.inner = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.inner = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.inner(x)
@@ -22,8 +24,16 @@ class Predictor(nn.Module):
     then has a small prediction error, so that planning near the goal behaves like visual servoing.
     """
 
-    def __init__(self, latent_dim: int, joints: int, block_dim: int, context: int, width: int = 384, depth: int = 2,
-                 embedding: int = 64):
+    def __init__(
+        self,
+        latent_dim: int,
+        joints: int,
+        block_dim: int,
+        context: int,
+        width: int = 384,
+        depth: int = 2,
+        embedding: int = 64,
+    ):
         super().__init__()
         self.latent_dim = latent_dim
         self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
@@ -37,7 +47,13 @@ class Predictor(nn.Module):
     def forward(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine
         -> next latent (B, D), next proprio (B, A)."""
-        window = torch.cat([latents.flatten(1), self.proprio_embedding(proprio).flatten(1),
-                            self.action_embedding(actions).flatten(1)], dim=1)
+        window = torch.cat(
+            [
+                latents.flatten(1),
+                self.proprio_embedding(proprio).flatten(1),
+                self.action_embedding(actions).flatten(1),
+            ],
+            dim=1,
+        )
         change = self.out(self.blocks(self.inp(window)))
-        return latents[:, -1] + change[:, :self.latent_dim], proprio[:, -1] + change[:, self.latent_dim:]
+        return latents[:, -1] + change[:, : self.latent_dim], proprio[:, -1] + change[:, self.latent_dim :]

@@ -9,8 +9,14 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
-SPEC = ActionSpec(joint_names=("a", "b"), lower=(-0.1, -0.2), upper=(0.1, 0.2), position_lower=(-1.0,) * 2,
-                  position_upper=(1.0,) * 2, block=2)
+SPEC = ActionSpec(
+    joint_names=("a", "b"),
+    lower=(-0.1, -0.2),
+    upper=(0.1, 0.2),
+    position_lower=(-1.0,) * 2,
+    position_upper=(1.0,) * 2,
+    block=2,
+)
 
 
 def rollouts(s=3, h=4, d=5):
@@ -29,14 +35,18 @@ def test_goal_distance_is_the_root_mean_square_difference():
 def test_effort_is_one_at_full_speed():
     full = torch.tensor([0.1, 0.2, -0.1, -0.2]).expand(3, 4, 4)
     r = rollouts()
-    result = Energy(SPEC, {"effort": 1.0}).evaluate(Rollouts(r.latents, r.proprio, full), torch.zeros(5), "sum")
+    result = Energy(SPEC, {"effort": 1.0}).evaluate(
+        Rollouts(r.latents, r.proprio, full), torch.zeros(5), "sum"
+    )
     torch.testing.assert_close(result.totals, torch.full((3,), 4.0))
 
 
 def test_joint_limit_is_zero_inside_and_one_at_the_limit():
     r = rollouts(s=3, h=1)
     joints = torch.tensor([[[0.9, -0.9]], [[1.0, 0.0]], [[0.0, -1.05]]])
-    result = Energy(SPEC, {"joint_limit": 1.0}).evaluate(Rollouts(r.latents, joints, r.actions), torch.zeros(5), "sum")
+    result = Energy(SPEC, {"joint_limit": 1.0}).evaluate(
+        Rollouts(r.latents, joints, r.actions), torch.zeros(5), "sum"
+    )
     torch.testing.assert_close(result.totals, torch.tensor([0.0, 1.0, 4.0]), atol=1e-5, rtol=1e-5)
 
 
@@ -44,7 +54,9 @@ def test_joint_limit_is_zero_inside_and_one_at_the_limit():
 def test_shares_add_up_to_totals(reduction):
     r = rollouts()
     r = Rollouts(r.latents, torch.full((3, 4, 2), 0.99), torch.full((3, 4, 4), 0.05))
-    result = Energy(SPEC, {"goal_distance": 1.0, "effort": 0.3, "joint_limit": 0.5}).evaluate(r, torch.ones(5), reduction)
+    result = Energy(SPEC, {"goal_distance": 1.0, "effort": 0.3, "joint_limit": 0.5}).evaluate(
+        r, torch.ones(5), reduction
+    )
     assert set(result.terms) == {"goal_distance", "effort", "joint_limit"}
     torch.testing.assert_close(sum(result.terms.values()), result.totals)
 
@@ -56,8 +68,15 @@ def test_min_takes_the_best_step():
     torch.testing.assert_close(result.totals, torch.tensor([0.5, 0.1]))
 
 
-@pytest.mark.parametrize("weights, words", [({"speed": 1.0}, "unknown cost terms"), ({"effort": -1.0}, "not negative"),
-                                            ({"effort": float("nan")}, "finite"), ({"effort": 0.0}, "every cost weight")])
+@pytest.mark.parametrize(
+    "weights, words",
+    [
+        ({"speed": 1.0}, "unknown cost terms"),
+        ({"effort": -1.0}, "not negative"),
+        ({"effort": float("nan")}, "finite"),
+        ({"effort": 0.0}, "every cost weight"),
+    ],
+)
 def test_bad_weights_are_refused(weights, words):
     with pytest.raises(JepaError, match=words):
         Energy(SPEC, weights)
@@ -78,8 +97,11 @@ def test_evaluator_is_rollout_then_energy_and_the_same_every_time():
     costs = evaluator.evaluate(actions)
     assert costs.shape == (6,) and np.all(np.isfinite(costs))
     latents, proprio = model.rollout(*[torch.as_tensor(x, dtype=torch.float32) for x in (*context, actions)])
-    expected = energy.evaluate(Rollouts(latents, proprio, torch.as_tensor(actions, dtype=torch.float32)),
-                               torch.as_tensor(goal, dtype=torch.float32), "sum")
+    expected = energy.evaluate(
+        Rollouts(latents, proprio, torch.as_tensor(actions, dtype=torch.float32)),
+        torch.as_tensor(goal, dtype=torch.float32),
+        "sum",
+    )
     np.testing.assert_array_equal(costs, expected.totals.numpy())
     np.testing.assert_array_equal(costs, evaluator.evaluate(actions))
     assert set(evaluator.result.terms) == {"goal_distance", "joint_limit"}

@@ -2,23 +2,32 @@
 
 import importlib
 
+import jepa_ros.action
+import jepa_ros.msg
+import jepa_ros.srv
 import numpy as np
 import pytest
 import rclpy
+from jepa_ros.msg import Tensor
 from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-import jepa_ros.action
-import jepa_ros.msg
-import jepa_ros.srv
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import Tensor
 from jepa_ros.nodes.tensor import DTYPES, from_msg, to_msg
 from jepa_ros.safety.states import Reason, SafetyState
 
-MESSAGES = ["ActionCandidates", "ActionPlan", "CandidateCosts", "Embedding", "Goal", "LatentRollouts",
-            "PlannerStatus", "SafetyStatus", "Tensor"]
+MESSAGES = [
+    "ActionCandidates",
+    "ActionPlan",
+    "CandidateCosts",
+    "Embedding",
+    "Goal",
+    "LatentRollouts",
+    "PlannerStatus",
+    "SafetyStatus",
+    "Tensor",
+]
 SERVICES = ["EncodeImage", "LoadCheckpoint", "SetGoal"]
 
 
@@ -49,14 +58,18 @@ def test_data_is_row_major_little_endian():
     assert bytes(msg.data) == bytes([1, 0, 2, 0, 3, 0, 5, 4])
 
 
-@pytest.mark.parametrize("values", [
-    np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
-    np.arange(20, dtype=np.int64)[::-3],
-    np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-    np.arange(6, dtype=">i4").reshape(2, 3),
-    np.arange(6, dtype=">f8"),
-    np.broadcast_to(np.float16(3), (4, 2)),
-], ids=["transposed", "reversed", "fortran", "big-endian int32", "big-endian float64", "broadcast"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.arange(20, dtype=np.int64)[::-3],
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(6, dtype=">i4").reshape(2, 3),
+        np.arange(6, dtype=">f8"),
+        np.broadcast_to(np.float16(3), (4, 2)),
+    ],
+    ids=["transposed", "reversed", "fortran", "big-endian int32", "big-endian float64", "broadcast"],
+)
 def test_memory_order_and_byte_order_do_not_matter(values):
     np.testing.assert_array_equal(from_msg(to_msg("x", values)), values)
 
@@ -70,22 +83,28 @@ def test_the_array_is_a_read_only_view_of_the_message():
         view[0] = 1
 
 
-@pytest.mark.parametrize("values", [np.array(["a"]), np.array([1 + 2j]), np.array([object()]),
-                                    np.array(["2026-01-01"], "datetime64[D]")])
+@pytest.mark.parametrize(
+    "values",
+    [np.array(["a"]), np.array([1 + 2j]), np.array([object()]), np.array(["2026-01-01"], "datetime64[D]")],
+)
 def test_other_types_are_refused_by_name(values):
     with pytest.raises(JepaError, match="tensor 'odd'"):
         to_msg("odd", values)
 
 
-@pytest.mark.parametrize("change, says", [
-    (lambda m: m.data.pop(), "23 bytes of data"),
-    (lambda m: m.data.append(0), "25 bytes of data"),
-    (lambda m: setattr(m, "shape", [2, 4]), r"shape \(2, 4\) takes 32"),
-    (lambda m: setattr(m, "shape", [2**32 - 1, 2**32 - 1, 2**32 - 1]), "takes"),
-    (lambda m: setattr(m, "dtype", "float64"), "takes 48"),
-    (lambda m: setattr(m, "dtype", "complex64"), "'complex64' is unknown"),
-    (lambda m: setattr(m, "dtype", ""), "'' is unknown"),
-], ids=["short", "long", "wrong shape", "absurd shape", "wrong dtype", "unknown dtype", "no dtype"])
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda m: m.data.pop(), "23 bytes of data"),
+        (lambda m: m.data.append(0), "25 bytes of data"),
+        (lambda m: setattr(m, "shape", [2, 4]), r"shape \(2, 4\) takes 32"),
+        (lambda m: setattr(m, "shape", [2**32 - 1, 2**32 - 1, 2**32 - 1]), "takes"),
+        (lambda m: setattr(m, "dtype", "float64"), "takes 48"),
+        (lambda m: setattr(m, "dtype", "complex64"), "'complex64' is unknown"),
+        (lambda m: setattr(m, "dtype", ""), "'' is unknown"),
+    ],
+    ids=["short", "long", "wrong shape", "absurd shape", "wrong dtype", "unknown dtype", "no dtype"],
+)
 def test_contradictions_are_refused_by_name(change, says):
     msg = to_msg("latents", np.zeros((2, 3), np.float32))
     change(msg)
@@ -106,11 +125,17 @@ def test_reductions_agree_in_both_messages():
 
 # ------------------------------------------------------------------------------------------- over the middleware
 
+
 def fill(msg, rng):
     """Sets every field of a message, at every depth, to something that is not its default."""
     for field, kind in msg.get_fields_and_field_types().items():
-        setattr(msg, field, fill(msg_class(kind), rng) if "/" in kind and "[" not in kind and "<" not in kind
-                else value_of(kind, rng))
+        setattr(
+            msg,
+            field,
+            fill(msg_class(kind), rng)
+            if "/" in kind and "[" not in kind and "<" not in kind
+            else value_of(kind, rng),
+        )
     if isinstance(msg, Tensor):
         return to_msg("x", sample("float32", (2, 3), rng))
     return msg
@@ -159,8 +184,11 @@ def test_every_interface_is_tested():
     names = {name for name in dir(jepa_ros.msg) if not name.startswith("_")}
     assert set(MESSAGES) <= names
     assert {n for n in names if isinstance(getattr(jepa_ros.msg, n), type)} == set(MESSAGES)
-    assert {n for n in dir(jepa_ros.srv) if isinstance(getattr(jepa_ros.srv, n), type)
-            and hasattr(getattr(jepa_ros.srv, n), "Request")} == set(SERVICES)
+    assert {
+        n
+        for n in dir(jepa_ros.srv)
+        if isinstance(getattr(jepa_ros.srv, n), type) and hasattr(getattr(jepa_ros.srv, n), "Request")
+    } == set(SERVICES)
 
 
 @pytest.mark.parametrize("name", MESSAGES)

@@ -12,17 +12,39 @@ from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 
 A, K = 3, 2
-SPEC = ActionSpec(joint_names=("a", "b", "c"), lower=(-1.0,) * A, upper=(1.0,) * A, block=K,
-                  position_lower=(-9.0,) * A, position_upper=(9.0,) * A)
+SPEC = ActionSpec(
+    joint_names=("a", "b", "c"),
+    lower=(-1.0,) * A,
+    upper=(1.0,) * A,
+    block=K,
+    position_lower=(-9.0,) * A,
+    position_upper=(9.0,) * A,
+)
 STILL = np.zeros(A)
 ICEM = {"noise_beta": 1.0, "kept_elites": 0.3, "sample_decay": 1.05, "momentum": 0.1, "correlation": 0.0}
-SOLVERS = {"cem": {"solver": "cem"}, "plain cem": {"solver": "cem", "kept_elites": 0.0, "correlation": 0.0},
-           "icem": {"solver": "cem", **ICEM}, "mppi": {"solver": "mppi", "std_decay": 0.7}}
+SOLVERS = {
+    "cem": {"solver": "cem"},
+    "plain cem": {"solver": "cem", "kept_elites": 0.0, "correlation": 0.0},
+    "icem": {"solver": "cem", **ICEM},
+    "mppi": {"solver": "mppi", "std_decay": 0.7},
+}
 
 
 def planner(**settings):
-    return Planner(SPEC, PlannerConfig(**{"horizon": 2, "samples": 200, "iterations": 25, "elites": 20,
-                                          "initial_std": 1.0, "min_std": 0.02, **settings}))
+    return Planner(
+        SPEC,
+        PlannerConfig(
+            **{
+                "horizon": 2,
+                "samples": 200,
+                "iterations": 25,
+                "elites": 20,
+                "initial_std": 1.0,
+                "min_std": 0.02,
+                **settings,
+            }
+        ),
+    )
 
 
 class Clock:
@@ -181,7 +203,8 @@ def test_a_deadline_already_past_still_gives_one_iteration():
 
 def test_a_generous_deadline_is_not_missed():
     solution = Planner(SPEC, PlannerConfig(horizon=2), clock=Clock()).plan(
-        lambda actions: np.sum(actions**2, axis=(1, 2)), STILL, deadline_s=1.0)
+        lambda actions: np.sum(actions**2, axis=(1, 2)), STILL, deadline_s=1.0
+    )
     assert solution.iterations == 5 and not solution.deadline_missed
 
 
@@ -218,5 +241,7 @@ def test_kept_elites_stay_in_the_race_without_being_evaluated_again():
     planner(samples=20, elites=1, kept_elites=1.0, iterations=3).plan(evaluate, STILL)
     best = candidates[0][7]
     np.testing.assert_allclose(candidates[1][0], best)
-    np.testing.assert_allclose(candidates[2][0], best, err_msg="the mean of the elites, which are still this one")
+    np.testing.assert_allclose(
+        candidates[2][0], best, err_msg="the mean of the elites, which are still this one"
+    )
     assert [len(c) for c in candidates] == [20, 20, 20]

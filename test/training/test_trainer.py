@@ -14,8 +14,14 @@ from jepa_ros.world_model.baselines import load_baselines
 from jepa_ros.world_model.checkpoint import load_checkpoint
 from jepa_ros.world_model.model import ModelConfig
 
-SPEC = ActionSpec(joint_names=("x", "y"), lower=(-0.1,) * 2, upper=(0.1,) * 2, position_lower=(-1.0,) * 2,
-                  position_upper=(1.0,) * 2, block=2)
+SPEC = ActionSpec(
+    joint_names=("x", "y"),
+    lower=(-0.1,) * 2,
+    upper=(0.1,) * 2,
+    position_lower=(-1.0,) * 2,
+    position_upper=(1.0,) * 2,
+    block=2,
+)
 SMALL = ModelConfig(latent_dim=8, image_size=(16, 16), predictor_width=32)
 DATA = {"digest": "abc", "episodes": 12}
 
@@ -24,20 +30,43 @@ def dot_world(seed: int, frames: int = 30) -> Episode:
     """A bright blob whose place is the joint position: the smallest world with something to see."""
     rng = np.random.default_rng(seed)
     actions = rng.uniform(-0.1, 0.1, (frames, 2)).astype(np.float32)
-    joints = np.clip(rng.uniform(-0.5, 0.5, 2) + np.cumsum(np.vstack([np.zeros((1, 2)), actions[:-1]]), 0), -0.9, 0.9)
+    joints = np.clip(
+        rng.uniform(-0.5, 0.5, 2) + np.cumsum(np.vstack([np.zeros((1, 2)), actions[:-1]]), 0), -0.9, 0.9
+    )
     rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
     distance = (columns - joints[:, 0, None, None]) ** 2 + (rows - joints[:, 1, None, None]) ** 2
     images = np.repeat((255 * np.exp(-8 * distance)).astype(np.uint8)[..., None], 3, axis=-1)
-    return Episode(images=images, joint_positions=joints.astype(np.float32), actions=actions,
-                   stamps=np.arange(frames) / 10.0, source=f"dot_{seed}", metadata={})
+    return Episode(
+        images=images,
+        joint_positions=joints.astype(np.float32),
+        actions=actions,
+        stamps=np.arange(frames) / 10.0,
+        source=f"dot_{seed}",
+        metadata={},
+    )
 
 
 EPISODES = [dot_world(seed) for seed in range(12)]
 
 
 def config(**kwargs) -> TrainingConfig:
-    return TrainingConfig(**({"steps": 6, "batch": 8, "clip": 4, "warmup": 2, "log_every": 2, "save_every": 3,
-                              "baseline_steps": 0, "threads": 1, "model": SMALL, "validation": 0.2} | kwargs))
+    return TrainingConfig(
+        **(
+            {
+                "steps": 6,
+                "batch": 8,
+                "clip": 4,
+                "warmup": 2,
+                "log_every": 2,
+                "save_every": 3,
+                "baseline_steps": 0,
+                "threads": 1,
+                "model": SMALL,
+                "validation": 0.2,
+            }
+            | kwargs
+        )
+    )
 
 
 def test_clips_are_frames_one_block_apart_with_the_actions_between():
@@ -66,8 +95,9 @@ def test_held_out_episodes_are_never_trained_on():
     assert len(split.train.images) + len(split.validation.images) == 12 * 30
     train = {frame.tobytes() for frame in split.train.proprio}
     assert not any(frame.tobytes() in train for frame in split.validation.proprio)
-    assert len(trainer.split_episodes([*EPISODES, dot_world(99, frames=5)], SPEC, config()).train.images) == len(
-        split.train.images)
+    assert len(
+        trainer.split_episodes([*EPISODES, dot_world(99, frames=5)], SPEC, config()).train.images
+    ) == len(split.train.images)
     for too_few in (EPISODES[:1], [EPISODES[0], dot_world(99, frames=5)]):
         with pytest.raises(JepaError, match="at least 2 are needed"):
             trainer.split_episodes(too_few, SPEC, config())
@@ -92,6 +122,7 @@ def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
 @pytest.mark.parametrize("anti_collapse", ["sigreg", "ema"])
 def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, anti_collapse):
     from jepa_ros.world_model.losses import LossConfig
+
     settings = config(loss=LossConfig(anti_collapse=anti_collapse))
     trainer.train(EPISODES, SPEC, tmp_path / "whole", settings, DATA)
 
@@ -135,11 +166,20 @@ def test_a_loss_that_is_not_finite_stops_with_advice(tmp_path, monkeypatch):
         trainer.train(broken, SPEC, tmp_path, config(), DATA)
 
 
-@pytest.mark.parametrize("bad, words", [
-    ({"precision": "int8"}, "unknown precision"), ({"steps": 0}, "steps is 0"), ({"clip": 2}, "longer than the context"),
-    ({"seed": -1}, "seed is -1"), ({"learning_rate": -1.0}, "learning_rate is -1"),
-    ({"learning_rate": float("nan")}, "learning_rate is nan"), ({"baseline_steps": -5}, "baseline_steps is -5"),
-    ({"device": "abacus"}, "device is 'abacus'"), ({"threads": 0}, "threads is 0")])
+@pytest.mark.parametrize(
+    "bad, words",
+    [
+        ({"precision": "int8"}, "unknown precision"),
+        ({"steps": 0}, "steps is 0"),
+        ({"clip": 2}, "longer than the context"),
+        ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": -1.0}, "learning_rate is -1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"baseline_steps": -5}, "baseline_steps is -5"),
+        ({"device": "abacus"}, "device is 'abacus'"),
+        ({"threads": 0}, "threads is 0"),
+    ],
+)
 def test_bad_settings_are_named(bad, words):
     with pytest.raises(JepaError, match=words):
         config(**bad)

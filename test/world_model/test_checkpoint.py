@@ -10,8 +10,16 @@ from jepa_ros.world_model.baselines import Baselines, load_baselines, save_basel
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
-SPEC = ActionSpec(joint_names=("a", "b"), lower=(-0.1,) * 2, upper=(0.1,) * 2, position_lower=(-1.0,) * 2,
-                  position_upper=(1.0,) * 2, block=2, mean=(0.01, 0.0), std=(0.05, 0.04))
+SPEC = ActionSpec(
+    joint_names=("a", "b"),
+    lower=(-0.1,) * 2,
+    upper=(0.1,) * 2,
+    position_lower=(-1.0,) * 2,
+    position_upper=(1.0,) * 2,
+    block=2,
+    mean=(0.01, 0.0),
+    std=(0.05, 0.04),
+)
 
 
 @pytest.fixture
@@ -33,7 +41,11 @@ def test_round_trip_keeps_weights_spec_statistics_and_view(saved):
     assert loaded.spec == SPEC
     assert loaded.model.proprio_mean.tolist() == [0.5, -0.5]
     assert loaded.goal_tolerance == 0.2 and loaded.config["metrics"] == {"x": 1.0}
-    assert loaded.reference_view.shape == (64, 64, 3) and loaded.reference_view[0, 0].tolist() == [200, 30, 10]
+    assert loaded.reference_view.shape == (64, 64, 3) and loaded.reference_view[0, 0].tolist() == [
+        200,
+        30,
+        10,
+    ]
     assert len(loaded.model_id) == 12 and loaded.model_id == load_checkpoint(path).model_id
     assert not any(p.requires_grad for p in loaded.model.parameters())
 
@@ -55,12 +67,15 @@ def test_damaged_weights_are_refused(saved):
         load_checkpoint(path)
 
 
-@pytest.mark.parametrize("change, words", [
-    ({"format": 99}, "format is 99"),
-    ({"model": {"latent_dim": 16, "predictor_width": 16}}, "tensors are not those"),
-    ({"model": {"depth": 3}}, "not one `jepa train` wrote"),
-    ({"action_spec": {"joint_names": ["a"]}}, "missing keys"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"format": 99}, "format is 99"),
+        ({"model": {"latent_dim": 16, "predictor_width": 16}}, "tensors are not those"),
+        ({"model": {"depth": 3}}, "not one `jepa train` wrote"),
+        ({"action_spec": {"joint_names": ["a"]}}, "missing keys"),
+    ],
+)
 def test_config_that_does_not_fit_is_refused(saved, change, words):
     _, path = saved
     config = json.loads((path / "config.json").read_text()) | change

@@ -8,8 +8,16 @@ from jepa_ros.world_model.losses import LossConfig, TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 A, K = 3, 2
-SPEC = ActionSpec(joint_names=("a", "b", "c"), lower=(-0.1,) * A, upper=(0.1,) * A, position_lower=(-1.0,) * A,
-                  position_upper=(1.0,) * A, block=K, mean=(0.01, 0.0, -0.02), std=(0.05, 0.04, 0.03))
+SPEC = ActionSpec(
+    joint_names=("a", "b", "c"),
+    lower=(-0.1,) * A,
+    upper=(0.1,) * A,
+    position_lower=(-1.0,) * A,
+    position_upper=(1.0,) * A,
+    block=K,
+    mean=(0.01, 0.0, -0.02),
+    std=(0.05, 0.04, 0.03),
+)
 
 
 def make(**kwargs) -> WorldModel:
@@ -20,14 +28,19 @@ def make(**kwargs) -> WorldModel:
 def context(model):
     g = torch.Generator().manual_seed(1)
     t = model.context
-    return (torch.randn(t, model.latent_dim, generator=g), torch.randn(t, A, generator=g) * 0.3,
-            torch.randn(t - 1, K * A, generator=g) * 0.05)
+    return (
+        torch.randn(t, model.latent_dim, generator=g),
+        torch.randn(t, A, generator=g) * 0.3,
+        torch.randn(t - 1, K * A, generator=g) * 0.05,
+    )
 
 
 @pytest.mark.parametrize("encoder, size", [("conv", (64, 64)), ("conv", (96, 128)), ("vit_tiny", (128, 128))])
 def test_encode_gives_one_token_a_frame_whatever_the_batch(encoder, size):
     model = make(encoder=encoder, image_size=size)
-    images = torch.randint(0, 256, (3, *size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images = torch.randint(
+        0, 256, (3, *size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     with torch.inference_mode():
         together = model.encode(images)
         alone = torch.cat([model.encode(image[None]) for image in images])
@@ -61,14 +74,22 @@ def test_rollout_is_predict_applied_step_by_step_in_physical_units():
     z, q = model.rollout(latents, proprio, past, actions)
     assert z.shape == (5, 4, 8) and q.shape == (5, 4, A)
     with torch.inference_mode():
-        zs, ps, bs = list(latents), list(model.normalise_proprio(proprio)), list(model.normalise_actions(past))
+        zs, ps, bs = (
+            list(latents),
+            list(model.normalise_proprio(proprio)),
+            list(model.normalise_actions(past)),
+        )
         for h in range(4):
             bs.append(model.normalise_actions(actions[2, h]))
-            nz, nq = model.predict(torch.stack(zs[-3:])[None], torch.stack(ps[-3:])[None], torch.stack(bs[-3:])[None])
+            nz, nq = model.predict(
+                torch.stack(zs[-3:])[None], torch.stack(ps[-3:])[None], torch.stack(bs[-3:])[None]
+            )
             zs.append(nz[0])
             ps.append(nq[0])
             torch.testing.assert_close(z[2, h], nz[0], atol=1e-5, rtol=1e-5)
-            torch.testing.assert_close(q[2, h], nq[0] * model.proprio_std + model.proprio_mean, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(
+                q[2, h], nq[0] * model.proprio_std + model.proprio_mean, atol=1e-5, rtol=1e-5
+            )
 
 
 def test_candidates_do_not_leak_into_one_another():
