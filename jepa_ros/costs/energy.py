@@ -12,10 +12,10 @@ from jepa_ros.costs.joint_limit import JointLimit
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.planning.protocols import REDUCTIONS
 
 TERMS = {term.name: term for term in (GoalDistance, Effort, JointLimit)}
 DEFAULT_WEIGHTS = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
-REDUCTIONS = ("sum", "min", "last")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, REDUCTIONS, TERMS, Energy, EnergyResult
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import CandidateCosts, Goal, LatentRollouts
@@ -16,6 +16,7 @@ from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
 from jepa_ros.nodes.run import run
+from jepa_ros.planning.protocols import REDUCTIONS
 
 _GOALS_KEPT = 4
 

@@ -6,6 +6,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
+from jepa_ros.world_model.device import require_device
 
 CHECKPOINT = Param("checkpoint", "", "Checkpoint directory (config.json, model.safetensors).")
 MODEL_PARAMS = (
@@ -30,11 +31,6 @@ def load(node, path: str | None = None) -> Checkpoint:
         raise JepaError(
             "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
         )
-    try:
-        device = torch.device(node.param("device"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise JepaError(f"parameter device is {node.param('device')!r}: {error}") from error
-    checkpoint = load_checkpoint(path, str(device))
+    checkpoint = load_checkpoint(path, str(require_device(node.param("device"))))
     checkpoint.spec.require_match(robot_spec(node), f"checkpoint {path}", f"robot of node {node.get_name()}")
     return checkpoint

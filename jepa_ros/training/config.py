@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.device import require_device
 from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
 
@@ -37,13 +38,7 @@ class TrainingConfig:
     loss: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self):
-        try:
-            torch.zeros(1, device=torch.device(self.device))
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise JepaError(
-                f"training device is {self.device!r}: {reason}; use cpu, or cuda where it is there"
-            ) from error
+        require_device(self.device)
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise JepaError(f"training learning_rate is {self.learning_rate}; it must be positive")
         for name in ("seed", "baseline_steps"):

@@ -3,10 +3,7 @@
 import json
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
-
-matplotlib.use("Agg")
 
 LOSSES = {
     "one_step": "next latent",
