@@ -15,6 +15,11 @@ COMMANDS = {
     "train": "train a world model from rosbags",
     "evaluate": "measure closed-loop success without ROS, beside baselines",
     "demo": "bring up the ROS graph and drive the arm to a goal image",
+    "record": "record the live graph's topics as an MCAP rosbag",
+    "replay": "play a bag's camera and joints into the live graph, never onto a robot's command topics",
+    "offline": "evaluate checkpoints on recorded bags and write a report",
+    "calibrate": "measure what is normal for a checkpoint: latent statistics, surprise thresholds",
+    "convert": "turn bags into a LeRobot dataset, or a LeRobot dataset into bags",
 }
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
