@@ -8,21 +8,27 @@ Three rules make a live recording and a simulated one read alike:
   target's change until the next frame. Before the first command's first point the target is not known, so
   frames begin there.
 - Where the clock steps back or the joints jump (a simulator reset), the replay starts anew; where images or
-  joint states are missing, the episode is cut in two.
+  joint states are missing, the episode is cut in two; where the caller says that an episode begins, it is cut
+  as well, and the target is known across the cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
 from jepa_ros.simulation.trajectory import JointTrajectoryFollower
 
 NEWER = 0.1
 """An image or joint state may be newer than its frame by this part of a frame: absorbs a camera's jitter."""
 STALE = 0.75
-"""An image or joint state may be older than its frame by this part of a frame; else the episode is cut."""
+"""An image or joint state may be older than its frame by this part of a frame; else the episode is cut.
+
+The default of the limits in s that `resample` takes for each role.
+"""
+STALE_ROLES = ("image", "joint_states")
 JUMP_RAD, JUMP_RAD_PER_S = 0.3, 8.0
 """Joints that move farther than both between two states were put there, not driven."""
 
@@ -57,17 +63,46 @@ class Streams:
 
 @dataclass
 class Frames:
-    """L consecutive frames. image_index: (L,) into the image stream; the rest as in Episode (float64)."""
+    """L consecutive frames. image_index: (L,) into the image stream; targets: (L, A) rad, what was commanded at
+    each frame; the rest as in Episode (float64)."""
 
     image_index: np.ndarray
     joint_positions: np.ndarray
     actions: np.ndarray
     stamps: np.ndarray
+    targets: np.ndarray
 
 
-def resample(streams: Streams, spec: ActionSpec) -> list[Frames]:
-    """Runs of frames 1 / spec.rate_hz apart, in time order; a run may be a single frame."""
-    return [run for epoch in _epochs(streams) for run in _resample_epoch(epoch, spec)]
+def resample(
+    streams: Streams,
+    spec: ActionSpec,
+    *,
+    stale_s: Mapping[str, float] | None = None,
+    cuts: Sequence[int] = (),
+) -> list[Frames]:
+    """Runs of frames 1 / spec.rate_hz apart, in time order; a run may be a single frame.
+
+    stale_s: role ("image", "joint_states") -> s that its item may be older than its frame; STALE of a frame
+    where not given.  cuts: log times (ns) at which an episode begins (data/boundaries.py).
+    Raises JepaError for an unknown role or a limit that is not positive.
+    """
+    limits = _stale_limits(stale_s or {}, spec)
+    cuts = np.unique(np.asarray(cuts, np.int64))
+    return [
+        run for first, epoch in _epochs(streams) for run in _resample_epoch(first, epoch, spec, limits, cuts)
+    ]
+
+
+def _stale_limits(stale_s: Mapping[str, float], spec: ActionSpec) -> dict[str, float]:
+    """Role -> ns."""
+    unknown = sorted(set(stale_s) - set(STALE_ROLES))
+    bad = {role: s for role, s in stale_s.items() if not s > 0}
+    if unknown or bad:
+        raise JepaError(
+            f"stale_s: {f'unknown roles {unknown}' if unknown else f'not positive: {bad}'}; "
+            f"give seconds for {' and '.join(STALE_ROLES)}"
+        )
+    return {role: stale_s.get(role, STALE * spec.dt) * 1e9 for role in STALE_ROLES}
 
 
 def _epochs(streams: Streams) -> Iterator[tuple[int, Streams]]:
@@ -97,8 +132,9 @@ def _epochs(streams: Streams) -> Iterator[tuple[int, Streams]]:
             )
 
 
-def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Frames]:
-    first_image, streams = epoch
+def _resample_epoch(
+    first_image: int, streams: Streams, spec: ActionSpec, limits: Mapping[str, float], cuts: np.ndarray
+) -> Iterator[Frames]:
     dt = round(1e9 / spec.rate_hz)
     arrivals = _on_stamp_clock([c.logged for c in streams.commands], streams)
     first = streams.commands[0]
@@ -112,8 +148,8 @@ def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Fr
         grid = np.arange(
             streams.image_stamps[anchor], streams.image_stamps[-1] + NEWER * dt, dt, dtype=np.int64
         )
-        images, image_fresh = _select(streams.image_stamps, grid, dt)
-        joints, joint_fresh = _select(streams.joint_stamps, grid, dt)
+        images, image_fresh = _select(streams.image_stamps, grid, dt, limits["image"])
+        joints, joint_fresh = _select(streams.joint_stamps, grid, dt, limits["joint_states"])
         stale = np.flatnonzero(~(image_fresh & joint_fresh))
         length = int(stale[0]) if stale.size else len(grid)
         if length:
@@ -121,6 +157,8 @@ def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Fr
         if length == len(grid):
             break
         start = int(grid[length]) if length else int(grid[0]) + 1
+    begins = _on_stamp_clock(cuts, streams)
+    runs = [part for run in runs for part in _split(run, begins)]
     targets = _replay(streams, arrivals, [t for *_, grid in runs for t in grid.tolist()], spec)
     offset = 0
     for images, joints, grid in runs:
@@ -128,20 +166,28 @@ def _resample_epoch(epoch: tuple[int, Streams], spec: ActionSpec) -> Iterator[Fr
         offset += len(grid)
         actions = np.zeros_like(commanded)
         actions[:-1] = np.diff(commanded, axis=0)
-        yield Frames(first_image + images, streams.joint_positions[joints], actions, grid * 1e-9)
+        yield Frames(first_image + images, streams.joint_positions[joints], actions, grid * 1e-9, commanded)
 
 
-def _select(stamps: np.ndarray, grid: np.ndarray, dt: int) -> tuple[np.ndarray, np.ndarray]:
-    """For every grid time the index of the stamp to use, and whether that is fresh."""
+def _split(run: tuple[np.ndarray, ...], begins: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """The run (images, joints, grid) in pieces: the first frame at or after each of `begins` starts one."""
+    edges = np.unique([0, *np.searchsorted(run[2], begins), len(run[2])])
+    for low, high in zip(edges, edges[1:], strict=False):
+        yield tuple(values[low:high] for values in run)
+
+
+def _select(stamps: np.ndarray, grid: np.ndarray, dt: int, stale: float) -> tuple[np.ndarray, np.ndarray]:
+    """For every grid time the index of the stamp to use, and whether that is fresh (at most `stale` ns old)."""
     latest = np.searchsorted(stamps, grid, side="right") - 1
     following = np.minimum(latest + 1, len(stamps) - 1)
     ahead = stamps[following] - grid
     age = np.where(latest >= 0, grid - stamps[np.maximum(latest, 0)], np.iinfo(np.int64).max)
     take_following = (ahead >= 0) & (ahead <= NEWER * dt) & (ahead < age)
-    return (np.where(take_following, following, np.maximum(latest, 0)), take_following | (age <= STALE * dt))
+    fresh = take_following | ((latest >= 0) & (age <= stale))
+    return np.where(take_following, following, np.maximum(latest, 0)), fresh
 
 
-def _on_stamp_clock(logged: list[int], streams: Streams) -> np.ndarray:
+def _on_stamp_clock(logged: Sequence[int], streams: Streams) -> np.ndarray:
     """(n,) int64 ns: log times on the header stamps' clock, by the last joint state logged before each."""
     times = np.asarray(logged, np.int64)
     last = np.maximum(np.searchsorted(streams.joint_logged, times, side="right") - 1, 0)

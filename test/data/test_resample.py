@@ -44,6 +44,7 @@ def test_actions_are_the_changes_of_the_commanded_target(spec, walk):
     targets = walk(20)
     (run,) = resample(streams(targets, grid(20)), spec)
     assert np.allclose(run.actions, actions_of(targets), atol=1e-9)
+    assert np.allclose(run.targets, targets, atol=1e-9)
     assert np.allclose(run.stamps, 5 + 0.1 * np.arange(20))
     assert run.image_index.tolist() == list(range(20))
     assert np.array_equal(run.joint_positions, targets)
