@@ -1,46 +1,104 @@
-"""Images as ROS messages carry them, to and from RGB arrays. NumPy, and OpenCV for resizing and JPEG/PNG.
+"""Images as ROS messages carry them, to and from RGB arrays.
 
-Every image inside jepa_ros is an (H, W, 3) uint8 RGB array.
+Every image inside jepa_ros is an (H, W, 3) uint8 RGB array. Live nodes and bag readers decode with the
+functions here, so that the same message gives the same pixels in both.
 """
+
+import struct
 
 import numpy as np
 
 from jepa_ros.errors import JepaError
 
-# encoding -> (channels, channel order that makes RGB)
-ENCODINGS = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "8UC3": (3, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
-    "8UC1": (1, (0, 0, 0)),
+# encoding -> (bytes per channel, channels, the OpenCV conversion that makes RGB of it)
+ENCODINGS: dict[str, tuple[int, int, str | None]] = {
+    "rgb8": (1, 3, None),
+    "bgr8": (1, 3, "COLOR_BGR2RGB"),
+    "rgba8": (1, 4, "COLOR_RGBA2RGB"),
+    "bgra8": (1, 4, "COLOR_BGRA2RGB"),
+    "8UC3": (1, 3, "COLOR_BGR2RGB"),
+    "mono8": (1, 1, "COLOR_GRAY2RGB"),
+    "8UC1": (1, 1, "COLOR_GRAY2RGB"),
+    "rgb16": (2, 3, None),
+    "bgr16": (2, 3, "COLOR_BGR2RGB"),
+    "rgba16": (2, 4, "COLOR_RGBA2RGB"),
+    "bgra16": (2, 4, "COLOR_BGRA2RGB"),
+    "mono16": (2, 1, "COLOR_GRAY2RGB"),
+    "16UC1": (2, 1, "COLOR_GRAY2RGB"),
+    "yuv422": (1, 2, "COLOR_YUV2RGB_UYVY"),
+    "uyvy": (1, 2, "COLOR_YUV2RGB_UYVY"),
+    "yuv422_yuy2": (1, 2, "COLOR_YUV2RGB_YUY2"),
+    "yuyv": (1, 2, "COLOR_YUV2RGB_YUY2"),
+    **{
+        f"bayer_{pattern}{bits}": (bits // 8, 1, f"COLOR_Bayer{pattern.upper()}2RGB")
+        for pattern in ("rggb", "bggr", "gbrg", "grbg")
+        for bits in (8, 16)
+    },
 }
+LARGEST = 1 << 26
+"""Pixels of the largest compressed image that is decoded: a damaged size must not take all memory."""
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 
 
-def decode_image(encoding: str, height: int, width: int, step: int, data) -> np.ndarray:
+def decode_message(message) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a sensor_msgs Image or CompressedImage, whichever library the message is from.
+
+    Raises JepaError as decode_image and decode_compressed do.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed(message.format, message.data)
+    return decode_image(
+        message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        message.data,
+        bool(message.is_bigendian),
+    )
+
+
+def decode_image(
+    encoding: str, height: int, width: int, step: int, data, bigendian: bool = False
+) -> np.ndarray:
     """The pixels of a sensor_msgs/Image as (height, width, 3) uint8 RGB, a fresh writable array.
 
     data: bytes, array.array or uint8 array of at least step * height bytes; step: bytes per row, padding
-    allowed. Raises JepaError naming encoding and sizes.
+    allowed. 16-bit values are scaled from 0..65535 to 0..255; bigendian: their byte order. Bayer mosaics are
+    interpolated, YUV 4:2:2 is ITU-R BT.601. Raises JepaError naming encoding and sizes.
     """
     if encoding not in ENCODINGS:
         raise JepaError(
             f"image encoding {encoding!r} is not supported; publish one of {', '.join(ENCODINGS)}"
         )
-    channels, order = ENCODINGS[encoding]
+    depth, channels, conversion = ENCODINGS[encoding]
+    row = width * channels * depth
     flat = np.frombuffer(data, dtype=np.uint8)
-    if height < 1 or width < 1 or step < width * channels or flat.size < step * height:
+    if height < 1 or width < 1 or step < row or flat.size < step * height:
         raise JepaError(
             f"image of encoding {encoding!r} has {flat.size} bytes for height {height}, width {width}, "
-            f"step {step}; "
-            f"expected step >= {width * channels} and at least step * height bytes"
+            f"step {step}; expected step >= {row} and at least step * height bytes"
         )
-    rows = flat[: step * height].reshape(height, step)[:, : width * channels].reshape(height, width, channels)
-    if order == (0, 1, 2):
-        return np.array(rows[..., :3], order="C")
-    return np.ascontiguousarray(rows[..., list(order)])
+    if "YUV" in (conversion or "") and width % 2:
+        raise JepaError(
+            f"image of encoding {encoding!r} has width {width}; two pixels share a colour, it must be even"
+        )
+    rows = flat[: step * height].reshape(height, step)[:, :row]
+    if depth == 2:
+        rows = _to_8_bit(np.ascontiguousarray(rows).view(">u2" if bigendian else "<u2").astype(np.uint16))
+    pixels = rows.reshape(height, width, channels) if channels > 1 else rows
+    return np.array(pixels, order="C") if conversion is None else _convert(pixels, conversion)
+
+
+def _to_8_bit(values: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.convertScaleAbs(values, alpha=1 / 257)
+
+
+def _convert(pixels: np.ndarray, conversion: str) -> np.ndarray:
+    import cv2
+
+    return cv2.cvtColor(pixels, getattr(cv2, conversion))
 
 
 def encode_image(image: np.ndarray) -> tuple[str, int, int, int, bytes]:
@@ -51,20 +109,53 @@ def encode_image(image: np.ndarray) -> tuple[str, int, int, int, bytes]:
 
 
 def decode_compressed(format: str, data) -> np.ndarray:
-    """The pixels of a sensor_msgs/CompressedImage (JPEG or PNG) as (H, W, 3) uint8 RGB.
+    """The pixels of a sensor_msgs/CompressedImage (JPEG or PNG, 8 or 16 bit) as (H, W, 3) uint8 RGB.
 
-    format: the message's field, "jpeg" or as image_transport writes it ("rgb8; jpeg compressed bgr8").
+    format: the message's field, "jpeg" or as image_transport writes it ("rgb8; jpeg compressed bgr8"); what
+    the bytes are is read from them. A Bayer mosaic in a PNG ("bayer_rggb8; png compressed ") is interpolated.
     """
     import cv2
 
-    kind = format.lower()
     flat = np.frombuffer(data, dtype=np.uint8)
-    if "compresseddepth" in kind or not any(k in kind for k in ("jpeg", "jpg", "png")):
-        raise JepaError(f"compressed image format {format!r} is not supported; publish jpeg or png")
-    pixels = cv2.imdecode(flat, cv2.IMREAD_COLOR) if flat.size else None
+    head = flat[:8].tobytes()
+    if "compresseddepth" in format.lower() or not head.startswith((_PNG, _JPEG)):
+        raise JepaError(
+            f"compressed image of format {format!r} with {flat.size} bytes is neither JPEG nor PNG; "
+            "publish one of these"
+        )
+    claimed = _declared_pixels(flat)
+    if claimed > LARGEST:
+        raise JepaError(
+            f"compressed image of format {format!r} claims {claimed} pixels in {flat.size} bytes; "
+            f"at most {LARGEST} are decoded"
+        )
+    mosaic = ENCODINGS.get(format.partition(";")[0].strip()) if head == _PNG and "bayer_" in format else None
+    flags = cv2.IMREAD_UNCHANGED if mosaic else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        pixels = cv2.imdecode(flat, flags)
+    except cv2.error as error:
+        raise JepaError(f"compressed image of format {format!r} cannot be decoded: {error}") from error
     if pixels is None:
         raise JepaError(f"compressed image of format {format!r} with {flat.size} bytes cannot be decoded")
-    return np.ascontiguousarray(pixels[..., ::-1])
+    if pixels.dtype == np.uint16:
+        pixels = _to_8_bit(pixels)
+    return _convert(pixels, mosaic[2] if mosaic and pixels.ndim == 2 else "COLOR_BGR2RGB")
+
+
+def _declared_pixels(flat: np.ndarray) -> int:
+    """Width times height in a JPEG's or PNG's head; 0 where none is found."""
+    data = memoryview(flat)
+    if flat[0] == _PNG[0]:
+        width, height = struct.unpack_from(">II", data, 16) if len(data) >= 24 else (0, 0)
+        return width * height
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height * width
+        at += 1 if marker == 0xFF else 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return 0
 
 
 def encode_compressed(image: np.ndarray, format: str = "jpeg", quality: int = 90) -> bytes:

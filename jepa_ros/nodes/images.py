@@ -5,32 +5,12 @@ from array import array
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 
-from jepa_ros.data.images import ENCODINGS, decode_compressed, decode_image, encode_compressed, encode_image
-from jepa_ros.errors import JepaError
+from jepa_ros.data.images import decode_message, encode_compressed, encode_image
 
 
 def from_msg(msg: Image | CompressedImage) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; JepaError names encoding and sizes. Encodings beyond the common ones (Bayer, YUV, 16 bit) go
-    through cv_bridge, where ROS has it."""
-    if isinstance(msg, CompressedImage):
-        return decode_compressed(msg.format, msg.data)
-    if msg.encoding not in ENCODINGS:
-        try:
-            return _by_cv_bridge(msg)
-        except ImportError:
-            pass  # no cv_bridge here: decode_image names the encodings that can be had without it
-    return decode_image(msg.encoding, msg.height, msg.width, msg.step, msg.data)
-
-
-def _by_cv_bridge(msg: Image) -> np.ndarray:
-    from cv_bridge import CvBridge, CvBridgeError
-
-    try:
-        return CvBridge().imgmsg_to_cv2(msg, "rgb8")
-    except CvBridgeError as error:
-        raise JepaError(
-            f"image encoding {msg.encoding!r} is one that cv_bridge cannot turn into rgb8: {error}"
-        ) from error
+    """(H, W, 3) uint8 RGB, the pixels that a bag of this message gives; JepaError names what is wrong."""
+    return decode_message(msg)
 
 
 def to_msg(image: np.ndarray, header) -> Image:
