@@ -34,6 +34,7 @@ setup(
         "mujoco>=3.3,<4",
         "opencv-python-headless>=4.8",
         "rosbags>=0.11.9",
+        "mcap>=1.2",
         "matplotlib>=3.8",
         "pillow",
         "tqdm",

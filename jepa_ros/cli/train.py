@@ -66,7 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
-    from jepa_ros.data.bag_reader import Topics, read_episodes
+    from jepa_ros.data.bag_reader import read_episodes
+    from jepa_ros.data.topics import Topics
     from jepa_ros.training.config import TrainingConfig
     from jepa_ros.training.trainer import make_folder, train
     from jepa_ros.world_model.losses import LossConfig

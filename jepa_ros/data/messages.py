@@ -13,14 +13,23 @@ PACKAGE = "jepa_ros"
 @cache
 def typestore() -> Typestore:
     """Every ROS 2 Jazzy type, and jepa_ros/msg/* where the package's msg folder is found."""
+    return build_typestore(own_types())
+
+
+def build_typestore(types: dict) -> Typestore:
+    """Every ROS 2 Jazzy type, and ``types`` (parsed definitions by name) that are not among them."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    folder = find_message_folder()
-    if folder is not None:
-        types = {}
-        for file in sorted(folder.glob("*.msg")):
-            types.update(get_types_from_msg(file.read_text(), f"{PACKAGE}/msg/{file.stem}"))
-        store.register(types)
+    store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
     return store
+
+
+@cache
+def own_types() -> dict:
+    """The parsed definitions of jepa_ros/msg/*; {} where the package's msg folder is not found."""
+    folder, types = find_message_folder(), {}
+    for file in sorted(folder.glob("*.msg")) if folder is not None else ():
+        types.update(get_types_from_msg(file.read_text(), f"{PACKAGE}/msg/{file.stem}"))
+    return types
 
 
 def find_message_folder() -> Path | None:

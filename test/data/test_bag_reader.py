@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jepa_ros.data.bag_reader import Topics, find_bags, read_episodes
+from jepa_ros.data.bag_files import find_bags
+from jepa_ros.data.bag_reader import read_episodes
+from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
 
 SECOND = 10**9
@@ -55,10 +57,10 @@ def test_processes_give_what_one_process_gives(recorded, tmp_path):
 
 def test_the_report_reads_as_a_table(recorded, tmp_path):
     recorded("good")
-    recorded("bad", encoding="yuv422")
+    recorded("bad", encoding="32FC1")
     text = str(read(tmp_path / "bags")[1])
     assert text.splitlines()[0].split("  ")[0] == "bags used"
-    assert "yuv422" in text and "/jepa/image" in text and str(tmp_path / "bags" / "bad") in text
+    assert "32FC1" in text and "/jepa/image" in text and str(tmp_path / "bags" / "bad") in text
 
 
 @pytest.mark.parametrize(
@@ -136,9 +138,9 @@ def test_a_topic_of_the_wrong_type_is_named(recorded, tmp_path, spec):
 
 def test_a_wrong_encoding_is_named(recorded, tmp_path):
     recorded("good")
-    recorded("bad", encoding="yuv422")
+    recorded("bad", encoding="32FC1")
     problem = problem_of(tmp_path / "bags")
-    assert problem.topic == "/jepa/image" and "yuv422" in problem.text and problem.skipped
+    assert problem.topic == "/jepa/image" and "32FC1" in problem.text and problem.skipped
 
 
 def test_wrong_joint_names_are_named(recorded, tmp_path):
@@ -149,7 +151,16 @@ def test_wrong_joint_names_are_named(recorded, tmp_path):
     assert "wrist" in problem.text and "roll" in problem.text
 
 
-@pytest.mark.parametrize("cut", [0, 20, 2000, -60])
+def test_a_bag_that_lost_its_end_is_used(recorded, tmp_path):
+    recorded("good")
+    file = recorded("bad") / "bad.mcap"
+    file.write_bytes(file.read_bytes()[:-60])
+    problem = problem_of(tmp_path / "bags")
+    assert not problem.skipped and "damaged" in problem.text
+    assert [len(e) for e in read(tmp_path / "bags")[0]] == [30, 30]
+
+
+@pytest.mark.parametrize("cut", [0, 20, 2000])
 def test_a_truncated_file_is_named(recorded, tmp_path, cut):
     recorded("good")
     file = recorded("bad") / "bad.mcap"
@@ -260,8 +271,8 @@ def test_folders_without_bags_and_without_healthy_bags_raise(recorded, tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(JepaError, match="empty: no bag in it"):
         read(tmp_path / "empty")
-    recorded("a", encoding="yuv422")
-    with pytest.raises(JepaError, match="(?s)no usable bag among 1.*yuv422"):
+    recorded("a", encoding="32FC1")
+    with pytest.raises(JepaError, match="(?s)no usable bag among 1.*32FC1"):
         read(tmp_path / "bags")
 
 
