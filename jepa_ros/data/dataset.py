@@ -1,5 +1,6 @@
 """Clips of frames one action block apart, cut from episodes held in memory; the torch side of the data room."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,7 +25,7 @@ class ClipDataset(Dataset):
     """
 
     def __init__(self, episodes: Sequence[Episode], spec: ActionSpec, length: int):
-        self.spec, self.length = spec, length
+        self.spec = spec
         span = clip_span(length, spec)
         starts, offset = [], 0
         for episode in episodes:
@@ -40,8 +41,20 @@ class ClipDataset(Dataset):
         self.images = np.concatenate([e.images for e in episodes])
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
-        self.frame_offsets = np.arange(length) * spec.block
-        self.action_offsets = np.arange((length - 1) * spec.block)
+        self._set_length(length)
+
+    def _set_length(self, length: int) -> None:
+        self.length = length
+        self.frame_offsets = np.arange(length) * self.spec.block
+        self.action_offsets = np.arange((length - 1) * self.spec.block)
+
+    def shortened(self, length: int) -> "ClipDataset":
+        """Every clip of ``length`` frames, at most the length here, of the same episodes; arrays shared."""
+        clips = copy.copy(self)
+        spare = clip_span(self.length, self.spec) - clip_span(length, self.spec)
+        clips.starts = np.unique(self.starts[:, None] + np.arange(spare + 1))
+        clips._set_length(length)
+        return clips
 
     def __len__(self) -> int:
         return len(self.starts)

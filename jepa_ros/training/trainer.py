@@ -23,11 +23,12 @@ from jepa_ros.data.dataset import ClipDataset, clip_span, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
+from jepa_ros.training.calibration import calibrate
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.plots import plot_training
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
-from jepa_ros.world_model.checkpoint import save_checkpoint
+from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint
 from jepa_ros.world_model.collapse import latent_health
 from jepa_ros.world_model.losses import TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import WorldModel
@@ -105,6 +106,7 @@ def train(
         reference_view(split.train),
     )
     plot_training(out / METRICS, out / "training.png")
+    save_calibration(out, calibrate(model, split.train, split.validation, data.get("digest", "")))
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

@@ -50,18 +50,21 @@ def goal_tolerance(model: WorldModel, clips: ClipDataset, radius: float = 0.06, 
         if near.any():
             distances.append(
                 _distance(
-                    _encode(model, clips.images[first[near]]), _encode(model, clips.images[second[near]])
+                    encode_frames(model, clips.images[first[near]]),
+                    encode_frames(model, clips.images[second[near]]),
                 )
             )
     return float(torch.cat(distances).median()) if distances else 0.1
 
 
-def _distance(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).pow(2).mean(-1).sqrt()
-
-
-def _encode(model: WorldModel, images: np.ndarray) -> Tensor:
+@torch.inference_mode()
+def encode_frames(model: WorldModel, images: np.ndarray) -> Tensor:
+    """Latents (N, D) of images (N, h, w, 3) uint8, on the model's device, batch by batch."""
     device = model.proprio_mean.device
     return torch.cat(
         [model.encode(torch.from_numpy(images[i : i + 512]).to(device)) for i in range(0, len(images), 512)]
     )
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).pow(2).mean(-1).sqrt()

@@ -1,4 +1,4 @@
-"""Checkpoint directories: `model.safetensors`, `config.json`, `reference_view.png`.
+"""Checkpoint directories: `model.safetensors`, `config.json`, `calibration.json`, `reference_view.png`.
 
 Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs.
 """
@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -17,10 +18,12 @@ from safetensors.torch import load_file, save_file
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.calibration import Calibration
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 FORMAT = 1
 WEIGHTS, CONFIG, REFERENCE_VIEW = "model.safetensors", "config.json", "reference_view.png"
+CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,14 @@ class Checkpoint:
         """The contract of the robot that the model was trained for."""
         return self.model.spec
 
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What is normal for the model, read when first asked for; None where there is no calibration.json.
+
+        JepaError where the file is damaged, or made for other weights or another width.
+        """
+        return load_calibration(self.path, self.model_id, self.model.latent_dim)
+
 
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's content, in hex."""
@@ -54,9 +65,13 @@ def file_sha256(path: Path) -> str:
 def save_checkpoint(
     path: Path, model: WorldModel, config: dict, reference_view: np.ndarray | None = None
 ) -> None:
-    """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec."""
+    """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec.
+
+    A calibration that lies there belongs to the weights before, and is removed.
+    """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
+    (path / CALIBRATION).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(path / WEIGHTS, tensors)
     if reference_view is not None:
@@ -92,7 +107,7 @@ def load_checkpoint(path: str | Path, device: str = "cpu") -> Checkpoint:
             raise JepaError(
                 f"checkpoint {path}: there is no {name}; give a directory that `jepa train --out` wrote"
             )
-    config = _read_config(path / CONFIG)
+    config = _read_json(path / CONFIG)
     try:
         spec = ActionSpec.from_dict(config["action_spec"])
         model = WorldModel(ModelConfig(**config["model"]), spec)
@@ -115,6 +130,34 @@ def load_checkpoint(path: str | Path, device: str = "cpu") -> Checkpoint:
         None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB),
         path,
     )
+
+
+def save_calibration(path: Path, calibration: Calibration) -> None:
+    """Write calibration.json beside the weights in ``path``, tied to them by their model_id."""
+    content = {"format": FORMAT, "model_id": file_sha256(path / WEIGHTS)[:12], **calibration.to_dict()}
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
+    write_whole(path / CALIBRATION, f"{{\n{lines}\n}}\n".encode())
+
+
+def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration | None:
+    """calibration.json of the folder ``path``, None where there is none; JepaError where it does not fit."""
+    file, again = path / CALIBRATION, "make it again: `jepa calibrate`"
+    if not file.is_file():
+        return None
+    content = _read_json(file)
+    if content.get("model_id") != model_id:
+        raise JepaError(
+            f"checkpoint {file}: made for model {content.get('model_id')}, this is {model_id}; {again}"
+        )
+    try:
+        calibration = Calibration.from_dict(content)
+    except JepaError as error:
+        raise JepaError(f"checkpoint {file}: {error}; {again}") from error
+    if calibration.latent_dim != latent_dim:
+        raise JepaError(
+            f"checkpoint {file}: {calibration.latent_dim} wide for latents of {latent_dim}; {again}"
+        )
+    return calibration
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:
@@ -140,17 +183,17 @@ def load_weights(path: Path, module: torch.nn.Module) -> None:
         )
 
 
-def _read_config(path: Path) -> dict:
+def _read_json(path: Path) -> dict:
     try:
-        config = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise JepaError(f"checkpoint {path}: not readable JSON ({_words(error)})") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        found = config.get("format") if isinstance(config, dict) else None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
         raise JepaError(
             f"checkpoint {path}: format is {found!r}, this version reads {FORMAT}; train it again"
         )
-    return config
+    return content
 
 
 def _words(error: Exception) -> str:

@@ -111,6 +111,7 @@ def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
     assert metrics["effective_rank"] > 1.5 and metrics["latent_std_min"] > 0.05
     checkpoint = load_checkpoint(tmp_path)
     assert checkpoint.config["data"] == DATA and checkpoint.goal_tolerance > 0
+    assert checkpoint.calibration.data_digest == "abc" and checkpoint.calibration.latent_dim == 8
     assert checkpoint.spec.std != SPEC.std and checkpoint.reference_view.shape == (16, 16, 3)
     assert load_baselines(tmp_path).joints_from_image(EPISODES[0].images[0]).shape == (2,)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]

@@ -1,0 +1,141 @@
+"""What is normal for a trained model: statistics of its latents, quantiles of scores on held-out data."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jepa_ros.errors import JepaError
+
+QUANTILES = ("0.5", "0.95", "0.99", "0.999")
+RIDGE = 1e-5
+"""Added to the covariance's eigenvalues, as a share of the mean variance: rounding must not decide about
+directions that the training data hardly use."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Yardsticks for latents and predictions of one model.
+
+    latent_mean (D,), latent_covariance (D, D): of training latents.  effective_rank: of the same.
+    ood_quantiles: QUANTILES -> that quantile of ``ood_score`` of held-out latents.
+    surprise_quantiles: QUANTILES -> that quantile of the surprise on held-out clips: the root mean square
+    over D of predicted - observed latent, one block ahead.
+    frames: training frames behind the statistics.  data_digest: of the bags they came from.
+    """
+
+    latent_mean: np.ndarray
+    latent_covariance: np.ndarray
+    effective_rank: float
+    ood_quantiles: Mapping[str, float]
+    surprise_quantiles: Mapping[str, float]
+    frames: int
+    data_digest: str
+
+    def __post_init__(self):
+        for name in ("latent_mean", "latent_covariance"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), np.float64))
+        self._validate()
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return len(self.latent_mean)
+
+    def ood_score(self, latents: np.ndarray) -> np.ndarray:
+        """Latents (N, D) -> (N,): Mahalanobis distance to the training latents / sqrt(D).
+
+        Its root mean square over training latents is 1, a little less where their spectrum falls below RIDGE.
+        """
+        return mahalanobis(latents, self.latent_mean, self._whitening)
+
+    @cached_property
+    def _whitening(self) -> np.ndarray:
+        return whitening(self.latent_covariance)
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict, floats rounded to 7 significant digits."""
+        return {
+            "data_digest": self.data_digest,
+            "frames": self.frames,
+            "effective_rank": _round(self.effective_rank),
+            "ood_quantiles": {k: _round(v) for k, v in self.ood_quantiles.items()},
+            "surprise_quantiles": {k: _round(v) for k, v in self.surprise_quantiles.items()},
+            "latent_mean": [_round(v) for v in self.latent_mean],
+            "latent_covariance": [[_round(v) for v in row] for row in self.latent_covariance],
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Calibration":
+        """The inverse of to_dict; JepaError names what is missing or wrong."""
+        try:
+            return cls(
+                np.array(values["latent_mean"], np.float64),
+                np.array(values["latent_covariance"], np.float64),
+                float(values["effective_rank"]),
+                {str(k): float(v) for k, v in values["ood_quantiles"].items()},
+                {str(k): float(v) for k, v in values["surprise_quantiles"].items()},
+                int(values["frames"]),
+                str(values["data_digest"]),
+            )
+        except KeyError as error:
+            raise JepaError(f"calibration: {error} is missing") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise JepaError(f"calibration: {error}") from error
+
+    def _validate(self) -> None:
+        def need(ok: bool, what: str):
+            if not ok:
+                raise JepaError(f"calibration: {what}")
+
+        covariance, quantiles = self.latent_covariance, (self.ood_quantiles, self.surprise_quantiles)
+        need(self.latent_mean.ndim == 1 and self.latent_mean.size > 0, "latent_mean is not a vector")
+        need(
+            covariance.shape == (self.latent_dim,) * 2,
+            f"latent_covariance has shape {covariance.shape} for a latent_mean of {self.latent_dim}",
+        )
+        need(
+            bool(np.isfinite(self.latent_mean).all() and np.isfinite(covariance).all()),
+            "latent_mean or latent_covariance holds NaN or Inf",
+        )
+        scale = float(np.abs(covariance).max())
+        need(
+            bool(np.allclose(covariance, covariance.T, rtol=0, atol=1e-6 * scale)),
+            "latent_covariance is not symmetric",
+        )
+        lowest = float(np.linalg.eigvalsh(covariance)[0])
+        need(
+            lowest >= -1e-4 * scale,
+            f"latent_covariance is not one: its lowest eigenvalue is {lowest:.3g}",
+        )
+        need(math.isfinite(self.effective_rank), f"effective_rank is {self.effective_rank}")
+        for name, found in zip(("ood_quantiles", "surprise_quantiles"), quantiles, strict=True):
+            need(set(found) >= set(QUANTILES), f"{name} lacks {sorted(set(QUANTILES) - set(found))}")
+            need(
+                all(math.isfinite(v) and v >= 0 for v in found.values()),
+                f"{name} must be finite and not negative: {dict(found)}",
+            )
+
+
+def whitening(covariance: np.ndarray) -> np.ndarray:
+    """(D, D): offsets from the mean @ it have unit covariance; eigenvalues that rounding made negative are 0."""
+    values, vectors = np.linalg.eigh(covariance)
+    ridge = RIDGE * np.trace(covariance) / len(covariance) + np.finfo(np.float32).tiny
+    return vectors / np.sqrt(np.maximum(values, 0) + ridge)
+
+
+def mahalanobis(latents: np.ndarray, mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:
+    """Mahalanobis distances / sqrt(D) of latents (N, D) -> (N,)."""
+    offsets = np.asarray(latents, np.float64) - mean
+    return np.sqrt(np.mean((offsets @ whitening) ** 2, axis=-1))
+
+
+def quantiles_of(scores: np.ndarray) -> dict[str, float]:
+    """QUANTILES of scores (N,)."""
+    return {q: float(np.quantile(scores, float(q))) for q in QUANTILES}
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.7g}")
