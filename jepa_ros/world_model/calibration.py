@@ -120,7 +120,7 @@ class Calibration:
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:
-    """(D, D): offsets from the mean @ it have unit covariance; eigenvalues that rounding made negative are 0."""
+    """(D, D): offsets from the mean @ it have unit covariance; eigenvalues below zero, by rounding, are 0."""
     values, vectors = np.linalg.eigh(covariance)
     ridge = RIDGE * np.trace(covariance) / len(covariance) + np.finfo(np.float32).tiny
     return vectors / np.sqrt(np.maximum(values, 0) + ridge)

@@ -1,0 +1,84 @@
+"""`jepa calibrate`: a checkpoint and bags in, calibration.json beside the checkpoint's weights out."""
+
+import argparse
+from pathlib import Path
+
+from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
+from jepa_ros.errors import JepaError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `jepa calibrate`."""
+    parser.add_argument(
+        "--checkpoint", required=True, type=Path, metavar="CKPT", help="the checkpoint directory"
+    )
+    parser.add_argument(
+        "--bags",
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="bags, or folders of bags; best those of the training, so that its held-out episodes serve",
+    )
+    add_topic_options(parser)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the bags, measure, write calibration.json, print the figures."""
+    import torch
+
+    from jepa_ros.data.bag_reader import read_episodes
+    from jepa_ros.training.calibration import calibrate
+    from jepa_ros.training.config import TrainingConfig
+    from jepa_ros.training.trainer import split_episodes
+    from jepa_ros.world_model.checkpoint import CALIBRATION, load_checkpoint, save_calibration
+
+    checkpoint = load_checkpoint(args.checkpoint)
+    spec, model = checkpoint.spec, checkpoint.model
+    config = TrainingConfig(
+        model=model.config, device=args.device, threads=args.threads, **_split_settings(checkpoint.config)
+    )
+    torch.set_num_threads(config.threads)
+    episodes, report = read_episodes(
+        args.bags, spec, model.image_size, topics=chosen_topics(args), progress=True
+    )
+    print(report)
+    print(_compare_data(report.digest, (checkpoint.config.get("data") or {}).get("digest")))
+    split = split_episodes(episodes, spec, config)
+    calibration = calibrate(model.to(args.device), split.train, split.validation, report.digest)
+    try:
+        save_calibration(args.checkpoint, calibration)
+    except OSError as error:
+        raise JepaError(
+            f"{args.checkpoint / CALIBRATION}: cannot be written ({error.strerror}); copy the checkpoint "
+            "to a folder of yours"
+        ) from error
+    print(
+        f"\n{calibration.frames} training frames, effective rank {calibration.effective_rank:.2f} of "
+        f"{calibration.latent_dim}; on {len(split.validation.images)} held-out frames:"
+    )
+    names = list(calibration.ood_quantiles)
+    print(f"{'quantile':28s}" + "".join(f"{name:>9s}" for name in names))
+    for label, values in (
+        ("out of distribution", calibration.ood_quantiles),
+        ("surprise, one block ahead", calibration.surprise_quantiles),
+    ):
+        print(f"{label:28s}" + "".join(f"{values[name]:9.4g}" for name in names))
+    print(f"calibration: {args.checkpoint / CALIBRATION}")
+    return 0
+
+
+def _split_settings(config: dict) -> dict:
+    """Clip length and held-out share of the training, so that the same episodes are held out."""
+    training = config.get("training") or {}
+    return {key: training[key] for key in ("clip", "validation") if key in training}
+
+
+def _compare_data(digest: str, trained_on: str | None) -> str:
+    if digest == trained_on:
+        return "these are the bags the checkpoint was trained on: the same episodes are held out as there"
+    return (
+        f"these are not the bags the checkpoint was trained on ({trained_on or 'unknown'}): what counts as "
+        "normal is what these bags show"
+    )

@@ -1,0 +1,83 @@
+"""`jepa calibrate`: bags and a checkpoint in, calibration.json and its figures out; what it refuses."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_ros.cli.main import main
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.bag_reader import read_episodes
+from jepa_ros.data.episode_bag import EpisodeBag
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
+from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+SPEC = ActionSpec(("x", "y"), (-0.1,) * 2, (0.1,) * 2, (-1.0,) * 2, (1.0,) * 2, block=2)
+CAMERA = {"width": 16, "height": 16, "k": np.eye(3)}
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory):
+    """Ten episodes of 24 frames."""
+    folder = tmp_path_factory.mktemp("bags")
+    for index in range(10):
+        rng = np.random.default_rng(index)
+        targets = np.cumsum(rng.uniform(-0.05, 0.05, (24, 2)), 0)
+        before = targets[0]
+        with EpisodeBag(folder / f"episode_{index}", SPEC, CAMERA) as bag:
+            for frame, target in enumerate(targets):
+                bag.command(frame / 10, target)
+                image = np.full((16, 16, 3), 128 + 100 * before[0], np.uint8)
+                bag.observe(frame / 10, image, before, np.zeros(2))
+                before = target
+    return folder
+
+
+def save(path, spec=SPEC, **config):
+    torch.manual_seed(0)
+    model = WorldModel(ModelConfig(latent_dim=6, image_size=(16, 16), predictor_width=16), spec).eval()
+    save_checkpoint(path, model, {"goal_tolerance": 0.2, **config})
+    return ["calibrate", "--checkpoint", str(path), "--threads", "1", "--bags"]
+
+
+def test_bags_of_the_training_are_recognised_and_its_held_out_episodes_used(bags, tmp_path, capsys):
+    _, report = read_episodes(bags, SPEC, (16, 16))
+    data = {"digest": report.digest}
+    command = save(tmp_path, training={"clip": 4, "validation": 0.2, "batch": 96}, data=data)
+    assert main([*command, str(bags)]) == 0
+    told = capsys.readouterr().out
+    assert "these are the bags the checkpoint was trained on" in told
+    found = load_checkpoint(tmp_path).calibration
+    held_out = 2
+    assert found.data_digest == report.digest
+    assert found.frames == report.frames - held_out * report.frames // 10
+    assert f"on {held_out * report.frames // 10} held-out frames" in told
+    assert f"{found.surprise_quantiles['0.99']:9.4g}" in told
+    assert json.loads((tmp_path / "config.json").read_text())["goal_tolerance"] == 0.2
+
+
+def test_other_bags_are_told_and_a_broken_calibration_is_replaced(bags, tmp_path, capsys):
+    command = save(tmp_path, data={"digest": "sha256:another"})
+    (tmp_path / "calibration.json").write_text("{")
+    assert main([*command, str(bags), "--image-topic", "/jepa/image"]) == 0
+    assert "not the bags the checkpoint was trained on (sha256:another)" in capsys.readouterr().out
+    assert load_checkpoint(tmp_path).calibration.latent_dim == 6
+
+
+def test_bags_of_another_robot_are_refused(bags, tmp_path, capsys):
+    command = save(tmp_path, replace(SPEC, joint_names=("x", "z")))
+    assert main([*command, str(bags)]) == 2
+    assert "joint_names" in capsys.readouterr().err
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_topics_can_come_from_a_file(bags, tmp_path, capsys):
+    command = save(tmp_path / "checkpoint")
+    names = tmp_path / "topics.yaml"
+    names.write_text("image: /jepa/image\njoint_states: /jepa/joint_states\n")
+    assert main([*command, str(bags), "--topics", str(names)]) == 0
+    names.write_text("image: /nowhere/image\n")
+    assert main([*command, str(bags), "--topics", str(names)]) == 2
+    assert "/nowhere/image" in capsys.readouterr().err
