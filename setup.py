@@ -35,6 +35,7 @@ setup(
         "opencv-python-headless>=4.8",
         "rosbags>=0.11.9",
         "mcap>=1.2",
+        "transforms3d>=0.4",
         "matplotlib>=3.8",
         "pillow",
         "tqdm",
