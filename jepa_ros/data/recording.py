@@ -22,6 +22,7 @@ from jepa_ros.data.messages import stamp_ns
 from jepa_ros.data.resample import Command, Frames, Streams, resample
 from jepa_ros.data.tensors import tensor_array
 from jepa_ros.data.topics import COMPRESSED, TopicProblem, Topics
+from jepa_ros.data.transforms import end_effector
 from jepa_ros.errors import JepaError
 
 _OPTIONAL = (
@@ -83,15 +84,6 @@ class RecordedEmbedding:
     stamp_ns: int
     encoder_id: str
     latent: np.ndarray
-
-
-@dataclass(frozen=True)
-class EndEffector:
-    """Where the gripper was. stamps_ns: (n,).  positions: (n, 3) m.  source: "tf" or "kinematics"."""
-
-    stamps_ns: np.ndarray
-    positions: np.ndarray
-    source: str
 
 
 @dataclass
@@ -176,25 +168,26 @@ class Recording:
             if not isinstance(image, str):
                 yield index[ordinal], image
 
-    @property
-    def end_effector(self) -> EndEffector | None:
-        """By tf where the topics name its frames, else by the kinematics of the arm that this package knows."""
+    def end_effector(self, frames: Frames) -> tuple[np.ndarray, str] | None:
+        """((L, 3) m, "tf" or "kinematics") at the frames: by tf where the topics name its frames, else by the
+        kinematics of the arm that this package knows; None for another arm. JepaError: tf lacks the frames."""
         base, tip = self.topic_roles.base_frame, self.topic_roles.tip_frame
         if base and tip:
-            from jepa_ros.data.transforms import end_effector
-
-            return EndEffector(*end_effector(self.transforms, base, tip), "tf")
+            stamps, positions = end_effector(self.transforms, base, tip)
+            at = frames.stamps - stamps[0] * 1e-9
+            since = (stamps - stamps[0]) * 1e-9
+            return np.stack([np.interp(at, since, axis) for axis in positions.T], axis=1), "tf"
         from jepa_ros.simulation.arm import JOINT_NAMES
 
         if tuple(self.spec.joint_names) != tuple(JOINT_NAMES):
             return None
         from jepa_ros.simulation.kinematics import ArmKinematics
 
-        arm, positions = ArmKinematics(), np.empty((len(self.streams.joint_stamps), 3))
-        for row, joints in enumerate(self.streams.joint_positions):
+        arm, positions = ArmKinematics(), np.empty((len(frames.stamps), 3))
+        for row, joints in enumerate(frames.joint_positions):
             arm.move(joints)
             positions[row] = arm.end_effector
-        return EndEffector(self.streams.joint_stamps, positions, "kinematics")
+        return positions, "kinematics"
 
     def note(self, topic: str, text: str) -> None:
         """Add a problem that does not keep the bag from being used."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 
@@ -69,23 +70,23 @@ class PlannerAgent(Agent):
     def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, energy: Energy):
         super().__init__(checkpoint.spec)
         self.model, self.energy = checkpoint.model, energy
-        self.planner = Planner(self.spec, config)
-        self.memory = ShortTermMemory(self.spec, self.model.context)
+        self.episode = PlanningEpisode(
+            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context)
+        )
 
     def reset(self, goal_image, seed):
-        self.planner.reset(seed)
-        self.memory.reset()
-        self.goal = self._encode(goal_image)
+        self.episode.reset(seed)
+        self.goal = self.model.embed(goal_image)
         self.blocks = 0
 
     def act(self, image, proprio):
         from jepa_ros.costs.evaluator import LatentEvaluator
 
         began = time.perf_counter()
-        latent = self._encode(image)
+        latent = self.model.embed(image)
         encoded = time.perf_counter()
-        self.memory.push(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
-        context = self.memory.context()
+        self.episode.look(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
+        context = self.episode.context
         evaluator = LatentEvaluator(
             self.model,
             self.energy,
@@ -93,24 +94,13 @@ class PlannerAgent(Agent):
             context.proprio,
             context.actions,
             self.goal,
-            self.planner.reduction,
+            self.episode.planner.reduction,
         )
-        solution = self.planner.plan(evaluator.evaluate, proprio)
-        self.memory.record_action(solution.actions[0])
+        _, actions = self.episode.plan(evaluator.evaluate)
+        self.episode.execute(actions)
         self.blocks += 1
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
-        return solution.actions[0].reshape(self.spec.block, self.spec.dim)
-
-    def _encode(self, image: np.ndarray) -> np.ndarray:
-        import torch
-
-        device = self.model.proprio_mean.device
-        with torch.inference_mode():
-            return (
-                self.model.encode(torch.from_numpy(np.ascontiguousarray(image))[None].to(device))[0]
-                .cpu()
-                .numpy()
-            )
+        return actions[: self.spec.block]
 
 
 class NoOp(Agent):

@@ -4,10 +4,8 @@ import time
 import uuid
 
 import numpy as np
-import torch
 from sensor_msgs.msg import CompressedImage, Image
 
-from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding, Goal
 from jepa_ros.nodes import images, qos, tensor
@@ -51,7 +49,7 @@ class EncoderNode(ManagedNode):
 
     def _setup(self) -> None:
         self._checkpoint = load(self)
-        self.encode(np.zeros((*self._checkpoint.model.image_size, 3), np.uint8))  # warm up
+        self._checkpoint.model.embed(np.zeros((*self._checkpoint.model.image_size, 3), np.uint8))  # warm up
         self._embeddings = self.publisher(Embedding, "embedding", qos.LATENT)
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         work = self.worker(self._compute, kinds=("goal", "image"))
@@ -66,17 +64,10 @@ class EncoderNode(ManagedNode):
         self.serve(EncodeImage, "~/encode", self._serve_encode)
         self.serve(SetGoal, "~/set_goal", self._serve_set_goal)
 
-    def encode(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB of any size, cropped and resized to the model's -> latent (1, D) float32."""
-        model = self._checkpoint.model
-        pixels = torch.tensor(resize(image, model.image_size), device=self.param("device"))
-        with torch.inference_mode():
-            return model.encode(pixels[None]).float().cpu().numpy()
-
     def embed(self, msg: Image | CompressedImage) -> Embedding:
         """The Embedding of an image message; JepaError for an image that cannot be read."""
         began = time.perf_counter()
-        latent = self.encode(images.from_msg(msg))
+        latent = self._checkpoint.model.embed(images.from_msg(msg))[None]
         return Embedding(
             header=msg.header,
             encoder_id=self._checkpoint.model_id,

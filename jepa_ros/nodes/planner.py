@@ -13,7 +13,7 @@ from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.nodes.joint_history import JointHistory
+from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.model_card import read_card
 from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS

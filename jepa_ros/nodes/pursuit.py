@@ -16,15 +16,14 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.msg import ActionPlan, Embedding, PlannerStatus
 from jepa_ros.nodes import tensor
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.nodes.joint_history import JointHistory
 from jepa_ros.planning.distance import latent_distance
+from jepa_ros.planning.episode import PlanningEpisode
+from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
-_STILL = 0.01  # rad; an arm of which every joint moved less did not move
-_ASKED = 0.05  # rad; a block that takes some joint this far from where it was must be seen in the joints
 _END = {
     PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE,
     PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
@@ -94,7 +93,7 @@ class Pursuit:
         report: Callable[[PlannerStatus], None],
         now_ns: Callable[[], int],
     ):
-        self._spec, self._planner, self._memory = spec, planner, memory
+        self._spec, self._episode = spec, PlanningEpisode(planner, memory)
         self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
         self._report, self._now_ns = report, now_ns
@@ -103,11 +102,8 @@ class Pursuit:
     def run(self, target: Target) -> int:
         """Pursue until a termination reason of ReachGoal; ``status`` has the words and the numbers."""
         self.status = PlannerStatus(goal_id=target.goal_id, distance=math.nan, tolerance=target.tolerance)
-        self._planner.reset()
-        self._memory.reset()
+        self._episode.reset()
         self._published: deque[float] = deque(maxlen=5)
-        self._began_at: np.ndarray | None = None  # (A,) rad
-        self._moved = self._ignored = False  # since the goal began: the arm; a block that asked for motion
         self._blocked_since: float | None = None
         try:
             reason = self._cycle(target, time.monotonic() + target.timeout_s)
@@ -119,8 +115,7 @@ class Pursuit:
         return reason
 
     def _cycle(self, target: Target, ends: float) -> int:
-        not_before, last, executed, confirmed = self._now_ns(), 0, 0, 0
-        sent: tuple[np.ndarray, np.ndarray] | None = None  # joints before the last block, the block (K, A)
+        not_before, last, confirmed = self._now_ns(), 0, 0
         while True:
             left = ends - time.monotonic()
             given_up = (
@@ -157,39 +152,22 @@ class Pursuit:
                     "run, with every joint and with the same clock?",
                 )
                 continue
-            if sent is not None:
-                self._judge(*sent, proprio)
-                sent = None
-            if set_back:
-                self._memory.reset()
-            self._memory.push(look.latent, proprio, look.stamp_ns * 1e-9)
+            self._episode.look(look.latent, proprio, look.stamp_ns * 1e-9, set_back)
             self.status.distance = latent_distance(look.latent, target.latent)
             confirmed = confirmed + 1 if self.status.distance <= target.tolerance else 0
             if confirmed >= self._settings.confirm_looks:
                 return ReachGoal.Result.REACHED
             # Plan.
             try:
-                plan, block_ends = self._plan(look, proprio, target, executed)
+                actions, block_ends = self._plan(look, target)
             except EvaluationTimeout as error:
                 self._wait(PlannerStatus.NO_ROLLOUTS, str(error))
-                executed = 0
                 continue
             # Act, and look again when the block has been executed.
-            not_before, executed = block_ends, 1
-            sent = proprio, plan[: self._spec.block]
-            self._memory.record_action(sent[1])
+            not_before = block_ends
+            self._episode.execute(actions)
 
-    def _judge(self, before: np.ndarray, block: np.ndarray, after: np.ndarray) -> None:
-        """After a block (K, A), with joints (A,) before and after it: a block that the arm ignored (not armed,
-        held, vetoed) is remembered as no motion."""
-        self._began_at = before if self._began_at is None else self._began_at
-        self._moved |= bool(np.any(np.abs(after - self._began_at) >= _STILL))
-        asked = np.abs(block.sum(axis=0)).max() >= _ASKED
-        if asked and np.all(np.abs(after - before) < _STILL):
-            self._ignored = True
-            self._memory.record_action(np.zeros_like(block))
-
-    def _plan(self, look: Look, proprio: np.ndarray, target: Target, executed: int) -> tuple[np.ndarray, int]:
+    def _plan(self, look: Look, target: Target) -> tuple[np.ndarray, int]:
         """Search and publish; returns the plan (H * K, A) and when its first block will have settled, ns."""
         status, spec = self.status, self._spec
         status.state = PlannerStatus.PLANNING
@@ -199,19 +177,16 @@ class Pursuit:
             target.goal_id,
             look.encoder_id,
             look.header,
-            self._memory.context(),
+            self._episode.context,
             target.latent,
-            self._planner.reduction,
+            self._episode.planner.reduction,
         )
         evaluator = self._make_evaluator(request)
         try:
-            solution = self._planner.plan(
-                evaluator, proprio, self._settings.deadline_s or None, executed_blocks=executed
-            )
+            solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
         finally:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
-        actions = np.ascontiguousarray(solution.actions.reshape(-1, spec.dim), dtype=np.float32)
         predicted = Embedding(
             header=look.header,
             encoder_id=look.encoder_id,
@@ -285,7 +260,7 @@ class Pursuit:
                 result.TIMEOUT: (
                     PlannerStatus.TIMEOUT,
                     f"out of time, {status.distance:.3f} from the goal"
-                    + never_moved * (self._ignored and not self._moved),
+                    + never_moved * (self._episode.ignored and not self._episode.moved),
                 ),
                 result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
                 result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place"),

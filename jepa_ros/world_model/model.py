@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.encoders import build_encoder
 from jepa_ros.world_model.predictor import Predictor
@@ -92,6 +93,15 @@ class WorldModel(nn.Module):
                 f"{images.dtype} {tuple(images.shape)}; resize with jepa_ros.data.images.resize"
             )
         return self.encoder(images)
+
+    @torch.inference_mode()
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """One camera image (H, W, 3) uint8 RGB of any size, cropped and resized -> its latent (D,) float32.
+
+        Every node and every evaluation encodes by this one function, so that their latents are equal to the bit.
+        """
+        pixels = torch.tensor(resize(image, self.image_size), device=self.proprio_mean.device)
+        return self.encode(pixels[None])[0].float().cpu().numpy()
 
     def normalise_proprio(self, proprio: Tensor) -> Tensor:
         """(..., A) rad -> z-scores."""

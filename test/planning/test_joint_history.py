@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.joint_history import JointHistory
+from jepa_ros.planning.joint_history import JointHistory
 
 SECOND = 1_000_000_000
 

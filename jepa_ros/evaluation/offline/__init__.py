@@ -1,0 +1,1 @@
+"""Evaluation on recorded bags: does the model understand this robot (no ROS)."""
