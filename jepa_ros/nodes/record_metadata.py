@@ -1,0 +1,95 @@
+"""What a bag says of its origin: checkpoint, parameters, commit, ActionSpec. No ROS import here."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.evaluation.provenance import source_commit
+from jepa_ros.nodes.graph import find_checkpoint
+from jepa_ros.nodes.model_card import read_card
+
+WEIGHTS = "model.safetensors"
+_MODEL_ID_DIGITS = 12
+_SPEC_FIELDS = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
+
+
+def origin(namespace: str, recorder: str) -> dict:
+    """What is known before anything else: namespace, recorder, date (UTC), commit."""
+    return {
+        "namespace": f"/{namespace.strip('/')}",
+        "recorder": recorder,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": source_commit(),
+    }
+
+
+@cache
+def describe_checkpoint(checkpoint: str) -> dict:
+    """checkpoint (its path) and, as far as it lies on this machine, sha256 of the weights, model_id,
+    action_spec."""
+    try:
+        folder = find_checkpoint(checkpoint)
+    except JepaError:
+        return {"checkpoint": checkpoint}
+    found = {"checkpoint": str(folder)}
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        found |= {"sha256": sha256, "model_id": sha256[:_MODEL_ID_DIGITS]}
+        found["action_spec"] = read_card(str(folder)).spec.to_dict()
+    except (JepaError, OSError):
+        pass  # the bag then says less
+    return found
+
+
+def describe(parameters: Mapping[str, Mapping[str, object]], checkpoint: str = "") -> dict:
+    """What the nodes' parameters (full node name to values) tell: parameters, the checkpoint, action_spec.
+
+    checkpoint: "" takes the parameter of that name. action_spec is the checkpoint's, else that of `robot.*`.
+    """
+    found: dict = {"parameters": {node: dict(values) for node, values in sorted(parameters.items())}}
+    checkpoint = checkpoint or next((v["checkpoint"] for v in parameters.values() if v.get("checkpoint")), "")
+    if checkpoint:
+        found |= describe_checkpoint(checkpoint)
+    if "action_spec" not in found and (spec := _robot_spec(parameters)):
+        found["action_spec"] = spec.to_dict()
+    return found
+
+
+def read_params_file(path: str | Path, namespace: str) -> dict[str, dict[str, object]]:
+    """Node to flat parameters, from a ROS 2 parameter file; `/**` stays a key of its own."""
+    try:
+        content = yaml.safe_load(Path(path).read_text()) or {}
+        nodes = {
+            _node_name(key, namespace): _flat(values["ros__parameters"]) for key, values in content.items()
+        }
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise JepaError(f"params_file {path}: not a ROS 2 parameter file ({error!r})") from error
+    return nodes
+
+
+def _robot_spec(parameters: Mapping[str, Mapping[str, object]]) -> ActionSpec | None:
+    for values in parameters.values():
+        try:
+            return ActionSpec(**{name: values[f"robot.{name}"] for name in _SPEC_FIELDS})
+        except (KeyError, TypeError, ValueError, JepaError):
+            continue
+    return None
+
+
+def _node_name(key: str, namespace: str) -> str:
+    name = key.removeprefix("/**/")
+    return name if name.startswith("/") else f"/{namespace.strip('/')}/{name}".replace("//", "/")
+
+
+def _flat(values: Mapping, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
