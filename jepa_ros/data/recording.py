@@ -15,7 +15,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.bag_files import BagFile, RawMessage
 from jepa_ros.data.boundaries import episode_cuts
-from jepa_ros.data.images import decode_compressed, decode_image, resize
+from jepa_ros.data.images import decode_message, resize
 from jepa_ros.data.joint_order import JointOrder
 from jepa_ros.data.load_report import Problem
 from jepa_ros.data.messages import stamp_ns
@@ -93,9 +93,10 @@ class Recording:
     spec: the contract it is read by.  metadata: what its recorder wrote.  problems: what was found wrong.
     logs: every topic's.  streams: images' and joint states' stamps, joints, commands.
     topics: role to the topic that plays it.  markers_logged: ns, of episode markers.
+    joint_orders: topic to every order of joint names that its messages had.
     boundaries: what begins an episode, see data/boundaries.py.
     statuses, safety: PlannerStatus and SafetyStatus messages with ``log_ns``, as dicts.
-    image_formats: encoding or compression to how many of the images that were read have it.
+    image_formats: "encoding, width x height" to how many of the images that were read have it.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class Recording:
     transforms: list[tuple] = field(default_factory=list)
     markers_logged: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     boundaries: Sequence[str] = ("gaps",)
+    joint_orders: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     image_formats: Counter = field(default_factory=Counter)
     _ordinals: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -206,8 +208,10 @@ class Recording:
                     continue
                 waiting.pop()
                 try:
-                    image, kind = decode(bag, message)
-                    self.image_formats[kind] += 1
+                    msg = bag.deserialize(message)
+                    image = decode_message(msg)
+                    kind = msg.format if message.msgtype == COMPRESSED else msg.encoding
+                    self.image_formats[f"{kind}, {image.shape[1]} x {image.shape[0]}"] += 1
                     yield ordinal, image if size is None else resize(image, size)
                 except (JepaError, ValueError) as error:
                     yield ordinal, str(error)
@@ -219,14 +223,6 @@ class Recording:
         self._ordinals = self._ordinals[keep]
         self.streams.image_logged = self.streams.image_logged[keep]
         self.streams.image_stamps = self.streams.image_stamps[keep]
-
-
-def decode(bag: BagFile, message: RawMessage) -> tuple[np.ndarray, str]:
-    """((h, w, 3) uint8 RGB, encoding or compression) of an image message; JepaError or ValueError."""
-    msg = bag.deserialize(message)
-    if message.msgtype == COMPRESSED:
-        return decode_compressed(msg.format, msg.data), msg.format
-    return decode_image(msg.encoding, msg.height, msg.width, msg.step, msg.data), msg.encoding
 
 
 def read_recording(
@@ -312,6 +308,8 @@ class _Pass:
         }
         self._complain()
         self._make_streams()
+        orders = {"joint_states": self._joint_order, "command": self._command_order}
+        recording.joint_orders = {recording.topics[role]: list(o.orders) for role, o in orders.items()}
         recording.markers_logged = np.array(sorted(self._markers), np.int64)
         return recording
 
@@ -345,14 +343,14 @@ class _Pass:
 
     def _on_embedding(self, message: RawMessage) -> None:
         msg = self.bag.deserialize(message)
-        latent = tensor_array(msg.latent).reshape(-1)
+        latent = np.array(tensor_array(msg.latent)).reshape(-1)
         self.recording.embeddings.append(
             RecordedEmbedding(message.log_ns, stamp_ns(msg), msg.encoder_id, latent)
         )
 
     def _on_goal(self, message: RawMessage) -> None:
         msg = self.bag.deserialize(message)
-        latent = tensor_array(msg.embedding.latent).reshape(-1)
+        latent = np.array(tensor_array(msg.embedding.latent)).reshape(-1)
         self.recording.goals.append(
             RecordedGoal(message.log_ns, stamp_ns(msg), msg.goal_id, msg.embedding.encoder_id, latent)
         )
@@ -368,8 +366,8 @@ class _Pass:
                 msg.goal_id,
                 msg.model_id,
                 tuple(msg.joint_names),
-                tensor_array(msg.actions),
-                tensor_array(predicted).reshape(-1) if predicted.dtype else np.zeros(0, np.float32),
+                np.array(tensor_array(msg.actions)),
+                np.array(tensor_array(predicted)).reshape(-1) if predicted.dtype else np.zeros(0, np.float32),
                 float(msg.expected_cost),
             )
         )

@@ -7,6 +7,8 @@ from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.robot import ROBOT_PARAMS
 from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
+from jepa_ros.planning.memory import DEFAULT_GAP_S
 
 _WORDS = {
     "solver": "Search algorithm.",
@@ -81,10 +83,16 @@ PLANNER_PARAMS = (
         0.1,
         86400.0,
     ),
-    Param("joint_state_tolerance_s", 0.1, "How far joint_states may lie from an image's stamp.", 0.001, 60.0),
+    Param(
+        "joint_state_tolerance_s",
+        DEFAULT_TOLERANCE_S,
+        "How far joint_states may lie from an image's stamp.",
+        0.001,
+        60.0,
+    ),
     Param(
         "memory_gap_s",
-        2.0,
+        DEFAULT_GAP_S,
         "Short-term memory starts anew after a gap this long between two looks.",
         0.1,
         3600.0,

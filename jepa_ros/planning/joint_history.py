@@ -8,6 +8,9 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 
+DEFAULT_TOLERANCE_S = 0.1
+"""How far joint states may lie from an image's stamp, s."""
+
 
 class JointHistory:
     """Thread-safe. Positions come by name, in any order and among other joints, and leave in the order of

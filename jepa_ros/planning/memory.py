@@ -8,6 +8,9 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 
+DEFAULT_GAP_S = 2.0
+"""s between two looks after which a live planner's memory starts anew."""
+
 
 @dataclass(frozen=True)
 class Context:

@@ -1,0 +1,178 @@
+"""Plans that a live graph published, planned again from the bag: the same, to the bit, or by how much not.
+
+Live graph and offline evaluation run the same classes: encoder, short-term memory, planner, world model, energy. So
+with the bag's images, joints and goal, the planner's seed and enough time for every plan, they plan the same.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from itertools import groupby
+
+import numpy as np
+
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.evaluator import LatentEvaluator
+from jepa_ros.data.recording import RecordedPlan, Recording
+from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.episode import PlanningEpisode
+from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S, JointHistory
+from jepa_ros.planning.memory import DEFAULT_GAP_S, ShortTermMemory
+from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.world_model.checkpoint import Checkpoint
+
+_HISTORY_NS = 2_000_000_000
+_MOST_EMBEDDINGS = 300
+"""Recorded embeddings that are compared, spread over the bag."""
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What a live planner and cost node were run with; the nodes' defaults where the bag does not tell."""
+
+    planner: PlannerConfig = PlannerConfig()
+    weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
+    memory_gap_s: float = DEFAULT_GAP_S
+    joint_state_tolerance_s: float = DEFAULT_TOLERANCE_S
+
+    @classmethod
+    def of(cls, recording: Recording) -> "LiveSettings":
+        """From the parameters that `jepa record` keeps in a bag's metadata."""
+        parameters = recording.metadata.get("parameters", {})
+        by_node = {name.rsplit("/", 1)[-1]: values for name, values in parameters.items()}
+        planner, cost = by_node.get("planner", {}), by_node.get("cost", {})
+        known = {f.name for f in fields(PlannerConfig)}
+        weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
+        return cls(
+            PlannerConfig.from_dict({k: v for k, v in planner.items() if k in known}),
+            tuple(weights.items()),
+            planner.get("memory_gap_s", DEFAULT_GAP_S),
+            planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
+        )
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Of ``plans`` that the recorded graph made with this checkpoint, how many came out again bit for bit.
+
+    largest_difference_rad: of any raw action in the first plan of a goal that differs, else 0 (later plans of
+    that goal start from another memory).  embeddings, largest_latent_difference: the same for the latents of
+    images.  note: why plans may differ, in words; "" where none does.
+    """
+
+    plans: int
+    bit_equal: int
+    largest_difference_rad: float
+    embeddings: int
+    embeddings_bit_equal: int
+    largest_latent_difference: float
+    note: str
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self)
+
+
+def reproduce(
+    recording: Recording, checkpoint: Checkpoint, settings: LiveSettings | None = None
+) -> Reproduction | None:
+    """Plan again what the bag's graph planned; None where the bag holds no plan and no embedding of this
+    checkpoint. settings: None takes those that the bag tells."""
+    plans = [p for p in recording.plans if p.model_id == checkpoint.model_id and p.predicted.size]
+    seen = [e for e in recording.embeddings if e.encoder_id == checkpoint.model_id]
+    seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
+    if not plans and not seen:
+        return None
+    latents = _latents(recording, checkpoint, {p.stamp_ns for p in plans} | {e.stamp_ns for e in seen})
+    compared = [(e.latent, latents[e.stamp_ns]) for e in seen if e.stamp_ns in latents]
+    repeat = _Repeat(recording, checkpoint, settings or LiveSettings.of(recording), latents)
+    outcomes = [repeat.goal(goal_id, list(group)) for goal_id, group in groupby(plans, lambda p: p.goal_id)]
+    equal = sum(n for n, _ in outcomes)
+    missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))
+    note = ""
+    if equal < len(plans):
+        note = "the bag lacks a goal, or an image or joint state that the live planner had"
+        if missed:
+            note = f"{missed} goals had plans that ended at their deadline, with fewer iterations"
+    return Reproduction(
+        len(plans),
+        equal,
+        max((d for _, d in outcomes), default=0.0),
+        len(compared),
+        sum(np.array_equal(a, b) for a, b in compared),
+        float(max((np.abs(a - b).max() for a, b in compared), default=0.0)),
+        note,
+    )
+
+
+def _latents(recording: Recording, checkpoint: Checkpoint, stamps: set[int]) -> dict[int, np.ndarray]:
+    """Stamp to latent (D,) of the images with these stamps."""
+    known = recording.streams.image_stamps
+    wanted = np.flatnonzero(np.isin(known, list(stamps)))
+    return {
+        int(known[index]): checkpoint.model.embed(image) for index, image in recording.images(wanted, None)
+    }
+
+
+def _last_statuses(recording: Recording) -> list[dict]:
+    """The last status of every goal."""
+    return list({s["goal_id"]: s for s in recording.statuses if s["goal_id"]}.values())
+
+
+class _Repeat:
+    def __init__(self, recording: Recording, checkpoint: Checkpoint, settings: LiveSettings, latents: dict):
+        self.streams, self.checkpoint, self.latents, self.settings = (
+            recording.streams,
+            checkpoint,
+            latents,
+            settings,
+        )
+        self.goals = {g.goal_id: g.latent for g in recording.goals}
+        self.energy = Energy(checkpoint.spec, dict(settings.weights))
+        self.episode = PlanningEpisode(
+            Planner(checkpoint.spec, settings.planner),
+            ShortTermMemory(checkpoint.spec, checkpoint.model.context, settings.memory_gap_s),
+        )
+
+    def goal(self, goal_id: str, plans: list[RecordedPlan]) -> tuple[int, float]:
+        """(plans that are equal, largest difference of the first that is not, rad) of one pursuit."""
+        if goal_id not in self.goals:
+            return 0, 0.0
+        self.episode.reset()
+        equal, difference, last = 0, 0.0, 0
+        for plan in plans:
+            proprio = self._joints(plan.stamp_ns)
+            if plan.stamp_ns not in self.latents or proprio is None:
+                break
+            self.episode.look(
+                self.latents[plan.stamp_ns], proprio, plan.stamp_ns * 1e-9, set_back=plan.stamp_ns < last
+            )
+            last = plan.stamp_ns
+            actions = self._plan(self.goals[goal_id])
+            self.episode.execute(actions)
+            if np.array_equal(actions, plan.actions):
+                equal += 1
+            else:
+                same_shape = actions.shape == plan.actions.shape
+                difference = float(np.abs(actions - plan.actions).max()) if same_shape else float("inf")
+                break
+        return equal, difference
+
+    def _plan(self, goal: np.ndarray) -> np.ndarray:
+        context = self.episode.context
+        evaluator = LatentEvaluator(
+            self.checkpoint.model,
+            self.energy,
+            context.latents,
+            context.proprio,
+            context.actions,
+            goal,
+            self.episode.planner.reduction,
+        )
+        return self.episode.plan(evaluator.evaluate)[1]
+
+    def _joints(self, stamp_ns: int) -> np.ndarray | None:
+        """(A,) rad as the live planner's joint history gives them at a stamp."""
+        stamps, names = self.streams.joint_stamps, self.checkpoint.spec.joint_names
+        history = JointHistory(names, self.settings.joint_state_tolerance_s)
+        for row in np.flatnonzero(np.abs(stamps - stamp_ns) <= _HISTORY_NS):
+            history.add(int(stamps[row]), names, self.streams.joint_positions[row])
+        return history.at(stamp_ns)
