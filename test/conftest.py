@@ -21,6 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def bag_cache_of_the_tests(monkeypatch, tmp_path_factory) -> None:
+    """Commands that read bags keep what they read away from the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 def missing_ros() -> str:
     """Why tests of nodes cannot run here; empty where they can."""
     for module in ("rclpy", "jepa_ros.msg", "jepa_ros.srv", "jepa_ros.action"):

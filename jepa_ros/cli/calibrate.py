@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.errors import JepaError
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bags, or folders of bags; best those of the training, so that its held-out episodes serve",
     )
     add_topic_options(parser)
+    add_reading_options(parser)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
 
@@ -41,7 +43,13 @@ def run(args: argparse.Namespace) -> int:
     )
     torch.set_num_threads(config.threads)
     episodes, report = read_episodes(
-        args.bags, spec, model.image_size, topics=chosen_topics(args), progress=True
+        args.bags,
+        spec,
+        model.image_size,
+        topics=chosen_topics(args),
+        boundaries=args.boundaries,
+        cache=chosen_cache(args),
+        progress=True,
     )
     print(report)
     print(_compare_data(report.digest, (checkpoint.config.get("data") or {}).get("digest")))

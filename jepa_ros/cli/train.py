@@ -5,6 +5,8 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
+from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 
@@ -33,13 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="JSON with the ActionSpec of bags that do not carry one (bags not made by `jepa`)",
     )
-    parser.add_argument("--image-topic", metavar="NAME", help="full name, where bags hold several cameras")
-    parser.add_argument("--joint-states-topic", metavar="NAME", help="full name, where bags hold several")
-    parser.add_argument(
-        "--command-topic",
-        metavar="NAME",
-        help="full name of the JointTrajectory topic, where bags hold several",
-    )
+    add_topic_options(parser)
+    add_reading_options(parser)
     parser.add_argument("--block", type=int, default=4, help="raw actions per block, K")
     parser.add_argument(
         "--anti-collapse",
@@ -67,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
     from jepa_ros.data.bag_reader import read_episodes
-    from jepa_ros.data.topics import Topics
     from jepa_ros.training.config import TrainingConfig
     from jepa_ros.training.trainer import make_folder, train
     from jepa_ros.world_model.losses import LossConfig
@@ -83,9 +79,19 @@ def run(args: argparse.Namespace) -> int:
     )
     spec = _read_spec(args.action_spec)
     make_folder(args.out)
-    topics = Topics(args.image_topic, args.joint_states_topic, args.command_topic)
-    episodes, report = read_episodes(args.bags, spec, config.model.image_size, topics=topics, progress=True)
+    cache = chosen_cache(args)
+    episodes, report = read_episodes(
+        args.bags,
+        spec,
+        config.model.image_size,
+        topics=chosen_topics(args),
+        boundaries=args.boundaries,
+        cache=cache,
+        progress=True,
+    )
     print(report)
+    if cache is not None:
+        print(f"cache: {cache.folder}, {cache.size() / 1e6:.0f} MB (--no-cache keeps nothing)")
     spec = replace(report.spec, block=args.block)
     metrics = train(
         episodes,

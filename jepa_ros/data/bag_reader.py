@@ -4,9 +4,9 @@ A bag that cannot be used is named in the report with file and topic, and the he
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,8 +14,10 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.bag_files import BagFile, content_digest, find_bags
+from jepa_ros.data.boundaries import require_known
+from jepa_ros.data.cache import BagCache
 from jepa_ros.data.episodes import Episode
-from jepa_ros.data.load_report import LoadReport, Problem
+from jepa_ros.data.load_report import BagResult, LoadReport, Problem
 from jepa_ros.data.recording import Recording, read_recording
 from jepa_ros.data.topics import TopicProblem, Topics
 from jepa_ros.errors import JepaError
@@ -30,14 +32,14 @@ class _Job:
     topics: Topics
     min_frames: int
     boundaries: tuple[str, ...]
+    cache: BagCache | None
 
-
-@dataclass
-class _BagResult:
-    path: Path
-    episodes: list[Episode] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    digest: str = ""
+    @property
+    def settings(self) -> dict:
+        """All that decides what a bag gives, JSON-able. What the spec says of training does not."""
+        contract = {k: v for k, v in self.spec.to_dict().items() if k not in ("block", "mean", "std")}
+        values = {"spec": contract, "image_size": self.image_size, "min_frames": self.min_frames}
+        return values | {"topics": asdict(self.topics), "boundaries": sorted(self.boundaries)}
 
 
 def read_episodes(
@@ -49,6 +51,7 @@ def read_episodes(
     boundaries: Sequence[str] = ("gaps",),
     workers: int = 2,
     min_frames: int = 8,
+    cache: BagCache | None = None,
     progress: bool = False,
 ) -> tuple[list[Episode], LoadReport]:
     """Episodes of every healthy bag, and the report on all bags.
@@ -58,12 +61,14 @@ def read_episodes(
     another is skipped; K (spec.block) is the reader's choice and not compared.
     image_size: (h, w) of Episode.images; others are cropped to the aspect and resized.
     boundaries: what begins an episode, see data/boundaries.py.  min_frames: shorter pieces are left out.
-    workers: processes.  progress: show a bar on stderr. Raises JepaError where no bag gives an episode.
+    workers: processes.  cache: where what bags give is kept and taken from; None reads them all.
+    progress: show a bar on stderr. Raises JepaError where no bag gives an episode.
     """
+    require_known(boundaries)
     bags = find_bags(paths)
     spec = spec or _recorded_spec(bags)
     size = tuple(int(v) for v in image_size)
-    job = _Job(spec, size, topics or Topics(), min_frames, tuple(boundaries))
+    job = _Job(spec, size, topics or Topics(), min_frames, tuple(boundaries), cache)
     report = LoadReport(spec=spec)
     episodes, digests = [], []
     for result in _run(bags, job, workers, progress):
@@ -74,6 +79,8 @@ def read_episodes(
         report.used.append(result.path)
         digests.append(result.digest)
         episodes += result.episodes
+    if cache is not None:
+        cache.prune()
     report.episodes = len(episodes)
     report.frames = sum(len(e) for e in episodes)
     report.seconds = sum(len(e) - 1 for e in episodes) * spec.dt
@@ -98,33 +105,51 @@ def _recorded_spec(bags: list[Path]) -> ActionSpec:
     )
 
 
-def _run(bags: list[Path], job: _Job, workers: int, progress: bool):
+def _run(bags: list[Path], job: _Job, workers: int, progress: bool) -> Iterator[BagResult]:
+    """Every bag's result, in order."""
     from tqdm import tqdm
 
-    bar = tqdm(total=len(bags), desc="reading bags", unit="bag", disable=not progress)
-    with bar:
-        if workers <= 1 or len(bags) < 16:
-            for bag in bags:
-                yield _read_bag(bag, job)
-                bar.update()
-            return
-        chunk = max(1, min(16, len(bags) // (4 * workers)))
-        chunks = [bags[i : i + chunk] for i in range(0, len(bags), chunk)]
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for results in pool.map(_read_chunk, chunks, [job] * len(chunks)):
-                yield from results
-                bar.update(len(results))
+    kept = {}
+    if job.cache is not None:
+        settings = job.settings
+        kept = {bag: job.cache.load(bag, settings) for bag in bags}
+        kept = {bag: result for bag, result in kept.items() if result is not None}
+    fresh = _read_all([bag for bag in bags if bag not in kept], job, workers)
+    for bag in tqdm(bags, desc="reading bags", unit="bag", disable=not progress):
+        yield kept.pop(bag) if bag in kept else next(fresh)
 
 
-def _read_chunk(bags: list[Path], job: _Job) -> list[_BagResult]:
-    return [_read_bag(bag, job) for bag in bags]
+def _read_all(bags: list[Path], job: _Job, workers: int) -> Iterator[BagResult]:
+    if workers <= 1 or len(bags) < 16:
+        yield from _read_chunk(bags, job)
+        return
+    chunk = max(1, min(16, len(bags) // (4 * workers)))
+    chunks = [bags[i : i + chunk] for i in range(0, len(bags), chunk)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for results in pool.map(_read_list, chunks, [job] * len(chunks)):
+            yield from results
 
 
-def _read_bag(path: Path, job: _Job) -> _BagResult:
+def _read_list(bags: list[Path], job: _Job) -> list[BagResult]:
+    return list(_read_chunk(bags, job))
+
+
+def _read_chunk(bags: list[Path], job: _Job) -> Iterator[BagResult]:
+    """Read, and keep in the job's cache."""
+    settings = job.settings
+    for bag in bags:
+        identity = job.cache.identity(bag, settings) if job.cache is not None else None
+        result = _read_bag(bag, job)
+        if identity is not None and result.lasting:
+            job.cache.store(result, settings, identity)
+        yield result
+
+
+def _read_bag(path: Path, job: _Job) -> BagResult:
     """One bag to episodes; never raises for what is wrong with the bag."""
-    result = _BagResult(path)
+    result = BagResult(path)
 
-    def skip(topic: str, text: str) -> _BagResult:
+    def skip(topic: str, text: str) -> BagResult:
         result.problems.append(Problem(path, topic, text, True))
         return result
 
@@ -144,6 +169,7 @@ def _read_bag(path: Path, job: _Job) -> _BagResult:
     except JepaError as error:
         return skip("", str(error).removeprefix(f"{path}: "))
     except OSError as error:
+        result.lasting = False
         return skip("", f"cannot be read: {error}")
     result.episodes = [
         Episode(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.episodes import Episode
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,21 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.source} {self.topic}".rstrip()
         return f"{'skipped' if self.skipped else 'used   '} {where}: {self.text}"
+
+
+@dataclass
+class BagResult:
+    """What reading one bag gave.
+
+    digest: of the bag's content.  lasting: the same would come of reading it again; False where the machine,
+    not the bag, was in the way.
+    """
+
+    path: Path
+    episodes: list[Episode] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    digest: str = ""
+    lasting: bool = True
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A small robot and bags of it, so that the data room is tested without a simulator."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.images import encode_compressed
 from jepa_ros.data.messages import make_header, message_class
+
+sys.path.insert(0, str(Path(__file__).parent))  # for bag_shapes
 
 SECOND = 10**9
 
@@ -50,6 +53,7 @@ class RobotBag:
         metadata: dict | None = None,
         rename: dict | None = None,
         side_camera: str = "",
+        more_topics: dict | None = None,
     ):
         self.path, self.names, self.encoding, self.compressed = Path(path), list(names), encoding, compressed
         self.size, self.log_offset = size, log_offset
@@ -69,6 +73,7 @@ class RobotBag:
         }
         if side_camera:
             self.topics[side_camera] = "sensor_msgs/msg/Image"
+        self.topics |= more_topics or {}
         self.writer = BagWriter(self.path, self.topics, metadata)
 
     def _write(self, topic: str, now: int, message) -> None:

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from jepa_ros.data.bag_reader import read_episodes
 from jepa_ros.data.boundaries import episode_cuts
+from jepa_ros.data.messages import make_header, message_class
 from jepa_ros.data.resample import Command, Streams, resample
+from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
 
 MS = 10**6
@@ -114,3 +117,51 @@ def test_a_limit_without_end_never_takes_an_image_of_the_future(driven, spec):
 def test_a_wrong_staleness_limit_is_refused(driven, spec, limits):
     with pytest.raises(JepaError, match="stale_s.*image and joint_states"):
         resample(driven, spec, stale_s=limits)
+
+
+def _message(kind: str, at: int, text: str):
+    """A marker, or a goal whose id is `text`."""
+    if kind != "jepa_ros/msg/Goal":
+        return message_class(kind)(**({"data": text} if kind.endswith("String") else {}))
+    tensor = message_class("jepa_ros/msg/Tensor")(
+        name="latents", dtype="float32", shape=np.array([1, 2], np.uint32), data=np.zeros(8, np.uint8)
+    )
+    embedding = message_class("jepa_ros/msg/Embedding")(
+        header=make_header(at), encoder_id="", latent=tensor, encode_ms=0.0
+    )
+    return message_class(kind)(header=make_header(at), goal_id=text, embedding=embedding)
+
+
+@pytest.mark.parametrize(
+    "boundary, topic, kind",
+    [
+        ("markers", "/episode_marker", "std_msgs/msg/Empty"),
+        ("markers", "/task", "std_msgs/msg/String"),
+        ("goals", "/jepa/goal", "jepa_ros/msg/Goal"),
+    ],
+)
+def test_a_bag_is_cut_where_it_says(robot_bag, walk, spec, tmp_path, boundary, topic, kind):
+    targets, start = walk(40), 10_000 * MS
+    bag = robot_bag(tmp_path / "bag", more_topics={topic: kind})
+    bag.plan(start - DT, targets[:1], [0.1])
+    for t in range(40):
+        now = start + t * DT
+        if t in (0, 13, 26):
+            bag.writer.write(topic, now, _message(kind, now, f"{t}"))
+        bag.look(now, t)
+        bag.feel(now, targets[t])
+        bag.plan(now, targets[min(t + 1, 39)][None], [0.1])
+    bag.close()
+    topics = Topics(episode_marker=topic if boundary == "markers" else None)
+    options = {"workers": 1, "image_size": (8, 8), "topics": topics}
+    whole, _ = read_episodes(tmp_path / "bag", spec, **options)
+    parts, report = read_episodes(tmp_path / "bag", spec, boundaries=[boundary], **options)
+    assert [len(e) for e in whole] == [40] and [len(e) for e in parts] == [13, 13, 14]
+    assert [int(e.images[0, 0, 0, 0]) for e in parts] == [0, 13, 26]
+    assert np.allclose(parts[1].actions[:-1], np.diff(targets[13:26], axis=0), atol=1e-6)
+    assert report.problems == []
+
+
+def test_an_unknown_boundary_is_refused_before_any_bag_is_read(tmp_path):
+    with pytest.raises(JepaError, match="choose among"):
+        read_episodes(tmp_path / "nowhere", boundaries=["goal"])
