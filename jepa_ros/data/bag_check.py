@@ -147,7 +147,7 @@ def _ages(recording: Recording) -> Iterator[DataProblem]:
         ages = (log.log_ns - log.stamp_ns) * 1e-9
         if abs(np.median(ages)) > 3600:  # stamps of another clock, a simulator's: ages mean nothing
             continue
-        old = np.flatnonzero(ages > OLD_S)
+        old = np.flatnonzero(log.log_ns - log.stamp_ns > round(OLD_S * 1e9))
         if old.size:
             yield DataProblem(
                 "warning",

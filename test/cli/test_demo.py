@@ -11,6 +11,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from jepa_ros.cli.main import main
@@ -78,6 +79,23 @@ def left_behind(out: Path) -> list[str]:
     return found
 
 
+def plans_are_reproduced(bag: Path, result: dict) -> None:
+    """What the live graph encoded and planned comes out of its bag again, bit for bit."""
+    from jepa_ros.data.recording import read_recording
+    from jepa_ros.evaluation.offline.reproduce import reproduce
+    from jepa_ros.nodes.graph import find_checkpoint
+    from jepa_ros.world_model.checkpoint import load_checkpoint
+
+    torch.set_num_threads(1)
+    checkpoint = load_checkpoint(find_checkpoint(result["checkpoint"]))
+    again = reproduce(read_recording(bag, spec=checkpoint.spec), checkpoint)
+    assert again.embeddings >= 10 and again.embeddings_bit_equal == again.embeddings
+    assert again.plans >= 2
+    if result["rows"][0]["deadline_misses"] == 0:  # a plan cut short by its deadline is another plan
+        assert again.bit_equal == again.plans, again
+        assert again.largest_difference_rad == 0 and again.note == ""
+
+
 @live
 @pytest.mark.timeout(LIVE_S + 30)
 @pytest.mark.parametrize("composition", ["distributed", "single"])
@@ -104,6 +122,7 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
     episodes, report = read_episodes([out / "bag"], workers=1)
     assert len(episodes) == 1 and not report.problems, str(report)
     assert np.abs(episodes[0].actions).max() > 0.01 and len(episodes[0].images) > 10
+    plans_are_reproduced(out / "bag", result)
 
 
 @live
