@@ -2,9 +2,8 @@
 
     python benchmarks/record_rate.py --seconds 30 --json FILE
 
-A camera of --rate Hz (rgb8; --content noise or smooth) and joint states of 100 Hz, both with a queue of one, are
-published with numbered stamps for --seconds; `jepa record` records them; then the bag is read back and every number
-is looked for.
+A camera of --rate Hz (rgb8) and joint states of 100 Hz are published with numbered stamps for --seconds;
+`jepa record` records them; then the bag is read back and every number is looked for.
 """
 
 import argparse
@@ -32,6 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--content", choices=("noise", "smooth"), default="noise", help="noise: incompressible"
     )
+    parser.add_argument("--depth", type=int, default=1, help="queue of the publishers; 1 forgives nothing")
     parser.add_argument("--compression", choices=("zstd", "none"), default="zstd")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
@@ -119,7 +119,7 @@ def publish(args) -> None:
 
     rclpy.init()
     node = rclpy.create_node("camera", namespace=NAMESPACE)
-    qos = QoSProfile(depth=1)  # as the simulator and many drivers have it: a slow reader would lose
+    qos = QoSProfile(depth=args.depth)
     images = node.create_publisher(Image, "image", qos)
     joints = node.create_publisher(JointState, "joint_states", qos)
     rng = np.random.default_rng(0)

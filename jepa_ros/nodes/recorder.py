@@ -132,6 +132,9 @@ class Recorder:
             time.sleep(0.02)
         self._executor.shutdown()
         self._thread.join(5.0)
+        for subscription in self._subscriptions.values():
+            while (taken := subscription.handle.handle.take_message(subscription.message, True)) is not None:
+                subscription.handle.callback(*taken)
         self._node.destroy_node()
         self._context.try_shutdown()
         self._tell_origin(silent_nodes=self._survey.silent, lost=self._losses())
