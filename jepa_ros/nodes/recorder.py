@@ -3,7 +3,7 @@
 import importlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,18 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 from jepa_ros.data.bag_queue import BagQueue, TopicCount
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.installed_types import knows
+from jepa_ros.nodes import qos
 from jepa_ros.nodes.parameter_survey import ParameterSurvey
 from jepa_ros.nodes.record_metadata import describe, origin
 from jepa_ros.nodes.record_topics import RecordTopic
 
-DEPTH = 500
-"""Of every subscription: what may wait while the executor is busy elsewhere."""
 _POLL_S = 0.2
 _LAST_ANSWERS_S = 1.0
 
@@ -177,7 +176,7 @@ class Recorder:
                 self._say(f"warning: {topic} is {kind}, not {expected}; it is recorded as it is")
         else:
             known.publishers = publishers
-            profile = fitting_qos([*offered, known.profile])
+            profile = qos.recorder([*offered, known.profile])
             if not _same(profile, known.profile):
                 self._say(f"warning: {topic} has a publisher with a weaker QoS; subscribing again to hear it")
                 self._node.destroy_subscription(known.handle)
@@ -196,7 +195,7 @@ class Recorder:
                 f"source the workspace that holds {kind.split('/')[0]}"
             )
             return
-        profile = fitting_qos(offered)
+        profile = qos.recorder(offered)
         self._queue.add_topic(topic, kind, list(dict.fromkeys(map(bag_qos, offered))))
         handle = self._subscribe(message, topic, profile)
         self._subscriptions[topic] = _Subscription(handle, kind, message, profile, publishers)
@@ -250,18 +249,6 @@ class Recorder:
             pass
         except Exception as error:
             self._crash = error
-
-
-def fitting_qos(offered: Iterable[QoSProfile]) -> QoSProfile:
-    """The strongest profile that every publisher satisfies: reliable if all are, latched if all are."""
-    offered = list(offered)
-    reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
-    return QoSProfile(
-        depth=DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
 
 
 def bag_qos(profile: QoSProfile) -> Qos:

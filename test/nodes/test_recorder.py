@@ -17,9 +17,10 @@ from std_msgs.msg import String
 
 from jepa_ros.cli import main
 from jepa_ros.data.bag_files import BagFile
+from jepa_ros.nodes import qos
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.record_topics import RecordTopic
-from jepa_ros.nodes.recorder import Recorder, RecordSettings, fitting_qos
+from jepa_ros.nodes.recorder import Recorder, RecordSettings
 from jepa_ros.nodes.world_model import WorldModelNode
 
 LATCHED = QoSProfile(
@@ -70,11 +71,11 @@ def test_topics_are_recorded_as_their_publishers_offer_them(world, recording, tm
     world.until(lambda: f"{world.namespace}/goal" in recorder.counts)
     world.until(lambda: recorder.counts[f"{world.namespace}/goal"].messages == 1)
     recorder.close()
-    messages, _, qos = read(tmp_path / "bag")
+    messages, _, offered = read(tmp_path / "bag")
     assert [m.name for m in messages["joints"]] == [["0"], ["1"], ["2"]]
     assert [m.data for m in messages["goal"]] == ["before anyone listened"]
-    assert [q.reliability.name for q in qos["joints"]] == ["BEST_EFFORT"]
-    assert [q.durability.name for q in qos["goal"]] == ["TRANSIENT_LOCAL"]
+    assert [q.reliability.name for q in offered["joints"]] == ["BEST_EFFORT"]
+    assert [q.durability.name for q in offered["goal"]] == ["TRANSIENT_LOCAL"]
     assert recorder.never_published == [f"{world.namespace}/never"] and recorder.said == []
 
 
@@ -92,9 +93,9 @@ def test_a_weaker_publisher_that_comes_later_is_heard_too(world, recording, tmp_
 
 
 def test_the_strongest_profile_that_all_satisfy():
-    both = fitting_qos([LATCHED, LATCHED])
+    both = qos.recorder([LATCHED, LATCHED])
     assert (both.reliability, both.durability) == (LATCHED.reliability, LATCHED.durability)
-    mixed = fitting_qos([LATCHED, BEST_EFFORT])
+    mixed = qos.recorder([LATCHED, BEST_EFFORT])
     assert (mixed.reliability, mixed.durability) == (BEST_EFFORT.reliability, DurabilityPolicy.VOLATILE)
 
 
@@ -159,6 +160,8 @@ def test_everything_published_is_recorded_with_all_topics(world, recording):
 
 def test_the_bag_names_model_parameters_and_robot(world, recording, checkpoint, tmp_path):
     recorder = recording("embedding")
+    world.bench.declare_parameter("mask", [b"\x01", b"\x02"])
+    world.bench.declare_parameter("checkpoint", 3)  # a stranger's, that means something else
     for kind in (EncoderNode, WorldModelNode):
         world.make(kind, parameters={"checkpoint": checkpoint})
     world.until(lambda: recorder._told == 3)
@@ -168,6 +171,7 @@ def test_the_bag_names_model_parameters_and_robot(world, recording, checkpoint, 
         f"{world.namespace}/{n}" for n in ("bench", "encoder", "world_model")
     }
     assert metadata["parameters"][f"{world.namespace}/encoder"]["image_transport"] == "raw"
+    assert metadata["parameters"][f"{world.namespace}/bench"]["mask"] == [1, 2]
     assert metadata["checkpoint"] == checkpoint and len(metadata["sha256"]) == 64
     assert metadata["action_spec"]["joint_names"][0] == "shoulder_pan"
     assert (
