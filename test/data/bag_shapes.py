@@ -4,7 +4,9 @@ Written with rosbags alone, so that nothing of this package's own writer is in t
 """
 
 import sqlite3
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +22,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from jepa_ros.data.action_spec import ActionSpec
 
+Message = tuple[int, str, object]
 SECOND = 10**9
 START = 1_750_000_000 * SECOND
 DT = SECOND // 10
@@ -53,7 +56,8 @@ class Shape:
 
     encoding: of raw images.  format: of compressed ones; "" for raw.  size: (h, w).  padding: bytes a row.
     joint_order, command_order: names in the messages, in their order, with joints of other parts among them.
-    files: over how many the bag is split.  jitter: s by which stamps and arrivals scatter.
+    files: over how many the bag is split.  chunk: bytes that an MCAP chunk holds at least.
+    jitter: s by which stamps and arrivals scatter.
     vendor: with a topic of a type that no distribution has.  tf: with the arm's frames.
     """
 
@@ -70,6 +74,7 @@ class Shape:
     joint_order: tuple[str, ...] = JOINTS
     command_order: tuple[str, ...] = JOINTS
     files: int = 1
+    chunk: int = 2**20
     jitter: float = 0.0
     vendor: bool = False
     tf: bool = False
@@ -113,11 +118,20 @@ def tip_position(joints: np.ndarray) -> np.ndarray:
     return np.stack([reach * np.cos(pan), reach * np.sin(pan), 0.1 + 0.3 * np.sin(lift)], axis=1)
 
 
-def write_bag(path: Path, shape: Shape | None = None, frames: int = 24, seed: int = 0) -> Path:
-    """A bag of this shape: frames at 10 Hz, each followed by a command to the next frame's joints."""
+def write_bag(
+    path: Path,
+    shape: Shape | None = None,
+    frames: int = 24,
+    seed: int = 0,
+    edit: Callable[[Message], Message | None] = lambda message: message,
+) -> Path:
+    """A bag of this shape: frames at 10 Hz, each followed by a command to the next frame's joints.
+
+    edit: what is to be recorded in place of (log time, topic, message); None leaves it out.
+    """
     shape = shape or Shape()
     path.parent.mkdir(parents=True, exist_ok=True)
-    messages = list(_messages(shape, frames, seed))
+    messages = [m for m in map(edit, _messages(shape, frames, seed)) if m is not None]
     messages.sort(key=lambda m: m[0])
     parts = np.array_split(np.arange(len(messages)), shape.files)
     written = [
@@ -194,7 +208,7 @@ def _store(distro: str):
     return store
 
 
-def _messages(shape: Shape, frames: int, seed: int):
+def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
     """(log time, topic, message) of everything in the bag."""
     types = _store(shape.distro).types
     rng = np.random.default_rng(seed + 1)
@@ -331,7 +345,32 @@ def _write_part(path: Path, messages, shape: Shape) -> Path:
                 )
             data = store.serialize_cdr(message, message.__msgtype__)
             writer.write(connections[topic], logged, data)
+            if shape.storage == "mcap" and writer.storage.chunk.bio.tell() > shape.chunk:
+                writer.storage.close_chunk()
+    for file in path.glob("*.mcap"):
+        _add_checksums(file)
     return path
+
+
+def mcap_records(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(opcode, where its content begins, where it ends) of every record of a healthy MCAP file."""
+    at = 8
+    while at + 9 <= len(data):
+        opcode, length = struct.unpack_from("<BQ", data, at)
+        yield opcode, at + 9, at + 9 + length
+        at += 9 + length
+
+
+def _add_checksums(file: Path) -> None:
+    """The checksums of chunks that rosbag2 writes and rosbags leaves out."""
+    data = bytearray(file.read_bytes())
+    for opcode, begin, end in list(mcap_records(data)):
+        if opcode == 0x06:
+            name_length = struct.unpack_from("<I", data, begin + 28)[0]
+            body = bytes(data[begin + 40 + name_length : end])
+            plain = zstd.decompress(body) if name_length else body
+            struct.pack_into("<I", data, begin + 24, zlib.crc32(plain))
+    file.write_bytes(data)
 
 
 def _merge(path: Path, parts: list[Path], shape: Shape) -> None:
