@@ -9,6 +9,7 @@ A camera of --rate Hz (rgb8) and joint states of 100 Hz are published with numbe
 import argparse
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument(
         "--content", choices=("noise", "smooth"), default="noise", help="noise: incompressible"
     )
-    parser.add_argument("--depth", type=int, default=1, help="queue of the publishers; 1 forgives nothing")
+    parser.add_argument(
+        "--depth", type=int, default=5, help="queue of the publishers; 1 loses where they are late"
+    )
     parser.add_argument("--compression", choices=("zstd", "none"), default="zstd")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--publish", action="store_true", help=argparse.SUPPRESS)
@@ -65,6 +68,7 @@ def measure(args) -> dict:
                 text=True,
                 check=True,
             )
+            peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{recorder.pid}/status").read_text())
             recorder.send_signal(signal.SIGINT)
             table, _ = recorder.communicate(timeout=60)
         finally:
@@ -81,6 +85,7 @@ def measure(args) -> dict:
         "topics": counted,
         "bag_mb": round(1e-6 * size, 1),
         "recorder_cpu_share": round((usage.ru_utime + usage.ru_stime - published["cpu_s"]) / args.seconds, 3),
+        "recorder_peak_mb": round(int(peak[1]) / 1e3),
         "published_late_ms_max": published["late_ms_max"],
         "machine": machine(),
         "commit": source_commit(),
