@@ -154,7 +154,7 @@ def _per_joint(found, key, name, title, axis, guides) -> Chart | None:
         measure = subject.measure("actions")
         values = floats(measure.get(key))
         if np.isfinite(values).any():
-            names = tuple(str(n) for n in measure.get("joint_names") or ())
+            names = tuple(words.shorten(n, 28) for n in measure.get("joint_names") or ())
             joints = (
                 names if len(names) == len(values) else tuple(f"joint {i + 1}" for i in range(len(values)))
             )
@@ -286,8 +286,8 @@ def landscape(subject: Subject, index: int) -> Chart | None:
     return Chart(
         f"{subject.slug('landscape')}_{index + 1}",
         subject.entitle(at) if subject.letter else at,
-        Axis(str(found.get("joint_x") or "first axis"), "rad"),
-        Axis(str(found.get("joint_y") or "second axis"), "rad"),
+        Axis(words.shorten(found.get("joint_x") or "first axis", 28), "rad"),
+        Axis(words.shorten(found.get("joint_y") or "second axis", 28), "rad"),
         tuple(series),
         f"Energy over two joints' actions at {at}. {marks}",
     )
@@ -405,7 +405,7 @@ def _end_to_end(tracks: Sequence[dict] | None, key: str, subject: Subject) -> En
         start += float(times[-1] - times[0])
     line = Line(subject.short, np.concatenate(xs), np.concatenate(ys), subject.colour, hover=tuple(hover))
     begins = ()
-    if 1 < len(bags) <= 60:
+    if 1 < len(bags) <= 20:
         begins = tuple(
             Guide("x", x, words.shorten(bag or "", 16) if len(bags) <= LINES else "")
             for bag, x in bags.items()

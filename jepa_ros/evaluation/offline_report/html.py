@@ -158,13 +158,13 @@ def _layout(chart: Chart) -> dict:
     ink, grid = PALETTE["ink"][0], PALETTE["grid"][0]
     named = [s for s in chart.series if s.name]
     return {
-        "template": None,
+        "template": {},  # the default one is 6 kB in every figure
         "font": {"family": FONT, "size": 13, "color": ink},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": 22, "b": 8},
         "showlegend": len(named) > 1,
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.08, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
         "hovermode": "x unified" if chart.wide and not chart.y.categories else "closest",
         "bargap": 0.3,
         "xaxis": _axis(chart.x, grid),
@@ -210,7 +210,14 @@ def _guide_line(guide: Guide) -> dict:
 def _guide_text(guide: Guide) -> dict:
     place = {"x": 1, "xref": "paper", "xanchor": "right", "y": guide.value, "yref": "y", "yanchor": "bottom"}
     if guide.axis == "x":
-        place = {"x": guide.value, "xref": "x", "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "top"}
+        place = {
+            "x": guide.value,
+            "xref": "x",
+            "xanchor": "left",
+            "y": 1,
+            "yref": "paper",
+            "yanchor": "bottom",
+        }
     return {
         "text": _plain(guide.text),
         "showarrow": False,

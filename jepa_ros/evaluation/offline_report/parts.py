@@ -77,7 +77,15 @@ class Words:
     tone: str = ""
 
 
-Part = Plots | Table | Gallery | Words
+@dataclass(frozen=True)
+class Fold:
+    """Many tables under one title, opened on demand."""
+
+    title: str
+    tables: tuple[Table, ...]
+
+
+Part = Plots | Table | Gallery | Words | Fold
 
 
 @dataclass(frozen=True)

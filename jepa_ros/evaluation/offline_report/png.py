@@ -33,7 +33,7 @@ def write_png(path: Path, chart: Chart) -> None:
     with matplotlib.rc_context({"text.parse_math": False, "axes.prop_cycle": matplotlib.cycler(color=["k"])}):
         figure = Figure(figsize=(9, 3.6) if chart.wide else (6, 4), dpi=150, layout="constrained")
         axes = figure.subplots()
-        axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold")
+        axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold", pad=14)
         for series in chart.series:
             _draw(series, axes, chart)
         for guide in chart.guides:
@@ -128,7 +128,7 @@ def _guide(axes, guide: Guide) -> None:
     if guide.axis == "x":
         axes.axvline(guide.value, color=grey, lw=0.8, ls=":", zorder=0)
         place, against = (guide.value, 1), axes.get_xaxis_transform()
-        words = {"ha": "left", "va": "top"}
+        words = {"ha": "left", "va": "bottom"}
     else:
         axes.axhline(guide.value, color=grey, lw=0.8, ls="--")
         place, against = (1, guide.value), axes.get_yaxis_transform()

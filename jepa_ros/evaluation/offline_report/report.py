@@ -72,7 +72,7 @@ def _page(result: dict, content: list) -> str:
     environment.tests["kind"] = lambda part, name: type(part).__name__ == name
     titles = {section.anchor: section.short for section in content}
     return environment.get_template("page.html").render(
-        result=result,
+        verdict=(result.get("comparison") or {}).get("verdict"),
         subtitle=summary.subtitle(result),
         findings=summary.findings(result, titles),
         cards=summary.cards(result),

@@ -10,6 +10,7 @@ from jepa_ros.evaluation.offline_report.formulas import FORMULAS
 from jepa_ros.evaluation.offline_report.parts import (
     Cell,
     Column,
+    Fold,
     Gallery,
     Part,
     Picture,
@@ -20,7 +21,7 @@ from jepa_ros.evaluation.offline_report.parts import (
 )
 from jepa_ros.evaluation.offline_report.subject import Subject, subjects
 
-LANDSCAPES, PICTURES, SPIKES, PROBLEMS, EPISODES = 6, 12, 40, 300, 12
+LANDSCAPES, PICTURES, SPIKES, PROBLEMS, EPISODES, TOPICS = 6, 12, 40, 300, 12, 5  # shown at most
 NOT_MEASURED = Words("Not measured in this run.", "faint")
 TONES = {"error": "bad", "warning": "note", "info": "faint"}
 
@@ -381,7 +382,11 @@ def _timing(result: dict) -> Section:
     ]
     if len(bags) > 1:
         parts.append(_bag_table(bags))
-    parts += [_topic_table(bag, folded=len(bags) > 1) for bag in bags]
+    topics = [_topic_table(bag, folded=len(bags) > 1) for bag in bags if bag.get("topics")]
+    if len(topics) > TOPICS:
+        parts += [_merged_topics(bags), Fold("Topics of each bag", tuple(topics))]
+    else:
+        parts += topics
     return Section(
         "timing",
         "Timing",
@@ -419,10 +424,47 @@ def _bag_table(bags: Sequence[dict]) -> Table:
     return Table(columns, rows, "The bags")
 
 
-def _topic_table(bag: dict, folded: bool) -> Table | None:
-    topics = bag.get("topics") or ()
-    if not topics:
-        return None
+def _merged_topics(bags: Sequence[dict]) -> Table:
+    """Each topic over all bags, the worst of each."""
+    found: dict[str, list[dict]] = {}
+    for bag in bags:
+        for topic in bag.get("topics") or ():
+            found.setdefault(str(topic.get("topic", "")), []).append({**topic, "bag": bag.get("name")})
+
+    def known(topics, key):
+        return [t for t in topics if t.get(key) is not None]
+
+    def total(topics, key):
+        return sum(t[key] for t in known(topics, key))
+
+    rows = []
+    for name, topics in found.items():
+        rates = [t["rate_hz"] for t in known(topics, "rate_hz")]
+        gap = max(known(topics, "longest_gap_s"), key=lambda t: t["longest_gap_s"], default={})
+        rows.append(
+            (
+                Cell(name, detail=str(topics[0].get("type", ""))),
+                words.count(len(topics)),
+                words.count(total(topics, "count")),
+                f"{words.number(min(rates))} to {words.number(max(rates))}" if rates else words.NOTHING,
+                Cell(words.seconds(gap.get("longest_gap_s")), detail=words.shorten(gap.get("bag") or "", 24)),
+                words.count(total(topics, "dropped")),
+                words.number(total(topics, "size_mb")),
+            )
+        )
+    columns = (
+        Column("topic", code=True),
+        Column("bags", numeric=True),
+        Column("messages", numeric=True),
+        Column("rate (Hz)", numeric=True),
+        Column("longest gap, in", numeric=True),
+        Column("dropped", numeric=True),
+        Column("MB", numeric=True),
+    )
+    return Table(columns, rows, "Topics over all bags")
+
+
+def _topic_table(bag: dict, folded: bool) -> Table:
     columns = (
         Column("topic", code=True),
         Column("messages", numeric=True),
@@ -446,7 +488,7 @@ def _topic_table(bag: dict, folded: bool) -> Table | None:
             _pair(t, "age_ms"),
             words.number(t.get("size_mb")),
         )
-        for t in topics
+        for t in bag["topics"]
     ]
     told = [
         f"{words.count(bag[k])} {name}"
@@ -466,12 +508,15 @@ def _topic_table(bag: dict, folded: bool) -> Table | None:
 
 
 def _problems(result: dict) -> Section:
+    merged: dict[tuple, list] = {}  # the same problem of several bags is one row
+    for bag in result.get("bags") or ():
+        for p in bag.get("problems") or ():
+            key = (p.get("severity"), p.get("kind"), p.get("topic"), p.get("text"))
+            merged.setdefault(key, []).append((p, str(bag.get("name", ""))))
     order = list(TONES)
     found = sorted(
-        ((p, str(b.get("name", ""))) for b in result.get("bags") or () for p in b.get("problems") or ()),
-        key=lambda pair: (
-            order.index(pair[0].get("severity")) if pair[0].get("severity") in order else len(order)
-        ),
+        merged.values(),
+        key=lambda same: [*order, same[0][0].get("severity")].index(same[0][0].get("severity")),
     )
     if not found:
         text = "None found." if result.get("bags") else "No bag was read."
@@ -490,18 +535,20 @@ def _problems(result: dict) -> Section:
         Column("at stamp (s)", numeric=True, code=True),
         Column("times", numeric=True),
     )
-    rows = [
-        (
-            Cell(str(p.get("severity", "")), TONES.get(p.get("severity"), "")),
-            Cell(str(p.get("text", "")), detail=str(p.get("kind", "")).replace("_", " ")),
-            str(p.get("topic") or ""),
-            bag,
-            words.fixed(p.get("stamp_s"), 3),
-            words.count(p.get("count")),
+    rows = []
+    for same in found[:PROBLEMS]:
+        p, bag = same[0]
+        rows.append(
+            (
+                Cell(str(p.get("severity", "")), TONES.get(p.get("severity"), "")),
+                Cell(str(p.get("text", "")), detail=str(p.get("kind", "")).replace("_", " ")),
+                str(p.get("topic") or ""),
+                Cell(bag, detail=f"and {words.plural(len(same) - 1, 'more bag')}" if len(same) > 1 else ""),
+                words.fixed(p.get("stamp_s"), 3),
+                words.count(sum(q.get("count") or 1 for q, _ in same)),
+            )
         )
-        for p, bag in found[:PROBLEMS]
-    ]
-    tally = Counter(p.get("severity") for p, _ in found)
+    tally = Counter(p.get("severity") for same in found for p, _ in same)
     lead = "What was wrong with the recordings? " + ", ".join(
         f"{tally[k]:,} {k}" for k in order if tally[k]
     ) + "."  # fmt: skip
@@ -620,7 +667,5 @@ def _pair(found: dict, key: str) -> str:
 
 
 def _gap(topic: dict) -> str:
-    gap, at = topic.get("longest_gap_s"), topic.get("longest_gap_at_s")
-    if gap is None:
-        return words.NOTHING
-    return f"{words.number(gap)} s" + (f" at {words.fixed(at, 1)} s" if at is not None else "")
+    gap, at = words.seconds(topic.get("longest_gap_s")), topic.get("longest_gap_at_s")
+    return gap + (f" at {words.fixed(at, 1)} s" if at is not None else "")

@@ -24,7 +24,7 @@ class Subject:
     def short(self) -> str:
         """For legends and table heads."""
         name = shorten(self.name, 24)
-        return f"{self.letter} · {name}" if self.letter else name
+        return f"{self.letter}\u00a0·\u00a0{name}" if self.letter else name
 
     def entitle(self, title: str) -> str:
         return f"{title}: {self.short}" if self.letter else title

@@ -51,6 +51,10 @@ def signed_or_plain(value: float) -> str:
     return "−" + number(-value) if value < 0 else number(value)
 
 
+def seconds(value: float | None) -> str:
+    return f"{number(value)} s" if _given(value) else NOTHING
+
+
 def duration(seconds: float | None) -> str:
     """ "48 s", "3 min 20 s", "1 h 05 min"."""
     if not _given(seconds):

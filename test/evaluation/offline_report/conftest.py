@@ -5,12 +5,28 @@ import pytest
 
 JOINTS = ["shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll"]
 START = 1_754_300_000.0
+HOSTILE = '</script><img src=x onerror="window.hacked=1">$x_1^{%{y}'
 
 
 @pytest.fixture(scope="session")
 def make_result():
     """make_result(bags=1, checkpoints=1, episodes=2, frames=300, prefix="run") -> (result, thumbnails)."""
     return synthetic_result
+
+
+@pytest.fixture(scope="session")
+def make_hostile():
+    """make_hostile(result) -> the same with markup of every kind in each text that could come from outside."""
+    return hostile
+
+
+def hostile(node):
+    if isinstance(node, dict):
+        kept = ("severity", "tone", "says", "anchor", "better", "quantile", "created")
+        return {k: v if k in kept else hostile(v) for k, v in node.items()}
+    if isinstance(node, list):
+        return [hostile(v) for v in node]
+    return node + HOSTILE if isinstance(node, str) else node
 
 
 def synthetic_result(bags=1, checkpoints=1, episodes=2, frames=300, prefix="run"):
