@@ -143,12 +143,16 @@ def publish(args) -> None:
     total = {"image": int(args.seconds * args.rate), "joint_states": int(args.seconds * JOINT_RATE_HZ)}
     sent = {"image": 0, "joint_states": 0}
     period = {"image": 1 / args.rate, "joint_states": 1 / JOINT_RATE_HZ}
-    began, late = time.monotonic(), 0.0
+    due = dict.fromkeys(sent, time.monotonic())
+    late = 0.0
     while sent != total:
-        name = min((n for n in sent if sent[n] < total[n]), key=lambda n: sent[n] * period[n])
-        due = began + sent[name] * period[name]
-        time.sleep(max(0.0, due - time.monotonic()))
-        late = max(late, time.monotonic() - due)
+        name = min((n for n in sent if sent[n] < total[n]), key=due.get)
+        time.sleep(max(0.0, due[name] - time.monotonic()))
+        now = time.monotonic()
+        late = max(late, now - due[name])
+        due[name] = max(
+            due[name] + period[name], now + period[name] / 2
+        )  # a late camera does not catch up at once
         message, publisher = (image, images) if name == "image" else (state, joints)
         message.header.stamp.sec = sent[name]
         if name == "image":
