@@ -139,7 +139,11 @@ class BagFile:
             if self.path.is_dir() and not (self.path / "metadata.yaml").exists():
                 self.damage.append(_NO_METADATA.format(" in it"))
             else:
-                repair = _REPAIR["metadata"] if re.search("metadata|missing", str(error)) else self._repair
+                repair = (
+                    _REPAIR["metadata"]
+                    if re.search("metadata|files are missing", str(error))
+                    else self._repair
+                )
                 self.damage.append(f"damaged ({_words(error)}); {_USED}{repair}")
             self._reader = None
             self.connections, custom = self._survey()

@@ -127,15 +127,25 @@ def write_bag(
 ) -> Path:
     """A bag of this shape: frames at 10 Hz, each followed by a command to the next frame's joints.
 
-    edit: what is to be recorded in place of (log time, topic, message); None leaves it out.
+    edit: what is to be recorded in place of (log time, topic, message): None leaves it out; a message of None
+    declares its topic only.
     """
     shape = shape or Shape()
     path.parent.mkdir(parents=True, exist_ok=True)
-    messages = [m for m in map(edit, _messages(shape, frames, seed)) if m is not None]
+    messages, kinds = [], {}
+    for original in _messages(shape, frames, seed):
+        message = edit(original)
+        if message is not None:
+            logged, topic, content = message
+            kinds[topic] = (original[2] if content is None else content).__msgtype__
+            if content is not None:
+                messages.append(message)
     messages.sort(key=lambda m: m[0])
     parts = np.array_split(np.arange(len(messages)), shape.files)
     written = [
-        _write_part(path.parent / f".{path.name}" / f"{path.name}_{i}", [messages[k] for k in part], shape)
+        _write_part(
+            path.parent / f".{path.name}" / f"{path.name}_{i}", [messages[k] for k in part], kinds, shape
+        )
         for i, part in enumerate(parts)
     ]
     _merge(path, written, shape)
@@ -206,6 +216,11 @@ def _store(distro: str):
     store = get_typestore(DISTROS[distro])
     store.register(get_types_from_msg("float32 force\nstring[] notes\n", "vendor_msgs/msg/Grip"))
     return store
+
+
+def vendor_message():
+    """A message of a type that no distribution has."""
+    return _store("jazzy").types["vendor_msgs/msg/Grip"](force=1.5, notes=["ok"])
 
 
 def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
@@ -320,8 +335,8 @@ def _arm_frames(types, header, stamp: int, joints: np.ndarray):
 # Files
 
 
-def _write_part(path: Path, messages, shape: Shape) -> Path:
-    """One file of a bag, as a bag of its own."""
+def _write_part(path: Path, messages: list[Message], kinds: Mapping[str, str], shape: Shape) -> Path:
+    """One file of a bag, as a bag of its own. kinds: topic to type."""
     store = _store(shape.distro)
     path.parent.mkdir(exist_ok=True)
     writer = Writer(
@@ -334,17 +349,17 @@ def _write_part(path: Path, messages, shape: Shape) -> Path:
     for key, value in shape.custom.items():
         writer.set_custom_data(key, value)
     with writer:
-        connections = {}
+        connections = {
+            topic: writer.add_connection(
+                topic,
+                kind,
+                typestore=store,
+                offered_qos_profiles=[_CAMERA_QOS] if topic == shape.image_topic else [],
+            )
+            for topic, kind in kinds.items()
+        }
         for logged, topic, message in messages:
-            if topic not in connections:
-                connections[topic] = writer.add_connection(
-                    topic,
-                    message.__msgtype__,
-                    typestore=store,
-                    offered_qos_profiles=[_CAMERA_QOS] if topic == shape.image_topic else [],
-                )
-            data = store.serialize_cdr(message, message.__msgtype__)
-            writer.write(connections[topic], logged, data)
+            writer.write(connections[topic], logged, store.serialize_cdr(message, kinds[topic]))
             if shape.storage == "mcap" and writer.storage.chunk.bio.tell() > shape.chunk:
                 writer.storage.close_chunk()
     for file in path.glob("*.mcap"):
