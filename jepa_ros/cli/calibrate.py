@@ -100,6 +100,6 @@ def _compare_data(report: LoadReport, trained_on: dict) -> str:
     if (report.episodes, report.frames) != counts:
         return (
             f"these are the bags the checkpoint was trained on, but training read {counts[0]} episodes "
-            f"of {counts[1]} frames from them: give its --boundaries and topics for the episodes that it held out"
+            f"of {counts[1]} frames from them: give its --boundaries and topics to hold the same ones out"
         )
     return "these are the bags the checkpoint was trained on: the same episodes are held out as there"
