@@ -49,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint",
-        default="",
         metavar="CKPT",
         help="what the bag names as its model (default: the checkpoint that the nodes name)",
     )

@@ -162,7 +162,11 @@ class Recorder:
     def _take_up(self, topic: str, expected: str) -> None:
         publishers = self._node.count_publishers(topic)
         known = self._subscriptions.get(topic)
-        if publishers == 0 or (known is not None and publishers == known.publishers):
+        if known is not None and known.publishers == publishers:
+            return
+        if publishers == 0:
+            if known is not None:
+                known.publishers = 0  # who comes back may offer less
             return
         offers = self._node.get_publishers_info_by_topic(topic)
         kinds = sorted({offer.topic_type for offer in offers})
