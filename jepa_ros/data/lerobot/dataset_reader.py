@@ -111,18 +111,36 @@ class DatasetReader:
             )
 
     def _table_images(self, episode: LeRobotEpisode, camera: str) -> Iterator[np.ndarray]:
-        path = self._data(episode.row)
-        table = self._table(path, [camera, "episode_index", "frame_index"])
-        part = table.filter(table.column("episode_index").to_numpy() == episode.index).sort_by("frame_index")
-        for value in part.column(camera):
-            value = value.as_py() or {}
-            content = value.get("bytes")
-            if content is None and value.get("path"):
+        path, expected = self._data(episode.row), iter(episode.columns["frame_index"].tolist())
+        for value, frame in self._values(path, camera, episode.index):
+            content = (value or {}).get("bytes")
+            if content is None and (value or {}).get("path"):
                 file = self.root / value["path"]
                 content = file.read_bytes() if file.is_file() else None
-            if content is None:
-                raise JepaError(f"{path}: an image of episode {episode.index} is missing; get the file again")
+            if content is None or frame != next(expected, None):
+                raise JepaError(
+                    f"{path}: image {frame} of episode {episode.index} is missing or out of order; get the file "
+                    "again"
+                )
             yield decode_compressed("png", content)  # PNG or JPEG: the decoder looks
+
+    def _values(self, path: Path, column: str, episode: int) -> Iterator[tuple[dict, int]]:
+        """(value, frame_index) of an episode's rows as they are in the file, a few in memory."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(path) as file:
+                groups = [g for g in range(file.num_row_groups) if _may_hold(file, g, episode)]
+                columns = [column, "episode_index", "frame_index"]
+                for batch in file.iter_batches(batch_size=32, row_groups=groups, columns=columns):
+                    rows = pa.Table.from_batches([batch])
+                    rows = rows.filter(rows.column("episode_index").to_numpy() == episode)
+                    yield from zip(
+                        rows.column(column).to_pylist(), rows.column("frame_index").to_pylist(), strict=True
+                    )
+        except (pa.ArrowException, OSError) as error:
+            raise JepaError(f"{path}: cannot be read as parquet ({error}); get the file again") from error
 
     def _by_data_file(self) -> Iterator[tuple[Path, list[dict]]]:
         path, rows = None, []
@@ -189,6 +207,14 @@ class DatasetReader:
         if not rows:
             raise JepaError(f"{self.root}: meta/episodes lists no episode; get the whole dataset")
         return sorted(rows, key=lambda row: row["episode_index"])
+
+
+def _may_hold(file, group: int, episode: int) -> bool:
+    """Whether a row group can have rows of an episode, as far as its statistics tell."""
+    row_group = file.metadata.row_group(group)
+    columns = (row_group.column(i) for i in range(row_group.num_columns))
+    found = next((c.statistics for c in columns if c.path_in_schema == "episode_index"), None)
+    return found is None or not found.has_min_max or found.min <= episode <= found.max
 
 
 def _dense(column) -> np.ndarray:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from jepa_ros.data.lerobot.statistics import (
 )
 from jepa_ros.data.lerobot.video import PIXELS, VideoWriter
 from jepa_ros.errors import JepaError
+
+IMAGES_AT_ONCE = 32
+"""So many PNGs are in memory before they are written."""
 
 
 @dataclass
@@ -104,22 +108,25 @@ class DatasetWriter:
             "meta/episodes/file_index": 0,
             **{f"{layout.OWN}/{name}": value for name, value in own.items()},
         }
-        pngs, samples = [], []
-        chosen = image_samples(length)
-        if self.codec is not None:
-            row |= self._start_video(length)
-        count = 0
+        row |= self._start_data() | (self._start_video(length) if self.codec is not None else {})
+        samples, chosen, count, pngs = [], image_samples(length), 0, []
         for count, image in enumerate(images, 1):
             if count - 1 in chosen:
                 samples.append(image)
-            if self.codec is None:
-                pngs.append(encode_compressed(image, "png"))
-            else:
+            if self.codec is not None:
                 self._video.add(image)
+                continue
+            pngs.append(encode_compressed(image, "png"))
+            if len(pngs) == IMAGES_AT_ONCE:
+                self._write_images(values, count, pngs)
+                pngs = []
         if count != length:
             raise JepaError(f"{self.out}: {count} images for {length} frames of episode {index}")
+        if pngs:
+            self._write_images(values, count, pngs)
+        if self.codec is not None:
+            self._write_data(values)
         statistics[layout.CAMERA] = image_statistics(samples)
-        row |= self._write_data(values, pngs)
         row |= {f"stats/{name}/{key}": v for name, s in statistics.items() for key, v in s.items()}
         self._rows.append(row)
         self._statistics.append(statistics)
@@ -177,8 +184,27 @@ class DatasetWriter:
             f"{start}/to_timestamp": begin + length / self.fps,
         }
 
-    def _write_data(self, values: Mapping[str, np.ndarray], pngs: list[bytes]) -> dict:
+    def _start_data(self) -> dict:
         """The episode's place in the tables of frames."""
+        if self._data is not None:
+            path = self._folder / layout.DATA.format(**vars(self._data_place))
+            if path.stat().st_size >= layout.DATA_MB * 2**20:
+                self._data.close()
+                self._data = None
+                self._data_place.step()
+        return {f"data/{key}": value for key, value in vars(self._data_place).items()}
+
+    def _write_images(self, values: Mapping[str, np.ndarray], stop: int, pngs: list[bytes]) -> None:
+        """The rows up to `stop` that have these images."""
+        import pyarrow as pa
+
+        begin = stop - len(pngs)
+        names = pa.array([f"frame-{i:06d}.png" for i in range(begin, stop)])
+        images = pa.StructArray.from_arrays([pa.array(pngs, pa.binary()), names], ["bytes", "path"])
+        self._write_data({name: v[begin:stop] for name, v in values.items()}, {layout.CAMERA: images})
+
+    def _write_data(self, values: Mapping[str, np.ndarray], more: Mapping = MappingProxyType({})) -> None:
+        """Append rows, with columns of Arrow beside those of NumPy."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -187,23 +213,12 @@ class DatasetWriter:
             flat = pa.array(column.reshape(-1))
             width = column.shape[1] if column.ndim == 2 else 1
             arrays[name] = flat if width == 1 else pa.FixedSizeListArray.from_arrays(flat, width)
-        if pngs:
-            paths = pa.array([f"frame-{i:06d}.png" for i in range(len(pngs))])
-            arrays[layout.CAMERA] = pa.StructArray.from_arrays(
-                [pa.array(pngs, pa.binary()), paths], ["bytes", "path"]
-            )
-        table = pa.table(arrays)
-        path = self._folder / layout.DATA.format(**vars(self._data_place))
-        if self._data is not None and path.stat().st_size >= layout.DATA_MB * 2**20:
-            self._data.close()
-            self._data = None
-            self._data_place.step()
-            path = self._folder / layout.DATA.format(**vars(self._data_place))
+        table = pa.table({**arrays, **more})
         if self._data is None:
+            path = self._folder / layout.DATA.format(**vars(self._data_place))
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._data = pq.ParquetWriter(path, table.schema, compression="snappy")
+            self._data = pq.ParquetWriter(path, table.schema, compression="snappy", use_dictionary=False)
         self._data.write_table(table)
-        return {f"data/{key}": value for key, value in vars(self._data_place).items()}
 
     def _write_tasks(self) -> None:
         """A table that pandas reads with the task as index, as LeRobot asks of it."""
