@@ -169,7 +169,7 @@ def _layout(chart: Chart) -> dict:
         "bargap": 0.3,
         "xaxis": _axis(chart.x, grid),
         "yaxis": _axis(chart.y, grid),
-        "shapes": [_guide_line(g) for g in chart.guides],
+        "shapes": [_guide_line(g, chart) for g in chart.guides],
         "annotations": [_guide_text(g) for g in chart.guides if g.text],
     }
 
@@ -195,13 +195,13 @@ def _axis(axis, grid: str) -> dict:
     return layout
 
 
-def _guide_line(guide: Guide) -> dict:
+def _guide_line(guide: Guide, chart: Chart) -> dict:
     ends = {"x0": 0, "x1": 1, "xref": "paper", "y0": guide.value, "y1": guide.value, "yref": "y"}
     if guide.axis == "x":
         ends = {"y0": 0, "y1": 1, "yref": "paper", "x0": guide.value, "x1": guide.value, "xref": "x"}
     return {
         "type": "line",
-        "layer": "below" if guide.axis == "x" else "above",
+        "layer": "below" if guide.axis == "x" and isinstance(chart.series[0], Line) else "above",
         "line": {"color": PALETTE["grey"][0], "width": 1, "dash": "dot" if guide.axis == "x" else "dash"},
         **ends,
     }

@@ -126,7 +126,7 @@ def _(series: Heatmap, axes, chart: Chart) -> None:
 def _guide(axes, guide: Guide) -> None:
     grey = PALETTE["grey"][0]
     if guide.axis == "x":
-        axes.axvline(guide.value, color=grey, lw=0.8, ls=":", zorder=0)
+        axes.axvline(guide.value, color=grey, lw=0.8, ls=":")
         place, against = (guide.value, 1), axes.get_xaxis_transform()
         words = {"ha": "left", "va": "bottom"}
     else:
