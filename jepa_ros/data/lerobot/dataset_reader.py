@@ -119,8 +119,8 @@ class DatasetReader:
                 content = file.read_bytes() if file.is_file() else None
             if content is None or frame != next(expected, None):
                 raise JepaError(
-                    f"{path}: image {frame} of episode {episode.index} is missing or out of order; get the file "
-                    "again"
+                    f"{path}: image {frame} of episode {episode.index} is missing or out of order; get "
+                    "the file again"
                 )
             yield decode_compressed("png", content)  # PNG or JPEG: the decoder looks
 
