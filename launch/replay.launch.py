@@ -1,7 +1,7 @@
 """A recorded run played into the graph: `ros2 launch jepa_ros replay.launch.py bag:=my_run`.
 
-The graph has no simulator and no robot: it lives in the bag's time, its action_publisher stays disarmed, and recorded
-commands go to recorded/. `jepa replay` refuses to play while a robot listens.
+The graph has no simulator and no robot: it lives in the bag's time, its action_publisher stays disarmed, and
+recorded commands go to recorded/. `jepa replay` refuses to play while a robot listens.
 """
 
 import sys
@@ -28,7 +28,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "goal_image",
         default_value="",
-        description="A picture to reach in place of the recorded goal; last: the last camera image of the bag.",
+        description="A picture to reach in place of the recorded goal; last: the bag's last camera image.",
     ),
     DeclareLaunchArgument(
         "topics_file",

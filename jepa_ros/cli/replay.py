@@ -15,10 +15,11 @@ from jepa_ros.errors import JepaError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa replay`."""
     parser.epilog = (
-        "Run the nodes with use_sim_time:=true (`ros2 launch jepa_ros replay.launch.py bag:=BAG` does). What is "
-        "no sensor goes to recorded/NAME in the namespace. It refuses to start, and stops, while a node listens to "
-        "joint_trajectory, commands, twist_cmds or a command topic of the bag, and while another node publishes the "
-        "camera, the joints or /clock. Ends at the end of the bag, Ctrl-C or SIGTERM. Exit status: 0, 2 for an error."
+        "Run the nodes with use_sim_time:=true (`ros2 launch jepa_ros replay.launch.py bag:=BAG` does). What "
+        "is no sensor goes to recorded/NAME in the namespace. It refuses to start, and stops, while a node "
+        "listens to joint_trajectory, commands, twist_cmds or a command topic of the bag, and while another "
+        "node publishes the camera, the joints or /clock. Ends at the end of the bag, Ctrl-C or SIGTERM. Exit "
+        "status: 0, 2 for an error."
     )
     parser.add_argument(
         "bag", type=Path, metavar="BAG", help="a folder with metadata.yaml, an .mcap or a .db3 file"
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument(
         "--goal-image",
         metavar="FILE",
-        help="a picture to reach, in place of the recorded goal; `last` is the last camera image that is played",
+        help="a picture to reach, in place of the recorded goal; `last`: the last camera image that is played",
     )
     parser.add_argument(
         "--wait-for-subscribers",
@@ -120,6 +121,6 @@ def _report(routes, progress, stopped: bool) -> None:
         print(f"{source:{widths[0]}}  {target:{widths[1]}}  {count:8}")
     rounds = f", round {progress.rounds}" if progress.rounds > 1 else ""
     print(
-        f"{'stopped after' if stopped else 'played'} {progress.seconds:.1f} of {progress.total_s:.1f} s{rounds}; "
-        f"at most {1e3 * progress.most_late_s:.0f} ms late"
+        f"{'stopped after' if stopped else 'played'} {progress.seconds:.1f} of {progress.total_s:.1f} s{rounds}"
+        f"; at most {1e3 * progress.most_late_s:.0f} ms late"
     )

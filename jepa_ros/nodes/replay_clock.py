@@ -5,12 +5,12 @@ from bisect import bisect_right
 import numpy as np
 
 SET_BACK_NS = 1_000_000_000
-"""A step back longer than this is a clock that was set back; shorter ones come from several publishers of a topic."""
+"""A longer step back is a clock that was set back; shorter ones come from several publishers of one topic."""
 
 
 class ReplayClock:
-    """Log times of a bag to ROS time: at every point as recorded, linear in between, and at real time's pace before
-    the first point, after the last, and up to a point where the clock was set back."""
+    """Log times of a bag to ROS time: as recorded at every point, linear in between, and at the pace of real
+    time before the first point, after the last, and up to a point where the clock was set back."""
 
     def __init__(self, logged: np.ndarray, times: np.ndarray):
         """logged: (n,) int64 ns, ascending, n > 0.  times: (n,) int64 ns, the ROS time there."""

@@ -1,5 +1,7 @@
-"""Where every topic of a bag goes in a replay: sensors into the live graph, all else under recorded/. No ROS import
-here."""
+"""Where every topic of a bag goes in a replay: sensors into the live graph, all else under recorded/.
+
+No ROS import here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +43,7 @@ _OPTIONAL = ("camera_info", "tf", "tf_static", "goal")
 
 @dataclass(frozen=True)
 class Route:
-    """A topic of the bag (source) and where it is played (target), both absolute. latched: to late subscribers too."""
+    """source: a topic of the bag.  target: where it is played.  latched: late subscribers get it, too."""
 
     source: str
     target: str
@@ -52,8 +54,8 @@ class Route:
 @dataclass(frozen=True)
 class Routes:
     """routes: of every topic that is played.  clock: the bag's own /clock, "" without one.
-    image, joint_states: sources, "" where the bag lacks them.  command_topics: absolute names that a robot may listen
-    to: those of the namespace and those recorded.  notes: what the user should know.
+    image, joint_states: sources, "" where the bag lacks them.  command_topics: what a robot may listen to, in
+    the namespace and by the names recorded.  notes: what the user should know.
     """
 
     routes: tuple[Route, ...]
@@ -86,7 +88,7 @@ def absolute(name: str, namespace: str) -> str:
 
 
 def require_harmless(topic: str, msgtype: str, namespace: str) -> None:
-    """The check before any topic is published: no command type leaves recorded/, nor does anything but LIVE."""
+    """The check before a publisher is made: outside recorded/ there is LIVE only, and never a command."""
     if topic.startswith(absolute(f"{RECORDED}/", namespace)):
         return
     allowed = {absolute(name, namespace): kind for name, kind in LIVE.items()}
@@ -103,8 +105,8 @@ def find_routes(
     recorded_namespace: str = "",
     goal: bool = True,
 ) -> Routes:
-    """connections: of a BagFile.  topics: which topic plays which role.  recorded_namespace: of the graph that was
-    recorded; left out of the names under recorded/.  goal: whether the recorded goal goes to the live graph.
+    """connections: of a BagFile.  topics: which topic plays which role.  goal: play the recorded goal.
+    recorded_namespace: of the graph that was recorded; left out of the names under recorded/.
 
     JepaError (TopicProblem) where several topics may be the camera's or the joints', or there is neither.
     """
