@@ -245,8 +245,10 @@ class BagFile:
         kinds: dict[str, tuple[str, str]] = {}
         custom = None
         for salvage in self._salvages():
-            counts.update(topic for topic, *_ in salvage.messages())
-            kinds |= {topic: (kind, *rest) for topic, kind, *rest in salvage.channels.values()}
+            for topic, *_ in salvage.messages():
+                counts[topic] += 1
+                if topic not in kinds:
+                    kinds |= {name: (kind, *rest) for name, kind, *rest in salvage.channels.values()}
             custom = custom or salvage.metadata.get(CUSTOM_KEY)
         if not counts:
             self.close()

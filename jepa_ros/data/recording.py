@@ -307,6 +307,9 @@ class _Pass:
                     handler(message)
                 except (ValueError, JepaError) as error:
                     self._unreadable.setdefault(message.topic, []).append(str(error))
+                except (AttributeError, TypeError) as error:  # the bag brings a definition of its own
+                    text = f"{message.msgtype} of another version: {error}"
+                    self._unreadable.setdefault(message.topic, []).append(text)
         recording = self.recording
         kinds = {c.topic: c.msgtype for c in self.bag.connections}
         recording.logs = {

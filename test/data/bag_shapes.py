@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,11 +16,20 @@ import cv2
 import numpy as np
 import yaml
 from backports import zstd
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import (
+    Nodetype,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.messages import own_types
 
 Message = tuple[int, str, object]
 SECOND = 10**9
@@ -59,6 +68,7 @@ class Shape:
     files: over how many the bag is split.  chunk: bytes that an MCAP chunk holds at least.
     jitter: s by which stamps and arrivals scatter.
     vendor: with a topic of a type that no distribution has.  tf: with the arm's frames.
+    graph: with what this package's nodes say.  custom: metadata.yaml's custom_data.
     """
 
     storage: str = "mcap"
@@ -78,6 +88,7 @@ class Shape:
     jitter: float = 0.0
     vendor: bool = False
     tf: bool = False
+    graph: bool = False
     custom: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -215,6 +226,7 @@ def compress(format: str, image: np.ndarray) -> bytes:
 def _store(distro: str):
     store = get_typestore(DISTROS[distro])
     store.register(get_types_from_msg("float32 force\nstring[] notes\n", "vendor_msgs/msg/Grip"))
+    store.register(own_types())
     return store
 
 
@@ -269,6 +281,8 @@ def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
             )
             if shape.tf:
                 yield now, "/tf", _arm_frames(types, header, stamp, track[t])
+            if shape.graph:
+                yield from _graph(shape.distro, now, header(stamp), t)
             if shape.vendor:
                 yield now, "/gripper/grip", types["vendor_msgs/msg/Grip"](force=1.5, notes=["ok"])
         if t + 1 < frames:
@@ -305,6 +319,40 @@ def _image(types, shape: Shape, header, frame: int):
         step=rows.shape[1],
         data=rows.reshape(-1),
     )
+
+
+def _graph(distro: str, now: int, header, frame: int) -> Iterator[Message]:
+    """What encoder, planner and action publisher say of one frame."""
+
+    def tensor(*extents: int):
+        data = np.zeros(extents, "<f4").reshape(-1).view(np.uint8)
+        shape = np.array(extents, np.uint32)
+        return blank(distro, "Tensor", name="latent", dtype="float32", shape=shape, data=data)
+
+    embedding = blank(distro, "Embedding", header=header, encoder_id="sha256:ab", latent=tensor(1, 4))
+    yield now, "/jepa/embedding", embedding
+    if frame == 0:
+        yield now, "/jepa/goal", blank(distro, "Goal", header=header, goal_id="1", embedding=embedding)
+    plan = {"joint_names": list(JOINTS), "actions": tensor(8, 3), "predicted": embedding}
+    yield now, "/jepa/plan", blank(distro, "ActionPlan", header=header, plan_id=str(frame), **plan)
+    yield now, "/jepa/planner/status", blank(distro, "PlannerStatus", header=header)
+    yield now, "/jepa/action_publisher/safety_status", blank(distro, "SafetyStatus", header=header)
+
+
+def blank(distro: str, kind: str, /, **values):
+    """A jepa_ros message whose other fields are zero or empty."""
+    store = _store(distro)
+
+    def empty(node, detail):
+        if node == Nodetype.NAME:
+            fields = store.fielddefs[detail][1]
+            return store.types[detail](**{name: empty(*inner) for name, inner in fields})
+        if node == Nodetype.BASE:
+            return "" if detail[0] == "string" else 0
+        of = detail[0][1][0]
+        return [] if of == "string" else np.zeros(0, of)
+
+    return replace(empty(Nodetype.NAME, f"jepa_ros/msg/{kind}"), **values)
 
 
 def _transform(types, header, child: str, shift, turn):
