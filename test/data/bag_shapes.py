@@ -68,7 +68,8 @@ class Shape:
     files: over how many the bag is split.  chunk: bytes that an MCAP chunk holds at least.
     jitter: s by which stamps and arrivals scatter.
     vendor: with a topic of a type that no distribution has.  tf: with the arm's frames.
-    graph: with what this package's nodes say.  custom: metadata.yaml's custom_data.
+    graph: with what this package's nodes say.  older: PlannerStatus of a version without a header.
+    custom: metadata.yaml's custom_data.
     """
 
     storage: str = "mcap"
@@ -89,6 +90,7 @@ class Shape:
     vendor: bool = False
     tf: bool = False
     graph: bool = False
+    older: bool = False
     custom: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -223,10 +225,11 @@ def compress(format: str, image: np.ndarray) -> bytes:
 
 
 @cache
-def _store(distro: str):
+def _store(distro: str, older: bool = False):
     store = get_typestore(DISTROS[distro])
     store.register(get_types_from_msg("float32 force\nstring[] notes\n", "vendor_msgs/msg/Grip"))
-    store.register(own_types())
+    status = "jepa_ros/msg/PlannerStatus"
+    store.register(own_types() | (get_types_from_msg("string words", status) if older else {}))
     return store
 
 
@@ -237,7 +240,7 @@ def vendor_message():
 
 def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
     """(log time, topic, message) of everything in the bag."""
-    types = _store(shape.distro).types
+    types = _store(shape.distro, shape.older).types
     rng = np.random.default_rng(seed + 1)
 
     def scatter(most: float) -> int:
@@ -282,7 +285,7 @@ def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
             if shape.tf:
                 yield now, "/tf", _arm_frames(types, header, stamp, track[t])
             if shape.graph:
-                yield from _graph(shape.distro, now, header(stamp), t)
+                yield from _graph(shape, now, header(stamp), t)
             if shape.vendor:
                 yield now, "/gripper/grip", types["vendor_msgs/msg/Grip"](force=1.5, notes=["ok"])
         if t + 1 < frames:
@@ -321,13 +324,14 @@ def _image(types, shape: Shape, header, frame: int):
     )
 
 
-def _graph(distro: str, now: int, header, frame: int) -> Iterator[Message]:
+def _graph(shape: Shape, now: int, header, frame: int) -> Iterator[Message]:
     """What encoder, planner and action publisher say of one frame."""
+    distro = shape.distro
 
     def tensor(*extents: int):
         data = np.zeros(extents, "<f4").reshape(-1).view(np.uint8)
-        shape = np.array(extents, np.uint32)
-        return blank(distro, "Tensor", name="latent", dtype="float32", shape=shape, data=data)
+        sizes = np.array(extents, np.uint32)
+        return blank(distro, "Tensor", name="latent", dtype="float32", shape=sizes, data=data)
 
     embedding = blank(distro, "Embedding", header=header, encoder_id="sha256:ab", latent=tensor(1, 4))
     yield now, "/jepa/embedding", embedding
@@ -335,7 +339,10 @@ def _graph(distro: str, now: int, header, frame: int) -> Iterator[Message]:
         yield now, "/jepa/goal", blank(distro, "Goal", header=header, goal_id="1", embedding=embedding)
     plan = {"joint_names": list(JOINTS), "actions": tensor(8, 3), "predicted": embedding}
     yield now, "/jepa/plan", blank(distro, "ActionPlan", header=header, plan_id=str(frame), **plan)
-    yield now, "/jepa/planner/status", blank(distro, "PlannerStatus", header=header)
+    status = blank(distro, "PlannerStatus", header=header)
+    if shape.older:
+        status = _store(distro, True).types["jepa_ros/msg/PlannerStatus"](words="planning")
+    yield now, "/jepa/planner/status", status
     yield now, "/jepa/action_publisher/safety_status", blank(distro, "SafetyStatus", header=header)
 
 
@@ -385,7 +392,7 @@ def _arm_frames(types, header, stamp: int, joints: np.ndarray):
 
 def _write_part(path: Path, messages: list[Message], kinds: Mapping[str, str], shape: Shape) -> Path:
     """One file of a bag, as a bag of its own. kinds: topic to type."""
-    store = _store(shape.distro)
+    store = _store(shape.distro, shape.older)
     path.parent.mkdir(exist_ok=True)
     writer = Writer(
         path,
