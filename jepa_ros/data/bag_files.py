@@ -65,7 +65,7 @@ class Connection:
 def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
     """Bags at or under the paths, sorted within each path; hidden folders (unfinished bags) are left out.
 
-    A bag is a folder with metadata.yaml, or an .mcap or .db3 file without it.
+    A bag is a folder with metadata.yaml, or an .mcap or .db3 file (or one of these as .zstd) without it.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     bags = []
@@ -84,7 +84,7 @@ def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
 
 def _walk(path: Path) -> Iterator[Path]:
     if path.is_file():
-        if path.suffix in STORAGE:
+        if Path(path.name.removesuffix(".zstd")).suffix in STORAGE:
             yield path
     elif (path / "metadata.yaml").exists():
         yield path

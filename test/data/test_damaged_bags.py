@@ -174,6 +174,15 @@ def test_missing_or_broken_metadata_is_done_without(shape, content, read, tmp_pa
 
 
 @both
+def test_compressed_files_without_metadata_are_found(shape, read, tmp_path):
+    bag = write_bag(tmp_path / "bag", replace(shape, compression="file"))
+    (bag / "metadata.yaml").unlink()
+    episodes, (problem,) = read(bag)
+    require_scene(episodes, [range(FRAMES)])
+    assert "metadata.yaml is missing" in problem.text and problem.source.suffix == ".zstd"
+
+
+@both
 def test_a_folder_of_several_files_without_metadata_is_one_recording(shape, tmp_path):
     bag = write_bag(tmp_path / "bag", replace(shape, files=3))
     (bag / "metadata.yaml").unlink()
