@@ -18,8 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Run the nodes with use_sim_time:=true (`ros2 launch jepa_ros replay.launch.py bag:=BAG` does). What "
         "is no sensor goes to recorded/NAME in the namespace. It refuses to start, and stops, while a node "
         "listens to joint_trajectory, commands, twist_cmds or a command topic of the bag, and while another "
-        "node publishes the camera, the joints or /clock. Ends at the end of the bag, Ctrl-C or SIGTERM. Exit "
-        "status: 0, 2 for an error."
+        "node publishes the camera, the joints or /clock. Ends at the end of the bag, Ctrl-C or SIGTERM. "
+        "Exit status: 0, 2 for an error."
     )
     parser.add_argument(
         "bag", type=Path, metavar="BAG", help="a folder with metadata.yaml, an .mcap or a .db3 file"
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     goal.add_argument(
         "--goal-image",
         metavar="FILE",
-        help="a picture to reach, in place of the recorded goal; `last`: the last camera image that is played",
+        help="a picture to reach, in place of the recorded goal; `last`: the last camera image played",
     )
     parser.add_argument(
         "--wait-for-subscribers",
@@ -120,7 +120,8 @@ def _report(routes, progress, stopped: bool) -> None:
     for source, target, count in rows:
         print(f"{source:{widths[0]}}  {target:{widths[1]}}  {count:8}")
     rounds = f", round {progress.rounds}" if progress.rounds > 1 else ""
+    what = "stopped after" if stopped else "played"
     print(
-        f"{'stopped after' if stopped else 'played'} {progress.seconds:.1f} of {progress.total_s:.1f} s{rounds}"
-        f"; at most {1e3 * progress.most_late_s:.0f} ms late"
+        f"{what} {progress.seconds:.1f} of {progress.total_s:.1f} s{rounds}; "
+        f"at most {1e3 * progress.most_late_s:.0f} ms late"
     )

@@ -41,6 +41,8 @@ class LiveGraph:
         self._node, self._executor, self._namespace = node, executor, namespace
         self._commands, self._force = tuple(command_topics), force
         self._sensors = [absolute(name, namespace) for name in SENSORS]
+        self._readers = {absolute(t, namespace): absolute(node, namespace) for t, node in READERS.items()}
+        self._clients: dict[str, object] = {}
         self._active: set[str] = set()
         self.publishers: dict[str, object] = {}
 
@@ -113,31 +115,30 @@ class LiveGraph:
         waiting = [node for node in nodes if f"{node}/get_state" not in services or not self._is_active(node)]
         if waiting:
             return f"{', '.join(waiting)} to be active"
-        for name, reader in READERS.items():
-            topic, reader = absolute(name, self._namespace), absolute(reader, self._namespace)
-            if topic in self.publishers:
-                readers = [_full_name(i) for i in self._node.get_subscriptions_info_by_topic(topic)]
-                matched = self.publishers[topic].get_subscription_count()
-                if name.startswith("image") and reader not in readers:
-                    return (
-                        f"{reader} to read {topic} (its parameter image_transport says which form it reads)"
-                    )
-                if reader not in readers or matched < len(readers):
-                    return f"{reader} to read {topic}"
+        for topic, publisher in self.publishers.items():
+            readers = [_full_name(i) for i in self._node.get_subscriptions_info_by_topic(topic)]
+            expected = self._readers.get(topic)
+            if expected and expected not in readers:
+                transport = (
+                    " (image_transport says which form it reads)" if expected.endswith("encoder") else ""
+                )
+                return f"{expected} to read {topic}{transport}"
+            if publisher.get_subscription_count() < len(readers):
+                return f"the readers of {topic}"
         return ""
 
     def _is_active(self, node: str) -> bool:
-        if node in self._active:
-            return True
-        client = self._node.create_client(GetState, f"{node}/get_state")
-        try:
+        if node not in self._active:
+            if node not in self._clients:
+                self._clients[node] = self._node.create_client(GetState, f"{node}/get_state")
+            client = self._clients[node]
             if client.service_is_ready():
                 future = client.call_async(GetState.Request())
                 self._executor.spin_until_future_complete(future, _ANSWER_S)
-                if future.done() and future.result().current_state.label == "active":
+                if not future.done():
+                    client.remove_pending_request(future)
+                elif future.result().current_state.label == "active":
                     self._active.add(node)
-        finally:
-            self._node.destroy_client(client)
         return node in self._active
 
     def _names(self, ask: Callable[[str], list], topic: str) -> str:

@@ -295,7 +295,7 @@ class Replayer:
 
 def _make_clock(recorded: list, stamped: list, first_ns: int) -> tuple[ReplayClock, list[str]]:
     """(clock, what is wrong with it). recorded, stamped: (log time, ROS time) ns of the bag's /clock and of
-    its stamps. The bag's /clock counts where it is the clock of the stamps; without stamps, log times count."""
+    its stamps. The bag's /clock counts where it is the stamps' clock; without stamps, log times count."""
     notes = []
     stamped = [point for point in stamped if point[1]]
     if recorded:
