@@ -146,7 +146,8 @@ class BagFile:
                 )
                 self.damage.append(f"damaged ({_words(error)}); {_USED}{repair}")
             self._reader = None
-            self.connections, custom = self._survey()
+            self.connections, salvaged = self._survey()
+            custom = custom or salvaged
         if not custom and self.storage == "mcap" and self.path.is_file():
             custom = _early_metadata(self.path)
         self.metadata = self._recorder_metadata(custom or {})
