@@ -382,7 +382,7 @@ def _end_to_end(tracks: Sequence[dict] | None, key: str, subject: Subject) -> En
     usable = []
     for track in tracks or ():
         times, values = floats(track.get("time_s")), floats(track.get(key))
-        if len(times) == len(values) and np.isfinite(values).any():
+        if len(times) == len(values) and np.isfinite(times).all() and np.isfinite(values).any():
             usable.append((track, times, values))
     if not usable:
         return None

@@ -30,7 +30,7 @@ def write_png(path: Path, chart: Chart) -> None:
     import matplotlib.backends.backend_agg  # noqa: F401  the figure needs no display
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"text.parse_math": False, "axes.prop_cycle": matplotlib.cycler(color=["k"])}):
+    with matplotlib.rc_context({"text.parse_math": False}):
         figure = Figure(figsize=(9, 3.6) if chart.wide else (6, 4), dpi=150, layout="constrained")
         axes = figure.subplots()
         axes.set_title(chart.title, loc="left", fontsize=11, fontweight="bold", pad=14)
