@@ -240,7 +240,7 @@ def damage(rng, bag: Path) -> None:
         if file.suffix == ".db3" and rng.integers(2):
             try:
                 damage_rows(rng, file)
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError, TypeError, ValueError):  # by damage done before
                 pass
             continue
         data = bytearray(file.read_bytes())
