@@ -4,7 +4,8 @@ Live graph and offline evaluation run the same classes: encoder, short-term memo
 with the bag's images, joints and goal, the planner's seed and enough time for every plan, they plan the same.
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 import numpy as np
@@ -66,10 +67,6 @@ class Reproduction:
     largest_latent_difference: float
     note: str
 
-    def to_dict(self) -> dict:
-        """A JSON-serialisable dict."""
-        return asdict(self)
-
 
 def reproduce(
     recording: Recording, checkpoint: Checkpoint, settings: LiveSettings | None = None
@@ -101,6 +98,19 @@ def reproduce(
         float(max((np.abs(a - b).max() for a, b in compared), default=0.0)),
         note,
     )
+
+
+def merge(found: Sequence[Reproduction]) -> dict | None:
+    """Of several bags together, as a dict of Reproduction's fields; None where there is nothing."""
+    if not found:
+        return None
+    counts = ("plans", "bit_equal", "embeddings", "embeddings_bit_equal")
+    return {
+        **{name: sum(getattr(r, name) for r in found) for name in counts},
+        "largest_difference_rad": max(r.largest_difference_rad for r in found),
+        "largest_latent_difference": max(r.largest_latent_difference for r in found),
+        "note": "; ".join(dict.fromkeys(r.note for r in found if r.note)),
+    }
 
 
 def _latents(recording: Recording, checkpoint: Checkpoint, stamps: set[int]) -> dict[int, np.ndarray]:
