@@ -104,20 +104,25 @@ def prediction_relative(found: Sequence[Subject]) -> Chart | None:
 
 
 def action_error(found: Sequence[Subject]) -> Chart | None:
-    """Mean absolute error of the planned action, per joint."""
+    """Mean absolute difference of planned and recorded displacement over a block, per joint."""
     return _per_joint(
-        found, "mae_rad", "action_error", "Planned minus recorded", Axis("mean error", "rad", (0, None)), ()
+        found,
+        "mae_rad",
+        "action_error",
+        "Planned minus recorded",
+        Axis("mean difference", "rad per block", (0, None)),
+        (),
     )
 
 
 def action_sign(found: Sequence[Subject]) -> Chart | None:
-    """How often plan and recording move a joint the same way."""
+    """How often plan and recording move a joint the same way, where it moved."""
     return _per_joint(
         found,
         "sign_agreement",
         "action_sign",
         "Same direction",
-        Axis("share of actions", "", (0, 1)),
+        Axis("share of blocks", "", (0, 1)),
         (Guide("x", 0.5, "chance"),),
     )
 
@@ -286,11 +291,17 @@ def landscape(subject: Subject, index: int) -> Chart | None:
     return Chart(
         f"{subject.slug('landscape')}_{index + 1}",
         subject.entitle(at) if subject.letter else at,
-        Axis(words.shorten(found.get("joint_x") or "first axis", 28), "rad"),
-        Axis(words.shorten(found.get("joint_y") or "second axis", 28), "rad"),
+        Axis(words.shorten(found.get("joint_x") or "first axis", 28), "rad", _cells(x)),
+        Axis(words.shorten(found.get("joint_y") or "second axis", 28), "rad", _cells(y)),
         tuple(series),
         f"Energy over two joints' actions at {at}. {marks}",
     )
+
+
+def _cells(places: np.ndarray) -> tuple[float, float]:
+    """From the outer edge of the first cell to that of the last one; places: (n,) their centres."""
+    half = (places[-1] - places[0]) / (len(places) - 1) / 2 if len(places) > 1 else 0.5
+    return float(places[0] - half), float(places[-1] + half)
 
 
 # ---------------------------------------------------------------------------------- surprise and health

@@ -23,32 +23,34 @@ FORMULAS = (
     ),
     (
         "planned against recorded",
-        "|a_plan − a_rec| mean per joint;   share with equal sign;   a_plan · a_rec / ( |a_plan| |a_rec| )",
-        "The first planned block against the one recorded, goal: a later frame of the same episode.",
+        "mean |Δ_plan − Δ_rec| per joint;   share with equal sign;   Δ_plan · Δ_rec / ( |Δ_plan| |Δ_rec| )",
+        "Δ: how far each joint goes in one block, the first one planned and the one recorded. Goal: what was seen one "
+        "planning horizon later. Sign and cosine only where the joint, or the arm, moved at least 0.02 rad.",
     ),
     (
         "rank of the recorded block",
         "share of random blocks with lower energy than the recorded one",
-        "0 is best, 0.5 is chance.",
+        "0 is best, 0.5 is chance. Random blocks move every joint at a constant speed within its bounds.",
     ),
     (
         "goal distance",
-        "d(t) = | z(t) − z(last) |;   Spearman correlation of d with time to go, and with the end effector's distance",
+        "d(t) = sqrt( mean over D of ( z(t) − z(last) )² );   Spearman correlation of d with time to go, and with the "
+        "end effector's distance to its last place",
         "1: the distance orders all frames of an episode rightly.",
     ),
     (
         "energy landscape",
-        "cost of a block over a grid of two joints' actions, the others as recorded",
-        "The two joints that moved most.",
+        "cost of ( block, rest, rest, … ) over a grid of two joints' displacements in the block",
+        "The two joints that moved most in the recorded block; the others as recorded. Reduced as the planner does.",
     ),
     (
         "surprise",
         "s(t) = sqrt( mean over D of ( ẑ(t + 1) − z(t + 1) )² )",
-        "One block ahead. Threshold: a quantile of the same figure on frames held out of training.",
+        "One block ahead. Threshold: the 0.99 quantile of the same figure on clips held out of training.",
     ),
     (
         "effective rank",
-        "exp( − Σ p log p ),   p: eigenvalues of the latents' covariance, summing to 1",
+        "exp( − Σ p log p ),   p: singular values of the centred latents, divided by their sum",
         "How many directions the latents really use.",
     ),
     (

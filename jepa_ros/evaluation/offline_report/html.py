@@ -100,6 +100,7 @@ def _(series: Points, chart: Chart) -> list:
             name=_plain(series.name),
             mode="markers",
             marker=marker,
+            cliponaxis=not series.outlined,
             **_hover(series.hover),
         )
     ]
@@ -145,7 +146,7 @@ def _(series: Heatmap, chart: Chart) -> list:
             name="",
             colorscale="Cividis",
             colorbar={
-                "title": {"text": _plain(series.label), "side": "right"},
+                "title": {"text": _plain(series.label), "side": "right", "font": {"size": 12}},
                 "thickness": 10,
                 "outlinewidth": 0,
             },

@@ -98,6 +98,7 @@ def _(series: Points, axes, chart: Chart) -> None:
         color="none" if hollow else colour,
         mec=colour if hollow else "white",
         mew=2.5 if hollow else 1.2,
+        clip_on=False,
         label=series.name,
     )
 

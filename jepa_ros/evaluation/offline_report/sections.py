@@ -1,7 +1,7 @@
 """The sections of the report: from the result to titled parts with the words that explain them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -145,11 +145,11 @@ def _actions(found: Sequence[Subject]) -> Section:
     parts = [
         _plots(
             drawn,
-            f"At {compared:,} moments the planner was given what was seen later as its goal, and its first block is "
-            f"held against what the robot really did. The rank asks the model alone: of {candidates:,} random "
-            f"blocks, how many does it find better than the recorded one?",
-            "Signs agree far more often than half of the time, cosines gather near 1, ranks near 0. A flat rank "
-            "histogram is guessing. Several ways can lead to one goal, so small errors are not needed.",
+            f"At {compared:,} moments the planner was given as its goal what the camera saw one planning horizon later, "
+            f"and the motion of its first block is held against what the robot did. The rank asks the model alone: "
+            f"which share of {candidates:,} random blocks does it find better than the recorded one?",
+            "Directions agree far more often than half of the time, cosines gather near 1, ranks near 0. A flat rank "
+            "histogram is guessing. Several ways can lead to one goal, so differences need not be small.",
         )
     ]
     return Section(
@@ -238,8 +238,9 @@ def _landscapes(found: Sequence[Subject], thumbnails: Sequence[np.ndarray]) -> S
     parts = [
         _plots(
             drawn,
-            "The energy the planner would minimise, over two joints' actions at one moment; dark is low. Circle: "
-            "what was done. Cross: what is planned. Star: the lowest place of this grid.",
+            "The energy the planner would minimise, over how far the two joints that moved most could go in the next "
+            "block; the other joints do as recorded, then all rest. Dark is low. Circle: what was done. Cross: what "
+            "is planned. Star: the lowest place of this grid.",
             "One clear valley, with circle, cross and star near each other. Flat or many-valleyed ground means the "
             "model cannot tell actions apart here. The plan may vary other joints, so it need not lie at the star.",
             note,
@@ -258,7 +259,8 @@ def _surprise(found: Sequence[Subject], thumbnails: Sequence[np.ndarray]) -> Sec
             "The prediction error one block ahead, frame after frame. Something the model did not expect stands "
             "out: a hand in the picture, a bump, a lost camera frame, a command that was not carried out.",
             "A low, even line below the threshold. The threshold is what only 1 in 100 frames kept from training "
-            "reached; without a calibrated checkpoint there is none.",
+            "reached. A checkpoint without calibration has none; spikes then stand six median deviations above the "
+            "median of these recordings.",
         )
     ]
     for subject in found:
@@ -602,7 +604,7 @@ def _formulas() -> list[Table]:
 
 def _settings(result: dict) -> Section:
     def table(title, content):
-        rows = [(str(k), str(v)) for k, v in (content or {}).items()]
+        rows = [(name, str(value)) for name, value in _flat(content or {})]
         return Table((Column("name"), Column("value", code=True)), rows, title, folded=True) if rows else None
 
     speed = result.get("speed") or {}
@@ -644,6 +646,15 @@ def _settings(result: dict) -> Section:
 # --------------------------------------------------------------------------------------------- helpers
 
 
+def _flat(content: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Nested settings as dotted names."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + str(name), value
+
+
 def _thumbnail(thumbnails: Sequence[np.ndarray], index: int | None) -> np.ndarray | None:
     return thumbnails[index] if index is not None and 0 <= index < len(thumbnails) else None
 
@@ -666,6 +677,6 @@ def _pair(found: dict, key: str) -> str:
     return f"{words.number(found.get(key + '_p50'))} / {words.number(found.get(key + '_p95'))}"
 
 
-def _gap(topic: dict) -> str:
-    gap, at = words.seconds(topic.get("longest_gap_s")), topic.get("longest_gap_at_s")
-    return gap + (f" at {words.fixed(at, 1)} s" if at is not None else "")
+def _gap(topic: dict) -> Cell:
+    at = topic.get("longest_gap_at_s")
+    return Cell(words.seconds(topic.get("longest_gap_s")), detail=f"at {at:.1f}" if at is not None else "")

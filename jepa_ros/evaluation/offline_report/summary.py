@@ -13,9 +13,10 @@ HEADINGS = {"bad": "What is wrong", "note": "Worth knowing", "good": "What is go
 
 @dataclass(frozen=True)
 class Finding:
-    """todo: what to do, "" for nothing.  anchor, place: id and title of the section it links to, or ""."""
+    """texts: what was found; several where one thing is to be done about all of them.  todo: what, "" for nothing.
+    anchor, place: id and title of the section it links to, or ""."""
 
-    text: str
+    texts: list[str]
     todo: str
     anchor: str
     place: str
@@ -43,18 +44,17 @@ def findings(result: dict, titles: dict[str, str]) -> list[tuple[str, str, list[
     """(tone, heading, findings), worst first. titles: anchors of the page's sections to their titles."""
     groups = []
     for tone in TONES:
-        found = [
-            Finding(
-                str(f.get("text", "")),
-                str(f.get("todo") or ""),
-                f["anchor"] if f.get("anchor") in titles else "",
-                titles.get(f.get("anchor"), ""),
+        found: dict[object, Finding] = {}
+        for i, f in enumerate(result.get("findings") or ()):
+            if f.get("tone") != tone:
+                continue
+            todo, anchor = str(f.get("todo") or ""), f["anchor"] if f.get("anchor") in titles else ""
+            same = found.setdefault(
+                (todo, anchor) if todo else i, Finding([], todo, anchor, titles.get(anchor, ""))
             )
-            for f in result.get("findings") or ()
-            if f.get("tone") == tone
-        ]
+            same.texts.append(str(f.get("text", "")))
         if found:
-            groups.append((tone, HEADINGS[tone], found))
+            groups.append((tone, HEADINGS[tone], list(found.values())))
     return groups
 
 
@@ -97,7 +97,7 @@ def _run_cards(result: dict, found: Sequence[Subject]) -> list[Card]:
     again = [(s, r) for s in found if (r := s.measure("reproduced")).get("plans")]
     if again:
         values = tuple(
-            (s.letter, f"{words.count(r.get('bit_equal'))} / {words.count(r['plans'])}") for s, r in again
+            (s.letter, f"{words.count(r.get('bit_equal'))}/{words.count(r['plans'])}") for s, r in again
         )
         shown.append(
             Card("Plans reproduced", values, "recorded plans equal to the last bit when planned again")

@@ -274,8 +274,13 @@ def test_findings_are_worst_first_and_link_only_to_what_is_there():
         "findings": [
             {"tone": "good", "text": "g", "todo": "", "anchor": "prediction"},
             {"tone": "bad", "text": "b", "todo": "do", "anchor": "nowhere"},
+            {"tone": "bad", "text": "c", "todo": "do", "anchor": "nowhere"},
+            {"tone": "good", "text": "h", "todo": "", "anchor": "prediction"},
         ]
     }
     (worst, _, bad), (best, _, good) = summary.findings(result, {"prediction": "Prediction"})
-    assert (worst, best) == ("bad", "good") and bad[0].anchor == "" and bad[0].todo == "do"
-    assert (good[0].anchor, good[0].place) == ("prediction", "Prediction")
+    assert (worst, best) == ("bad", "good")
+    assert [(f.texts, f.todo, f.anchor) for f in bad] == [
+        (["b", "c"], "do", "")
+    ]  # one thing to do about both
+    assert [(f.texts, f.anchor, f.place) for f in good] == [([t], "prediction", "Prediction") for t in "gh"]
