@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--horizon", type=int, default=5, metavar="H", help="blocks to predict and to plan ahead"
     )
     parser.add_argument(
-        "--plan-every", type=float, default=1.6, metavar="S", help="recorded seconds between two plans"
+        "--plan-every", type=float, default=2.0, metavar="S", help="recorded seconds between two plans"
     )
     parser.add_argument("--no-plans", action="store_true", help="leave out what needs planning")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw")

@@ -59,7 +59,7 @@ class Settings:
     that needs planning."""
 
     horizon: int = PlannerConfig.horizon
-    plan_every_s: float = 1.6
+    plan_every_s: float = 2.0
     landscapes: int = 4
     seed: int = 0
     plans: bool = True
