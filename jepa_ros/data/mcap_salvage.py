@@ -1,7 +1,8 @@
 """What is healthy in a damaged MCAP file: chunk by chunk, whatever became of the index.
 
-The format: https://mcap.dev/spec. A file that was cut off (a killed recorder, a full disk) keeps every whole chunk;
-a chunk with a wrong checksum is left out, and the next one is looked for. In memory is one record at a time.
+The format: https://mcap.dev/spec. A file that was cut off (a killed recorder, a full disk) keeps every whole
+chunk; a chunk with a wrong checksum is left out, and the
+next one is looked for. One record at a time is in memory.
 """
 
 import os
