@@ -106,7 +106,8 @@ def find_routes(
     goal: bool = True,
 ) -> Routes:
     """connections: of a BagFile.  topics: which topic plays which role.  goal: play the recorded goal.
-    recorded_namespace: of the graph that was recorded; left out of the names under recorded/.
+    recorded_namespace: of the graph that was recorded, left out of the names under recorded/; "" is that of
+    its joint states.
 
     JepaError (TopicProblem) where several topics may be the camera's or the joints', or there is neither.
     """
@@ -129,6 +130,7 @@ def find_routes(
     if f"{sources['image']}/compressed" in kinds:  # the same camera, recorded both ways
         live[f"{sources['image']}/compressed"] = "image/compressed"
     clock = next((topic for topic, kind in kinds.items() if kind == CLOCK), "")
+    recorded_namespace = recorded_namespace or sources["joint_states"].rpartition("/")[0]
     names = _recorded_names([t for t in kinds if t not in live and kinds[t] != CLOCK], recorded_namespace)
     routes = []
     for connection in {c.topic: c for c in reversed(connections) if c.msgcount}.values():

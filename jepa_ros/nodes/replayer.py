@@ -90,7 +90,7 @@ class Replayer:
                 self._bag.connections,
                 settings.topics,
                 settings.namespace,
-                str(self._bag.metadata.get("namespace", settings.namespace)),
+                str(self._bag.metadata.get("namespace", "")),
                 settings.goal and settings.goal_image is None,
             )
             self._survey()
