@@ -278,7 +278,7 @@ def landscape(subject: Subject, index: int) -> Chart | None:
         return None
     series: list = [Heatmap(x, y, np.array(rows), "energy")]
     for key, name, colour, symbol in (
-        ("least", "least energy", "amber", "star"),
+        ("least", "lowest", "amber", "star"),
         ("planned", "planned", "vermilion", "cross"),
         ("recorded", "recorded", "sky", "circle"),
     ):
@@ -415,13 +415,9 @@ def _end_to_end(tracks: Sequence[dict] | None, key: str, subject: Subject) -> En
         ys += [values[kept], [np.nan]]
         start += float(times[-1] - times[0])
     line = Line(subject.short, np.concatenate(xs), np.concatenate(ys), subject.colour, hover=tuple(hover))
-    begins = ()
-    if 1 < len(bags) <= 20:
-        begins = tuple(
-            Guide("x", x, words.shorten(bag or "", 16) if len(bags) <= LINES else "")
-            for bag, x in bags.items()
-        )
-    note = f"{words.plural(len(usable), 'episode')} of {words.plural(len(bags), 'bag')}, one after another."
+    begins = tuple(Guide("x", x) for x in bags.values()) if 1 < len(bags) <= 20 else ()
+    note = f"{words.plural(len(usable), 'episode')} of {words.plural(len(bags), 'bag')}, one after another"
+    note += "; a dotted line where a bag begins." if begins else "."
     if drawn < total:
         note += f" {_drawn(drawn, total, 'frames')} Peaks are kept."
     return EndToEnd(line, starts, begins, note)

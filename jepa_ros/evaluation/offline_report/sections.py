@@ -221,18 +221,21 @@ def _episode_table(subject: Subject) -> Table | None:
 
 
 def _landscapes(found: Sequence[Subject], thumbnails: Sequence[np.ndarray]) -> Section:
-    drawn, pictures, total = [], [], 0
     each = max(2, LANDSCAPES // max(1, len(found)))
-    for subject in found:
-        taken = subject.measures.get("landscapes") or []
-        total += len(taken)
-        drawn += [charts.landscape(subject, i) for i in range(min(each, len(taken)))]
-        if subject is found[0]:
-            pictures = [
-                Picture(image, _place(t), _moment(t))
-                for t in taken[:each]
-                if (image := _thumbnail(thumbnails, t.get("thumbnail"))) is not None
-            ]
+    taken = [subject.measures.get("landscapes") or [] for subject in found]
+    total = sum(map(len, taken))
+    # Frame by frame, so that two checkpoints stand side by side.
+    drawn = [
+        charts.landscape(subject, i)
+        for i in range(each)
+        for subject, places in zip(found, taken, strict=True)
+        if i < len(places)
+    ]
+    pictures = [
+        Picture(image, _place(t), _moment(t))
+        for t in (taken[0] if taken else [])[:each]
+        if (image := _thumbnail(thumbnails, t.get("thumbnail"))) is not None
+    ]
     shown = sum(c is not None for c in drawn)
     note = f"{total - shown} more are in the JSON result." if total > shown else ""
     parts = [
@@ -278,7 +281,11 @@ def _surprise(found: Sequence[Subject], thumbnails: Sequence[np.ndarray]) -> Sec
         if spikes:
             parts.append(_spike_table(subject, spikes, threshold))
         elif subject.measure("surprise"):
-            parts.append(Words(subject.entitle("No spikes were found") + "."))
+            parts.append(
+                Words(
+                    f"{subject.short}: no spikes were found." if subject.letter else "No spikes were found."
+                )
+            )
     return Section(
         "surprise",
         "Surprise",

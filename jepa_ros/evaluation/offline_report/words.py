@@ -27,8 +27,9 @@ def percent(share: float | None) -> str:
     """A share of 1 as "31 %", with a decimal where it is small."""
     if not _given(share):
         return NOTHING
-    value = 100 * share
-    return f"{value:.1f}\u00a0%" if 0 < abs(value) < 10 else f"{value:.0f}\u00a0%"
+    value = 100 * abs(share)
+    text = f"{value:.1f}" if 0 < value < 9.95 else f"{value:.0f}"
+    return f"{'−' if share < 0 else ''}{text}\u00a0%"
 
 
 def signed(value: float | None) -> str:

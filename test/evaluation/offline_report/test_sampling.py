@@ -71,6 +71,7 @@ def test_shares_signs_and_dates():
         and words.percent(0.031) == "3.1\u00a0%"
         and words.percent(0) == "0\u00a0%"
     )
+    assert words.percent(-0.9) == "−90\u00a0%" and words.percent(0.0999) == "10\u00a0%"
     assert words.signed(0.05) == "+0.0500" and words.signed(-0.05) == "−0.0500" and words.signed(0) == "0"
     assert words.interval([-0.1, 0.2]) == "−0.100 to 0.200" and words.interval(None) == "–"
     assert (
