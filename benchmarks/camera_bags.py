@@ -56,7 +56,7 @@ class CameraRecorder(Recorder):
         simulator = self._simulator
         simulator.reset(self.task.sample_start(rng))
         scene = Scene(self.spec, lambda: self._sample_goal(rng), self._is_clear, rng)
-        targets = commanded_targets(PATTERN[episode % 4], simulator.target, scene)
+        targets = commanded_targets(PATTERN[episode % 3], simulator.target, scene)
         began, before = episode * (EPISODE_S + GAP_S), simulator.target
         pictures = round(self.camera_hz / self.spec.rate_hz)
         for target in islice(targets, round(EPISODE_S * self.spec.rate_hz)):
