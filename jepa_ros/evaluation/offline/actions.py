@@ -1,107 +1,127 @@
-"""Planned against recorded action: would the planner have done what worked?"""
+"""Planned against recorded actions: would the planner have done what was done?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_ros.evaluation.offline.replan import Replan
+from jepa_ros.costs.energy import Energy
+from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.evaluation.offline.tracks import Track
-from jepa_ros.evaluation.offline.windows import Windows
+from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.memory import Context, ShortTermMemory
+from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.world_model.checkpoint import Checkpoint
 
+MOVED = 0.02
+"""rad; a joint whose recorded displacement over a block is smaller did not go anywhere in particular."""
 CANDIDATES = 255
-MOVING_RAD = 0.02
-"""A joint that the recorded block moves less does not count for sign agreement; a block that moves every joint less
-has no cosine and no rank: without motion there is no direction to agree with."""
 
 
 @dataclass(frozen=True)
-class Actions:
-    """n compared moments. planned, recorded: (n, A) rad, the joints' displacement over one block.
+class Comparison:
+    """One frame's planned and recorded first block, as joint displacements (A,) rad over the block.
 
-    planned is NaN where plans were not asked for.  rank: (n,) share of random blocks with lower energy than the
-    recorded one, NaN where the recorded block does not move the arm.  track, frame: (n,) where.
-    candidates: random blocks per moment.
+    rank: share of random blocks with less energy than the recorded one.
     """
 
-    planned: np.ndarray
+    frame: int
     recorded: np.ndarray
-    rank: np.ndarray
-    track: np.ndarray
-    frame: np.ndarray
-    candidates: int
+    planned: np.ndarray
+    rank: float
 
     @property
-    def error(self) -> np.ndarray:
-        """(n, A) rad: |planned - recorded|."""
-        return np.abs(self.planned - self.recorded)
+    def cosine(self) -> float:
+        """Of the two displacements; NaN where the recorded arm, or the planned one, stays where it is."""
+        norms = np.linalg.norm(self.recorded) * np.linalg.norm(self.planned)
+        moved = np.abs(self.recorded).max() >= MOVED and norms > 0
+        return float(self.recorded @ self.planned / norms) if moved else np.nan
 
     @property
-    def agrees(self) -> np.ndarray:
-        """(n, A) 1 where a joint is planned to move the way it was moved, else 0; NaN where it was hardly moved."""
-        same = np.where(np.sign(self.planned) == np.sign(self.recorded), 1.0, 0.0)
-        moving = (np.abs(self.recorded) >= MOVING_RAD) & np.isfinite(self.planned)
-        return np.where(moving, same, np.nan)
-
-    @property
-    def cosine(self) -> np.ndarray:
-        """(n,) planned . recorded / (|planned| |recorded|); NaN where the arm was hardly moved."""
-        scale = np.linalg.norm(self.planned, axis=1) * np.linalg.norm(self.recorded, axis=1)
-        dot = np.sum(self.planned * self.recorded, axis=1)
-        cosine = np.divide(
-            dot, scale, out=np.zeros_like(scale), where=scale != 0
-        )  # a plan to rest agrees with none
-        return np.where(moves(self.recorded) & np.isfinite(scale), cosine, np.nan)
+    def same_sign(self) -> np.ndarray:
+        """(A,) 1 or 0 for joints that moved in the recording, else NaN."""
+        same = (np.sign(self.recorded) == np.sign(self.planned)).astype(float)
+        return np.where(np.abs(self.recorded) >= MOVED, same, np.nan)
 
 
-def moves(displacements: np.ndarray) -> np.ndarray:
-    """(..., A) rad -> (...) whether some joint is moved by MOVING_RAD."""
-    return np.abs(displacements).max(axis=-1) >= MOVING_RAD
+class Replanner:
+    """Plans at frames of tracks with the live planner's classes, each from a fresh start and without a deadline.
 
-
-def moments(tracks: Sequence[Track], replan: Replan, every_s: float) -> list[tuple[int, int]]:
-    """(track, frame) to compare at: every round(every_s * rate) th of all frames that have a full context and one
-    block to the end, counted on across tracks, so that short tracks are met at different times."""
-    windows = Windows(tracks, replan.spec, replan.model.context, 1)
-    step = max(1, round(every_s * replan.spec.rate_hz))
-    chosen = np.arange(min(step, len(windows)) // 2, len(windows), step)
-    return list(zip(windows.track[chosen].tolist(), windows.frame[chosen].tolist(), strict=True))
-
-
-def compare_actions(
-    tracks: Sequence[Track],
-    replan: Replan,
-    places: Iterable[tuple[int, int]],
-    seed: int = 0,
-    candidates: int = CANDIDATES,
-    plan: bool = True,
-) -> Actions | None:
-    """Plan at places (track, frame) and compare the first planned block with the recorded one; None without places.
-
-    Rank: energies after one block, by the planner's own energy and goal, of the recorded block and of random ones
-    that each move every joint at a constant speed, uniform within its bounds. 0: none is better than what was
-    recorded; 0.5: chance.
+    The goal is where the recording is one planning horizon later, at most the track's last frame: what a good plan
+    from here would have come to as well. A farther goal would leave the planner free to take another way.
     """
-    places = list(places)
-    if not places:
+
+    def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, seed: int):
+        self.checkpoint, self.spec, self.seed = checkpoint, checkpoint.spec, seed
+        self.planner, self.energy = Planner(self.spec, config), Energy(self.spec)
+        self.horizon = config.horizon
+
+    def frames(self, track: Track, every_s: float) -> np.ndarray:
+        """Frames to plan at: a full context before them, more than one block to the end after them."""
+        block = self.spec.block
+        stride = max(1, round(every_s * self.spec.rate_hz))
+        return np.arange((self.checkpoint.model.context - 1) * block, len(track) - block - 1, stride)
+
+    def goal(self, track: Track, frame: int) -> np.ndarray:
+        """(D,) latent."""
+        return track.latents[min(frame + self.horizon * self.spec.block, len(track) - 1)]
+
+    def context(self, track: Track, frame: int) -> Context:
+        """What was seen and done before a frame."""
+        memory, block = ShortTermMemory(self.spec, self.checkpoint.model.context), self.spec.block
+        for f in range(frame - (memory.size - 1) * block, frame + 1, block):
+            memory.push(track.latents[f], track.proprio[f], f * self.spec.dt)
+            if f < frame:
+                memory.record_action(track.actions[f : f + block])
+        return memory.context()
+
+    def evaluator(self, track: Track, frame: int, reduction: str) -> LatentEvaluator:
+        """Energies of candidates from a frame on."""
+        c, model = self.context(track, frame), self.checkpoint.model
+        goal = self.goal(track, frame)
+        return LatentEvaluator(model, self.energy, c.latents, c.proprio, c.actions, goal, reduction)
+
+    def plan(self, track: Track, frame: int) -> np.ndarray:
+        """(A,) rad: the displacement of the planned first block."""
+        self.planner.reset(self.seed)
+        evaluate = self.evaluator(track, frame, self.planner.reduction).evaluate
+        solution = self.planner.plan(evaluate, track.proprio[frame].astype(np.float64))
+        return solution.actions[0].reshape(self.spec.block, self.spec.dim).sum(0)
+
+    def compare(self, track: Track, frame: int) -> Comparison:
+        """Plan at a frame, and rank the recorded block among random blocks by their energy after one block."""
+        recorded = track.actions[frame : frame + self.spec.block]
+        rng = np.random.default_rng([self.seed, track.index, frame])
+        steady = rng.uniform(self.spec.lower, self.spec.upper, (CANDIDATES, 1, self.spec.dim))
+        blocks = np.concatenate([recorded[None], np.repeat(steady, self.spec.block, axis=1)])
+        energies = self.evaluator(track, frame, "last").evaluate(blocks.reshape(len(blocks), 1, -1))
+        rank = float(np.mean(energies[1:] < energies[0]))
+        return Comparison(frame, recorded.sum(0), self.plan(track, frame), rank)
+
+
+def summarise(comparisons: Sequence[Sequence[Comparison]], joint_names: Sequence[str]) -> dict | None:
+    """Over all frames of all tracks. mae_rad: per joint, mean |planned - recorded| displacement over a block.
+    sign_agreement: share of equal signs where the joint moved.  cosine: of the displacements, where the arm moved.
+    rank: 0 is best, 0.5 is chance; random blocks move every joint at a constant speed within the bounds."""
+    rows = [c for track in comparisons for c in track]
+    if not rows:
         return None
-    spec = replan.spec
-    rng = np.random.default_rng(seed)
-    planned, recorded, rank = [], [], []
-    for number, frame in places:
-        track = tracks[number]
-        evaluator, block = replan.look(track, frame), replan.recorded(track, frame)
-        recorded.append(block.sum(axis=0))
-        speeds = rng.uniform(spec.lower, spec.upper, (candidates, spec.dim))
-        rank.append(_rank(evaluator, block, speeds) if moves(recorded[-1]) else np.nan)
-        first = replan.plan(evaluator).actions[0] if plan else np.full(spec.block_dim, np.nan)
-        planned.append(first.reshape(spec.block, spec.dim).sum(axis=0))
-    at = np.array(places)
-    return Actions(np.array(planned), np.array(recorded), np.array(rank), at[:, 0], at[:, 1], candidates)
-
-
-def _rank(evaluator, block: np.ndarray, speeds: np.ndarray) -> float:
-    """block: (K, A) rad.  speeds: (S, A) rad per raw action."""
-    blocks = np.concatenate([block[None], np.repeat(speeds[:, None], len(block), axis=1)])
-    costs = evaluator.evaluate(blocks.reshape(len(blocks), 1, -1))
-    return float(np.mean(costs[1:] < costs[0]))
+    signs = np.array([c.same_sign for c in rows])
+    cosines = np.array([c.cosine for c in rows])
+    cosines = cosines[np.isfinite(cosines)]
+    ranks = [c.rank for c in rows]
+    moved = np.sum(np.isfinite(signs), axis=0)
+    return {
+        "n": len(rows),
+        "joint_names": list(joint_names),
+        "mae_rad": np.mean([np.abs(c.planned - c.recorded) for c in rows], axis=0).tolist(),
+        "sign_agreement": [
+            float(np.nansum(signs[:, j]) / moved[j]) if moved[j] else None for j in range(signs.shape[1])
+        ],
+        "cosine": {
+            "mean": float(np.mean(cosines)) if len(cosines) else None,
+            "median": float(np.median(cosines)) if len(cosines) else None,
+            "values": cosines.tolist(),
+        },
+        "rank": {"mean": float(np.mean(ranks)), "values": ranks, "candidates": CANDIDATES},
+    }

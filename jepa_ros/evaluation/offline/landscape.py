@@ -1,80 +1,61 @@
-"""Energy landscape: what the planner sees at a frame, over the displacements of two joints."""
+"""Energy landscapes: the cost over a grid of two joints' displacements, at a few chosen frames."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_ros.evaluation.offline.actions import moves
-from jepa_ros.evaluation.offline.replan import Replan
+from jepa_ros.evaluation.offline.actions import Replanner
 from jepa_ros.evaluation.offline.tracks import Track
-from jepa_ros.evaluation.offline.windows import Windows
 
-STEPS = 25
-SHOWN = 4
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """Energy over a grid at one frame. joints: the two that moved most.  x (n,), y (m,): their displacements over
-    the horizon, rad.  cost: (m, n).  recorded, planned, least: (2,) rad; planned is NaN without a plan.
-    track, frame: where."""
-
-    joints: tuple[int, int]
-    x: np.ndarray
-    y: np.ndarray
-    cost: np.ndarray
-    recorded: np.ndarray
-    planned: np.ndarray
-    least: np.ndarray
-    track: int
-    frame: int
+POINTS = 21
+"""Grid points per joint."""
 
 
-def chosen_frames(tracks: Sequence[Track], replan: Replan, count: int = SHOWN) -> list[tuple[int, int]]:
-    """(track, frame) evenly spread over all frames of the tracks that have a full context and the horizon ahead,
-    and where the arm was moving; where no track is that long, one block ahead. [] for an arm of one joint."""
-    spec = replan.spec
-    if spec.dim < 2:
-        return []
-    windows = Windows(tracks, spec, replan.model.context, replan.horizon)
-    if not len(windows):
-        windows = Windows(tracks, spec, replan.model.context, 1)
-    if not len(windows):
-        return []
-    blocks = windows.blocks(slice(None))[:, 0].reshape(len(windows), spec.block, spec.dim)
-    moving = np.flatnonzero(moves(blocks.sum(axis=1)))
-    rows = moving[((np.arange(count) + 0.5) / count * len(moving)).astype(int)] if len(moving) else moving
-    return [(int(windows.track[row]), int(windows.frame[row])) for row in np.unique(rows)]
+def choose_frames(replanner: Replanner, tracks: Sequence[Track], most: int) -> list[tuple[Track, int]]:
+    """At most ``most`` (track, frame), of tracks spread over the recording: where the arm moves most in each."""
+    usable = [(t, f) for t in tracks if len(f := replanner.frames(t, 0.0))]
+    picks = np.unique(np.linspace(0, len(usable) - 1, min(most, len(usable))).round().astype(int))
+    chosen = []
+    for i in picks if usable else ():
+        track, frames = usable[i]
+        moves = [np.abs(_displacement(replanner, track, f)).max() for f in frames]
+        chosen.append((track, int(frames[int(np.argmax(moves))])))
+    return chosen
 
 
-def landscape(
-    track: Track, replan: Replan, number: int, frame: int, plan: bool = True, steps: int = STEPS
-) -> Landscape:
-    """The planner's energy on a grid of what its displacement space searches from the frame's joints.
+def landscape(replanner: Replanner, track: Track, frame: int) -> dict:
+    """Energies of a block whose two joints with the largest recorded displacement are varied over all that one block
+    can do, the others as recorded, followed by rest until the horizon; reduced as the planner does."""
+    spec, block = replanner.spec, replanner.spec.block
+    recorded = _displacement(replanner, track, frame)
+    planned = replanner.plan(track, frame)
+    jx, jy = np.sort(np.argsort(-np.abs(recorded), kind="stable")[:2]) if spec.dim > 1 else (0, 0)
+    x, y = (np.linspace(spec.lower[j], spec.upper[j], POINTS) * block for j in (jx, jy))
+    moves = np.tile(recorded, (POINTS, POINTS, 1))
+    moves[..., jx], moves[..., jy] = x[None, :], y[:, None]
+    rates = moves.reshape(-1, 1, spec.dim) / block
+    blocks = np.zeros((POINTS * POINTS, replanner.horizon, block, spec.dim))
+    blocks[:, 0] = rates
+    evaluator = replanner.evaluator(track, frame, replanner.planner.reduction)
+    cost = evaluator.evaluate(blocks.reshape(len(blocks), replanner.horizon, -1)).reshape(POINTS, POINTS)
+    row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
+    return {
+        "bag": track.bag,
+        "episode": track.index,
+        "stamp_s": float(track.stamps[frame]),
+        "time_s": float(track.stamps[frame] - track.stamps[0]),
+        "joint_x": spec.joint_names[jx],
+        "joint_y": spec.joint_names[jy],
+        "x": x.tolist(),
+        "y": y.tolist(),
+        "cost": cost.tolist(),
+        "recorded": [float(recorded[jx]), float(recorded[jy])],
+        "planned": [float(planned[jx]), float(planned[jy])],
+        "least": [float(x[column]), float(y[row])],
+        "image_index": int(track.image_index[frame]),
+        "thumbnail": None,
+    }
 
-    theta: each joint's displacement over the horizon (all at constant speeds, arriving together, then resting);
-    the energy is summed along the horizon. The grid spans the two joints with the largest recorded displacement
-    until the goal frame; the others move as recorded. number: of the track.
-    """
-    spec = replan.spec
-    evaluator = replan.look(track, frame)
-    space = replan.planner.space.at(track.proprio[frame])
-    recorded = track.actions[frame : replan.goal_frame(track, frame)].sum(axis=0).astype(float)
-    axes = sorted(np.argsort(-np.abs(recorded), kind="stable")[:2].tolist())
-    x, y = (_axis(space.lower[j], space.upper[j], recorded[j], steps) for j in axes)
-    theta = np.tile(np.clip(recorded, space.lower, space.upper), (len(y), len(x), 1))
-    theta[..., axes[0]] = x
-    theta[..., axes[1]] = y[:, None]
-    cost = evaluator.evaluate(space.decode(theta.reshape(-1, spec.dim))).reshape(len(y), len(x))
-    row, column = np.unravel_index(np.argmin(cost), cost.shape)
-    planned = np.full(spec.dim, np.nan)
-    if plan:
-        planned = replan.plan(evaluator).actions.reshape(-1, spec.dim).sum(axis=0)
-    least = np.array([x[column], y[row]])
-    return Landscape(tuple(axes), x, y, cost, recorded[axes], planned[axes], least, number, frame)
 
-
-def _axis(lower: float, upper: float, recorded: float, steps: int) -> np.ndarray:
-    """steps values over lower .. upper and what was recorded (a recording may have gone beyond the bounds)."""
-    return np.linspace(min(lower, recorded), max(upper, recorded), steps)
+def _displacement(replanner: Replanner, track: Track, frame: int) -> np.ndarray:
+    return track.actions[frame : frame + replanner.spec.block].sum(0)

@@ -1,63 +1,65 @@
-"""Goal distance along an episode: does the latent distance to its last frame fall as the arm gets there?"""
+"""Goal distance along an episode: does the latent know how far it is to the end?"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from jepa_ros.evaluation.offline.bootstrap import mean_interval
 from jepa_ros.evaluation.offline.tracks import Track
-from jepa_ros.evaluation.offline.windows import rms
+from jepa_ros.planning.distance import latent_distance
 
 FEWEST_FRAMES = 8
-"""Tracks of fewer frames get no correlation."""
-MOVED_RAD, MOVED_M = 0.05, 0.01
-"""A track whose joints (end effector) never were this far from where they ended gets no correlation."""
+MOST_POINTS = 600
 
 
-@dataclass(frozen=True)
-class Progress:
-    """One track's way to its last frame, per frame (L,).
-
-    time_to_go: s.  distance: latent, root mean square over D.  ee_distance: m, or None where it is not known.
-    spearman_time, spearman_distance: rank correlation of distance with time_to_go and with ee_distance;
-    spearman_true: of ee_distance with time_to_go, what the arm's own way allows. NaN where undefined.
-    """
-
-    time_to_go: np.ndarray
-    distance: np.ndarray
-    ee_distance: np.ndarray | None
-    spearman_time: float
-    spearman_distance: float
-    spearman_true: float
+def goal_distance(tracks: Sequence[Track], seed: int) -> dict | None:
+    """d(t) = RMS_D(z(t) - z(last)); per episode its Spearman rank correlation with the time to go, and with the end
+    effector's distance to its last place where that is known. 1 is perfect order, 0 none. The mean over episodes
+    with a bootstrap interval; None where every episode is shorter than FEWEST_FRAMES."""
+    episodes = [_episode(t) for t in tracks if len(t) >= FEWEST_FRAMES]
+    if not episodes:
+        return None
+    return {
+        "spearman_time": _over(episodes, "spearman_time", seed),
+        "spearman_distance": _over(episodes, "spearman_distance", seed),
+        "episodes": episodes,
+    }
 
 
-def progress(track: Track) -> Progress:
-    """d(t) = sqrt(mean over D of (z(t) - z(last))^2). The last frame itself, always at 0, is left out of the
-    correlations."""
-    time_to_go = track.stamps[-1] - track.stamps
-    distance = rms(track.latents - track.latents[-1])
-    moved = np.abs(track.proprio - track.proprio[-1]).max() >= MOVED_RAD
-    usable = moved and len(track) >= FEWEST_FRAMES
-    by_time = spearman(distance[:-1], time_to_go[:-1]) if usable else float("nan")
-    if track.end_effector is None:
-        return Progress(time_to_go, distance, None, by_time, float("nan"), float("nan"))
-    ee_distance = np.linalg.norm(track.end_effector - track.end_effector[-1], axis=1)
-    by_distance = by_truth = float("nan")
-    if usable and ee_distance.max() >= MOVED_M:
-        by_distance = spearman(distance[:-1], ee_distance[:-1])
-        by_truth = spearman(ee_distance[:-1], time_to_go[:-1])
-    return Progress(time_to_go, distance, ee_distance, by_time, by_distance, by_truth)
+def spearman(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Spearman's rank correlation, ties ranked by their mean; None where one of the two does not vary."""
+    ranks = np.stack([_ranks(np.asarray(a, float)), _ranks(np.asarray(b, float))])
+    if np.any(np.ptp(ranks, axis=1) == 0):
+        return None
+    return float(np.corrcoef(ranks)[0, 1])
 
 
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Spearman's rank correlation, -1 .. 1, ties at their mean rank; NaN where either is constant."""
-    a, b = _ranks(a), _ranks(b)
-    a, b = a - a.mean(), b - b.mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / scale) if scale > 0 else float("nan")
-
-
-def _ranks(values: Sequence[float]) -> np.ndarray:
+def _ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _episode(track: Track) -> dict:
+    to_go = track.stamps[-1] - track.stamps
+    distance = np.array([latent_distance(z, track.latents[-1]) for z in track.latents])
+    away = None
+    if track.end_effector is not None:
+        away = np.linalg.norm(track.end_effector - track.end_effector[-1], axis=1)
+    thin = slice(None, None, max(1, -(-len(track) // MOST_POINTS)))
+    return {
+        "bag": track.bag,
+        "episode": track.index,
+        "times_to_go_s": to_go[thin].tolist(),
+        "distance": distance[thin].tolist(),
+        "ee_distance_m": None if away is None else away[thin].tolist(),
+        "spearman_time": spearman(distance, to_go),
+        "spearman_distance": None if away is None else spearman(distance, away),
+    }
+
+
+def _over(episodes: list[dict], name: str, seed: int) -> dict | None:
+    values = [np.array([e[name]]) for e in episodes if e[name] is not None]
+    if not values:
+        return None
+    ci = mean_interval(values, seed) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "ci": ci}

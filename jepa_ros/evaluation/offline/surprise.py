@@ -1,78 +1,74 @@
-"""Surprise over time: how far the next embedding was from the predicted one, and where it stood out."""
+"""Surprise: how far what is seen lies from what was predicted one block before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from jepa_ros.evaluation.offline.tracks import Track
-from jepa_ros.evaluation.offline.windows import Windows, rms
-from jepa_ros.world_model.checkpoint import Checkpoint
+from jepa_ros.evaluation.offline.rollouts import Errors
+from jepa_ros.world_model.calibration import Calibration
 
 QUANTILE = "0.99"
-"""The threshold: this quantile of the surprise on frames held out of training, from the checkpoint's calibration."""
-SPIKES = 12
-DEVIATIONS = 6.0
-"""Without calibration a spike lies this many median absolute deviations above the median."""
+MOST_SPIKES = 12
+_MADS = 6.0
 
 
-@dataclass(frozen=True)
-class Surprise:
-    """values: (n,) at n frames, stride 1 within a track.  track, frame: (n,) the frames that were predicted.
+def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: int) -> dict | None:
+    """s(t + K) = RMS_D(predicted - observed) one block ahead, at every frame.
 
-    threshold: from the calibration, NaN without.
+    threshold: the checkpoint's quantile of the same figure on held-out clips; without a calibration spikes are
+    what exceeds the median by six median absolute deviations, and share_above is not known. Spikes are local
+    maxima at least a block apart, the largest first. None where no track is long enough.
     """
-
-    values: np.ndarray
-    track: np.ndarray
-    frame: np.ndarray
-    threshold: float
-
-    @property
-    def above(self) -> np.ndarray:
-        """(n,) 1 where the threshold is passed, else 0; NaN without a threshold."""
-        return np.where(self.values > self.threshold, 1.0, 0.0 if np.isfinite(self.threshold) else np.nan)
-
-    @property
-    def spike_level(self) -> float:
-        """The threshold; without one, median + DEVIATIONS * median absolute deviation."""
-        if np.isfinite(self.threshold):
-            return self.threshold
-        median = np.median(self.values)
-        return float(median + DEVIATIONS * np.median(np.abs(self.values - median)))
-
-
-def surprise(tracks: Sequence[Track], checkpoint: Checkpoint) -> Surprise | None:
-    """s(t + K) = sqrt(mean over D of (predicted z(t + K) - observed z(t + K))^2), one block ahead of every frame t.
-
-    None where no track has one block after a full context.
-    """
-    spec, model = checkpoint.spec, checkpoint.model
-    windows = Windows(tracks, spec, model.context, 1)
-    if not len(windows):
+    if not errors:
         return None
-    values = np.concatenate(
-        [
-            rms(windows.imagine(model, rows, windows.blocks(rows)) - windows.seen(rows))[:, 0]
-            for rows in windows.batches()
-        ]
-    )
-    calibration = checkpoint.calibration
-    threshold = float("nan") if calibration is None else calibration.surprise_quantiles[QUANTILE]
-    return Surprise(values, windows.track, windows.frame + spec.block, threshold)
+    threshold = None if calibration is None else float(calibration.surprise_quantiles[QUANTILE])
+    values = np.concatenate([e.model[:, 0] for e in errors])
+    median = float(np.median(values))
+    spread = float(np.median(np.abs(values - median)))
+    limit = threshold if threshold is not None else median + _MADS * spread
+    series, spikes = [], []
+    for e in errors:
+        frames, s = e.starts + block, e.model[:, 0]
+        track, begin = e.track, e.track.stamps[0]
+        series.append(
+            {
+                "bag": track.bag,
+                "episode": track.index,
+                "stamps_s": track.stamps[frames].tolist(),
+                "time_s": (track.stamps[frames] - begin).tolist(),
+                "surprise": s.tolist(),
+            }
+        )
+        for i in _peaks(s, limit, block):
+            frame = frames[i]
+            spikes.append(
+                {
+                    "bag": track.bag,
+                    "episode": track.index,
+                    "stamp_s": float(track.stamps[frame]),
+                    "time_s": float(track.stamps[frame] - begin),
+                    "surprise": float(s[i]),
+                    "image_index": int(track.image_index[frame]),
+                    "thumbnail": None,
+                }
+            )
+    spikes.sort(key=lambda spike: -spike["surprise"])
+    return {
+        "threshold": threshold,
+        "quantile": QUANTILE,
+        "median": median,
+        "p95": float(np.percentile(values, 95)),
+        "share_above": None if threshold is None else float(np.mean(values > threshold)),
+        "series": series,
+        "spikes": spikes[:MOST_SPIKES],
+    }
 
 
-def spikes(found: Surprise, apart: int, most: int = SPIKES) -> np.ndarray:
-    """Rows of the largest values above the spike level, the largest first, at most ``most``.
-
-    A spike is the largest value within ``apart`` frames of it in its track (the first of equals).
-    """
-    kept: list[int] = []
-    for row in np.argsort(-found.values, kind="stable"):
-        if len(kept) == most or not found.values[row] > found.spike_level:
-            break
-        near = (found.track == found.track[row]) & (np.abs(found.frame - found.frame[row]) <= apart)
-        window = found.values[near]
-        if found.values[row] == window.max() and not np.any(near[kept]):
-            kept.append(int(row))
-    return np.array(kept, int)
+def _peaks(values: np.ndarray, limit: float, apart: int) -> list[int]:
+    """Indices of values above the limit that are the largest within ``apart`` on either side."""
+    found = []
+    for i in np.flatnonzero(values > limit):
+        near = values[max(0, i - apart) : i + apart + 1]
+        if values[i] == near.max() and (not found or i - found[-1] > apart):
+            found.append(int(i))
+    return found
