@@ -160,18 +160,19 @@ def _sources(connections: Sequence, topics: Topics) -> tuple[dict[str, str], lis
     """Role to the topic that plays it, "" where none does; and what is left out, in words."""
     sources, notes = {}, []
     for role in ("image", "joint_states"):
-        found = topics.find(role, connections)
+        found = (topics.require if getattr(topics, role) else topics.find)(role, connections)
         sources[role] = found[0].topic if found else ""
     # Where there are several: the camera_info of this camera, the tf of everyone.
-    beside = sources["image"].removesuffix("/compressed").rsplit("/", 1)[0]
-    there = {c.topic for c in connections}
+    beside = sources["image"].removesuffix("/compressed").rpartition("/")[0]
     preferred = {"camera_info": f"{beside}/camera_info", "tf": "/tf", "tf_static": "/tf_static"}
-    for role, name in preferred.items():
-        if getattr(topics, role) is None and name in there:
-            topics = replace(topics, **{role: name})
+    there = {c.topic for c in connections}
     for role in _OPTIONAL:
+        if getattr(topics, role):
+            sources[role] = topics.require(role, connections)[0].topic
+            continue
+        asked = replace(topics, **{role: preferred[role]}) if preferred.get(role) in there else topics
         try:
-            found = topics.find(role, connections)
+            found = asked.find(role, connections)
         except TopicProblem as problem:
             found = []
             notes.append(f"{problem}; until then they are played under {RECORDED}/ only")

@@ -134,9 +134,9 @@ class Replayer:
         while playing, unless forced.
         """
         progress = Progress(1e-9 * (self._end_ns - self._begin_ns))
+        self._advertise()  # early: others take a while to discover it
         if not self._live.settle(stop.wait):
             return progress
-        self._advertise()
         if not self._live.wait_until_ready(self.settings.wait_s, stop.wait, self._say, self._tell_begin):
             return progress
         while self._play_round(stop, show, progress) and self.settings.loop:
@@ -218,6 +218,8 @@ class Replayer:
                 return False
             self._tell_clock(self._clock.at(message.log_ns))
             self._by_source[message.topic].publish(bytes(message.data))
+            if message.topic == self.routes.image and not progress.messages.get(message.topic):
+                self._wait_for_first_image()
             progress.messages[message.topic] = progress.messages.get(message.topic, 0) + 1
         progress.seconds = progress.total_s
         show(progress)
@@ -265,6 +267,12 @@ class Replayer:
                 return True
             stop.wait(min(due, self._next_tick) - now)
         return False
+
+    def _wait_for_first_image(self) -> None:
+        """A reader that we know may not know us yet: time goes on when the first image has arrived."""
+        began = time.monotonic()
+        self._by_source[self.routes.image].wait_for_all_acked(Duration(seconds=_ACKNOWLEDGED_S))
+        self._began += time.monotonic() - began
 
     def _tell_begin(self) -> None:
         """The clock stands until the first message."""

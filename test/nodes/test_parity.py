@@ -1,4 +1,4 @@
-"""The live graph under replay and the offline evaluation of the same bag: the same latents and plans, bit for bit."""
+"""Live under replay and offline, the same bag gives the same embeddings and the same plans, bit for bit."""
 
 import os
 import threading
