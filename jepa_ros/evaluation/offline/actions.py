@@ -22,7 +22,7 @@ CANDIDATES = 255
 class Comparison:
     """One frame's planned and recorded first block, as joint displacements (A,) rad over the block.
 
-    rank: share of random blocks with less energy than the recorded one.
+    rank: share of random blocks with less energy than the recorded one, NaN where the recorded arm stays.
     """
 
     frame: int
@@ -32,16 +32,22 @@ class Comparison:
 
     @property
     def cosine(self) -> float:
-        """Of the two displacements; NaN where the recorded arm, or the planned one, stays where it is."""
+        """Of the two displacements; NaN where the recorded arm stays, 0 where the planned one does."""
+        if not moves(self.recorded):
+            return np.nan
         norms = np.linalg.norm(self.recorded) * np.linalg.norm(self.planned)
-        moved = np.abs(self.recorded).max() >= MOVED and norms > 0
-        return float(self.recorded @ self.planned / norms) if moved else np.nan
+        return float(self.recorded @ self.planned / norms) if norms > 0 else 0.0
 
     @property
     def same_sign(self) -> np.ndarray:
         """(A,) 1 or 0 for joints that moved in the recording, else NaN."""
         same = (np.sign(self.recorded) == np.sign(self.planned)).astype(float)
         return np.where(np.abs(self.recorded) >= MOVED, same, np.nan)
+
+
+def moves(displacement: np.ndarray) -> bool:
+    """Whether some joint of (A,) rad goes anywhere."""
+    return bool(np.abs(displacement).max() >= MOVED)
 
 
 class Replanner:
@@ -56,11 +62,17 @@ class Replanner:
         self.planner, self.energy = Planner(self.spec, config), Energy(self.spec)
         self.horizon = config.horizon
 
-    def frames(self, track: Track, every_s: float) -> np.ndarray:
-        """Frames to plan at: a full context before them, more than one block to the end after them."""
+    def frames(self, track: Track) -> np.ndarray:
+        """Frames that can be planned from: a full context before them, more than a block to the end after them."""
         block = self.spec.block
+        return np.arange((self.checkpoint.model.context - 1) * block, max(0, len(track) - block - 1))
+
+    def moments(self, tracks: Sequence[Track], every_s: float) -> list[tuple[Track, int]]:
+        """(track, frame) every so many recorded s, counted on from track to track: short ones are met at
+        different times."""
+        places = [(track, int(frame)) for track in tracks for frame in self.frames(track)]
         stride = max(1, round(every_s * self.spec.rate_hz))
-        return np.arange((self.checkpoint.model.context - 1) * block, len(track) - block - 1, stride)
+        return places[min(stride // 2, max(0, len(places) - 1)) :: stride]
 
     def goal(self, track: Track, frame: int) -> np.ndarray:
         """(D,) latent."""
@@ -95,21 +107,23 @@ class Replanner:
         steady = rng.uniform(self.spec.lower, self.spec.upper, (CANDIDATES, 1, self.spec.dim))
         blocks = np.concatenate([recorded[None], np.repeat(steady, self.spec.block, axis=1)])
         energies = self.evaluator(track, frame, "last").evaluate(blocks.reshape(len(blocks), 1, -1))
-        rank = float(np.mean(energies[1:] < energies[0]))
-        return Comparison(frame, recorded.sum(0), self.plan(track, frame), rank)
+        displacement = recorded.sum(0)
+        rank = float(np.mean(energies[1:] < energies[0])) if moves(displacement) else np.nan
+        return Comparison(frame, displacement, self.plan(track, frame), rank)
 
 
 def summarise(comparisons: Sequence[Sequence[Comparison]], joint_names: Sequence[str]) -> dict | None:
     """Over all frames of all tracks. mae_rad: per joint, mean |planned - recorded| displacement over a block.
     sign_agreement: share of equal signs where the joint moved.  cosine: of the displacements, where the arm moved.
-    rank: 0 is best, 0.5 is chance; random blocks move every joint at a constant speed within the bounds."""
+    rank: where the arm moved; 0 is best, 0.5 is chance; random blocks move every joint at a constant speed within the bounds."""
     rows = [c for track in comparisons for c in track]
     if not rows:
         return None
     signs = np.array([c.same_sign for c in rows])
     cosines = np.array([c.cosine for c in rows])
     cosines = cosines[np.isfinite(cosines)]
-    ranks = [c.rank for c in rows]
+    ranks = np.array([c.rank for c in rows])
+    ranks = ranks[np.isfinite(ranks)]
     moved = np.sum(np.isfinite(signs), axis=0)
     return {
         "n": len(rows),
@@ -123,5 +137,9 @@ def summarise(comparisons: Sequence[Sequence[Comparison]], joint_names: Sequence
             "median": float(np.median(cosines)) if len(cosines) else None,
             "values": cosines.tolist(),
         },
-        "rank": {"mean": float(np.mean(ranks)), "values": ranks, "candidates": CANDIDATES},
+        "rank": {
+            "mean": float(np.mean(ranks)) if len(ranks) else None,
+            "values": ranks.tolist(),
+            "candidates": CANDIDATES,
+        },
     }

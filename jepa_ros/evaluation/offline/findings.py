@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 GOOD, BAD, NOTE = "good", "bad", "note"
+SLOW_MS = 300.0
 
 
 def findings(result: dict) -> list[dict]:
@@ -28,26 +29,31 @@ def _recordings(bags: list[dict]) -> Iterator[tuple[str, str, str, str]]:
         kinds = ", ".join(sorted({p["kind"] for p in warnings}))
         yield (
             NOTE,
-            f"{len(warnings)} problems in the recorded data: {kinds}.",
+            f"{count(len(warnings), 'problem')} in the recorded data: {kinds}.",
             "See the table of data problems.",
             "problems",
         )
     elif not errors:
         yield GOOD, "No problem was found in the recorded data.", "", "problems"
-    for bag in bags:
-        stages = bag["stages"].get("image_to_command_ms")
-        if bag["deadline_misses"]:
-            yield (
-                BAD,
-                f"{bag['name']}: {bag['deadline_misses']} plans ended at their deadline, with fewer iterations.",
-                "Raise deadline_s, lower samples or iterations, or free the processor.",
-                "timing",
-            )
-        if stages and stages["p95"] > 300:
-            text = (
-                f"{bag['name']}: from image to command it took {stages['p95']:.0f} ms at the 95th percentile."
-            )
-            yield BAD, text, "Look at the stages: which of them takes the time?", "timing"
+    missed = {b["name"]: b["deadline_misses"] for b in bags if b["deadline_misses"]}
+    if missed:
+        yield (
+            BAD,
+            f"{count(sum(missed.values()), 'plan')} ended at the deadline, with fewer iterations, in "
+            f"{count(len(missed), 'bag')}.",
+            "Raise deadline_s, lower samples or iterations, or free the processor.",
+            "timing",
+        )
+    slow = [b for b in bags if b["stages"].get("image_to_command_ms", {"p95": 0})["p95"] > SLOW_MS]
+    if slow:
+        worst = max(b["stages"]["image_to_command_ms"]["p95"] for b in slow)
+        text = f"from image to command it took up to {worst:.0f} ms (95th percentile) in {count(len(slow), 'bag')}."
+        yield BAD, text.capitalize(), "Look at the stages: which of them takes the time?", "timing"
+
+
+def count(number: int, what: str) -> str:
+    """ "1 plan", "2 plans"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _checkpoint(m: dict) -> Iterator[tuple[str, str, str, str]]:
@@ -59,7 +65,7 @@ def _checkpoint(m: dict) -> Iterator[tuple[str, str, str, str]]:
     again = m["reproduced"]
     if again and again["plans"]:
         if again["bit_equal"] == again["plans"] and again["embeddings_bit_equal"] == again["embeddings"]:
-            text = f"all {again['plans']} recorded plans were planned again, equal to the last bit."
+            text = f"{count(again['plans'], 'recorded plan')} planned again, every one equal to the last bit."
             yield GOOD, text, "", "reproduced"
         else:
             text = f"{again['bit_equal']} of {again['plans']} recorded plans came out again bit for bit; {again['note']}."
@@ -80,14 +86,14 @@ def _prediction(p: dict | None) -> Iterator[tuple[str, str, str, str]]:
     if gain is not None and gain >= 0.3:
         yield (
             GOOD,
-            f"one block ahead its error is {gain:.0%} below that of copying the last frame.",
+            f"one block ahead its error is {100 * gain:.0f} % below that of copying the last frame.",
             "",
             "prediction",
         )
     elif gain is not None:
         yield (
             BAD,
-            f"one block ahead it is hardly better than copying the last frame ({gain:.0%} less error).",
+            f"one block ahead its error is {1 - gain:.2f} times that of copying the last frame.",
             "Does the arm move in this recording? Is the camera the one of training? Else train on bags like this.",
             "prediction",
         )
@@ -111,6 +117,14 @@ def _actions(a: dict | None) -> Iterator[tuple[str, str, str, str]]:
     if a is None:
         return
     rank = a["rank"]["mean"]
+    if rank is None:
+        yield (
+            NOTE,
+            "the recorded arm hardly moves: planned and recorded actions cannot be compared.",
+            "",
+            "actions",
+        )
+        return
     text = f"the recorded block ranks at {rank:.2f} among {a['rank']['candidates']} random ones (0 best, 0.5 chance)"
     if rank <= 0.2:
         yield GOOD, f"{text}: the energy knows what was done.", "", "actions"
@@ -158,7 +172,7 @@ def _surprise(s: dict | None) -> Iterator[tuple[str, str, str, str]]:
         )
         return
     share = s["share_above"]
-    text = f"{share:.1%} of the frames surprise it (1 % on frames held out of training)"
+    text = f"{100 * share:.1f} % of the frames surprise it (1 % on frames held out of training)"
     if share > 0.05:
         yield (
             BAD,
@@ -179,7 +193,7 @@ def _health(h: dict) -> Iterator[tuple[str, str, str, str]]:
     ood = h["ood"]
     if ood is None:
         return
-    text = f"{ood['share_above']:.1%} of the frames look unlike training (1 % is normal)"
+    text = f"{100 * ood['share_above']:.1f} % of the frames look unlike training (1 % is normal)"
     if ood["share_above"] > 0.1:
         todo = "Compare the camera's pose, light and colours with the checkpoint's reference view; or train on these bags."
         yield BAD, f"{text}.", todo, "health"

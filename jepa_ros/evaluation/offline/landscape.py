@@ -13,7 +13,7 @@ POINTS = 21
 
 def choose_frames(replanner: Replanner, tracks: Sequence[Track], most: int) -> list[tuple[Track, int]]:
     """At most ``most`` (track, frame), of tracks spread over the recording: where the arm moves most in each."""
-    usable = [(t, f) for t in tracks if len(f := replanner.frames(t, 0.0))]
+    usable = [(t, f) for t in tracks if len(f := replanner.frames(t))]
     picks = np.unique(np.linspace(0, len(usable) - 1, min(most, len(usable))).round().astype(int))
     chosen = []
     for i in picks if usable else ():

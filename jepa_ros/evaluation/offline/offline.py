@@ -221,11 +221,11 @@ def _measure(subject: _Subject, evidence: Evidence, settings: Settings, progress
     actions, landscapes = None, []
     if settings.plans:
         replanner = Replanner(checkpoint, PlannerConfig(horizon=settings.horizon), settings.seed)
-        places = [(t, f) for t in tracks for f in replanner.frames(t, settings.plan_every_s)]
+        places = replanner.moments(tracks, settings.plan_every_s)
         shown = tqdm(places, f"planning, {subject.name}", unit="plan", disable=not progress)
         comparisons: dict[tuple[str, int], list[Comparison]] = {}
         for track, frame in shown:
-            comparisons.setdefault((track.bag, track.index), []).append(replanner.compare(track, int(frame)))
+            comparisons.setdefault((track.bag, track.index), []).append(replanner.compare(track, frame))
         actions = summarise(list(comparisons.values()), checkpoint.spec.joint_names)
         landscapes = [
             landscape(replanner, t, f) for t, f in choose_frames(replanner, tracks, settings.landscapes)

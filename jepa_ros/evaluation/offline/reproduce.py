@@ -21,6 +21,8 @@ from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.world_model.checkpoint import Checkpoint
 
 _HISTORY_NS = 2_000_000_000
+_MOST_PLANS = 100
+"""Recorded plans of a bag that are planned again, its first ones: each takes as long as it took live."""
 _MOST_EMBEDDINGS = 300
 """Recorded embeddings that are compared, spread over the bag."""
 
@@ -73,7 +75,9 @@ def reproduce(
 ) -> Reproduction | None:
     """Plan again what the bag's graph planned; None where the bag holds no plan and no embedding of this
     checkpoint. settings: None takes those that the bag tells."""
-    plans = [p for p in recording.plans if p.model_id == checkpoint.model_id and p.predicted.size]
+    plans = [p for p in recording.plans if p.model_id == checkpoint.model_id and p.predicted.size][
+        :_MOST_PLANS
+    ]
     seen = [e for e in recording.embeddings if e.encoder_id == checkpoint.model_id]
     seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
     if not plans and not seen:
