@@ -13,7 +13,6 @@ from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.model_card import read_card
 from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS
@@ -22,6 +21,7 @@ from jepa_ros.nodes.reach_goal_server import ReachGoalServer
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 
@@ -43,6 +43,7 @@ class PlannerNode(ManagedNode):
 
     def __init__(self, link=None, **kwargs):
         self._given_link = link
+        self._own_goal = ""  # the last that this node put on the topic
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         super().__init__(**kwargs)
@@ -125,8 +126,11 @@ class PlannerNode(ManagedNode):
     # Goals in.
 
     def _on_goal_topic(self, msg: Goal, info) -> None:
-        own = msg.goal_id == self._pursuit.status.goal_id
-        if own or self._by_action(self._inbox.current) or not self.param("follow_goal_topic"):
+        if (
+            msg.goal_id == self._own_goal
+            or self._by_action(self._inbox.current)
+            or not self.param("follow_goal_topic")
+        ):
             return
         if info["source_timestamp"] < self._activated_ns:
             self.get_logger().info(
@@ -204,7 +208,7 @@ class PlannerNode(ManagedNode):
         if not math.isfinite(float(abs(latent).sum())):
             raise JepaError("the goal's embedding holds NaN or Inf")
         if self._by_action(goal):
-            self._pursuit.status.goal_id = goal_id
+            self._pursuit.status.goal_id = self._own_goal = goal_id
             self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))
         return Target(goal_id, latent, embedding.encoder_id, float(tolerance), float(timeout_s))
 

@@ -126,7 +126,10 @@ class Pursuit:
                 return _END.get(self.status.reason, ReachGoal.Result.TIMEOUT)
             # Look.
             look = self._inbox.look_from(
-                not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s)
+                not_before,
+                last - _SET_BACK_NS,
+                min(left, self._settings.image_timeout_s),
+                lambda: self._now_ns() + _SET_BACK_NS,
             )
             if look is None and left > self._settings.image_timeout_s:
                 self._wait(
