@@ -30,13 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     to_lerobot.add_argument("--bags", nargs="+", metavar="DIR", help="bags, or folders of bags")
     pixels = to_lerobot.add_mutually_exclusive_group()
     pixels.add_argument(
-        "--video", action="store_true", help="keep video, AV1 (the default): small, not exact"
+        "--video", action="store_true", help="keep video, H.264 (the default): small, not exact"
     )
     pixels.add_argument(
         "--images", action="store_true", help="keep PNG images: exact, and best for small ones"
-    )
-    to_lerobot.add_argument(
-        "--codec", choices=("av1", "h264"), default="av1", help="of the video; LeRobot's own is av1"
     )
     to_lerobot.add_argument("--task", metavar="TEXT", help="what the arm does, in words")
     add_boundary_option(to_lerobot)
@@ -76,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             args.out,
             topics=chosen_topics(args),
             boundaries=args.boundaries,
-            codec=None if args.images else args.codec,
+            video=not args.images,
             task=args.task,
             **common,
         )

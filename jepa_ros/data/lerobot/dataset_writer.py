@@ -18,7 +18,7 @@ from jepa_ros.data.lerobot.statistics import (
     image_samples,
     image_statistics,
 )
-from jepa_ros.data.lerobot.video import PIXELS, VideoWriter
+from jepa_ros.data.lerobot.video import CODEC, PIXELS, VideoWriter
 from jepa_ros.errors import JepaError
 
 IMAGES_AT_ONCE = 32
@@ -45,7 +45,7 @@ class DatasetWriter:
     It grows in a hidden folder beside `out` and moves there in close(): a dataset at `out` is always whole.
 
     fps: frames per second.  features: column -> names of its components, which are float32 but for TARGET.
-    size: (h, w) of images.  codec: of video.CODECS, or None to keep PNG images in the table.
+    size: (h, w) of images.  video: else PNG images in the table.
     own: what info.json keeps under our key.
     """
 
@@ -53,7 +53,7 @@ class DatasetWriter:
     fps: float
     features: Mapping[str, list[str]]
     size: tuple[int, int]
-    codec: str | None = "av1"
+    video: bool = True
     robot_type: str | None = None
     own: dict = field(default_factory=dict)
 
@@ -108,12 +108,12 @@ class DatasetWriter:
             "meta/episodes/file_index": 0,
             **{f"{layout.OWN}/{name}": value for name, value in own.items()},
         }
-        row |= self._start_data() | (self._start_video(length) if self.codec is not None else {})
+        row |= self._start_data() | (self._start_video(length) if self.video else {})
         samples, chosen, count, pngs = [], image_samples(length), 0, []
         for count, image in enumerate(images, 1):
             if count - 1 in chosen:
                 samples.append(image)
-            if self.codec is not None:
+            if self.video:
                 self._video.add(image)
                 continue
             pngs.append(encode_compressed(image, "png"))
@@ -124,7 +124,7 @@ class DatasetWriter:
             raise JepaError(f"{self.out}: {count} images for {length} frames of episode {index}")
         if pngs:
             self._write_images(values, count, pngs)
-        if self.codec is not None:
+        if self.video:
             self._write_data(values)
         statistics[layout.CAMERA] = image_statistics(samples)
         row |= {f"stats/{name}/{key}": v for name, s in statistics.items() for key, v in s.items()}
@@ -176,7 +176,7 @@ class DatasetWriter:
         place, start = vars(self._video_place), f"videos/{layout.CAMERA}"
         if self._video is None:
             path = self._folder / layout.VIDEO.format(video_key=layout.CAMERA, **place)
-            self._video = VideoWriter(path, self.fps, self.size, self.codec)
+            self._video = VideoWriter(path, self.fps, self.size)
         begin = self._video.seconds
         return {
             **{f"{start}/{key}": value for key, value in place.items()},
@@ -262,15 +262,15 @@ class DatasetWriter:
             for name, parts in self.features.items()
         }
         features[layout.CAMERA] = {
-            "dtype": "image" if self.codec is None else "video",
+            "dtype": "video" if self.video else "image",
             "shape": [height, width, 3],
             "names": ["height", "width", "channels"],
         }
-        if self.codec is not None:
+        if self.video:
             features[layout.CAMERA]["info"] = {
                 "video.height": height,
                 "video.width": width,
-                "video.codec": self.codec,
+                "video.codec": CODEC,
                 "video.pix_fmt": PIXELS,
                 "video.is_depth_map": False,
                 "video.fps": fps,
@@ -293,7 +293,7 @@ class DatasetWriter:
             "fps": fps,
             "splits": {"train": f"0:{len(self._rows)}"},
             "data_path": layout.DATA,
-            "video_path": None if self.codec is None else layout.VIDEO,
+            "video_path": layout.VIDEO if self.video else None,
             "features": features,
             layout.OWN: self.own,
         }

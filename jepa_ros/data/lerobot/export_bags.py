@@ -47,7 +47,7 @@ def export_bags(
     topics: Topics | None = None,
     boundaries: Sequence[str] = ("gaps",),
     image_size: tuple[int, int] | None = None,
-    codec: str | None = "av1",
+    video: bool = True,
     task: str | None = None,
     min_frames: int = 8,
     progress: bool = False,
@@ -55,7 +55,7 @@ def export_bags(
     """Write the bags' episodes as a LeRobot v3 dataset.
 
     spec: the contract to read by; None takes the first bag's own. Bags of another are left out.
-    image_size: (h, w); None: as the first bag has them.  codec: of video.CODECS; None keeps PNG images.
+    image_size: (h, w); None: as the first bag has them.  video: False keeps PNG images.
     task: what the arm did, in words; None: what the recorder wrote.
     Raises JepaError where no bag gives an episode.
     """
@@ -82,7 +82,7 @@ def export_bags(
             report.problems += recording.problems
             image_size = image_size or kept[0][1][0]
             if writer is None:
-                writer = _open_writer(report.out, report.spec, image_size, codec)
+                writer = _open_writer(report.out, report.spec, image_size, video)
             for number, frames, images in _runs(recording, [run for run, _ in kept], image_size):
                 _add(writer, recording, frames, images, number, task)
                 report.episodes += 1
@@ -99,10 +99,10 @@ def export_bags(
     return report
 
 
-def _open_writer(out: Path, spec: ActionSpec, size: tuple[int, int], codec: str | None) -> DatasetWriter:
+def _open_writer(out: Path, spec: ActionSpec, size: tuple[int, int], video: bool) -> DatasetWriter:
     names = [f"{name}.pos" for name in spec.joint_names]
     features = {layout.STATE: names, layout.ACTION: names, layout.TARGET: names}
-    return DatasetWriter(out, spec.rate_hz, features, size, codec, own={"action_spec": spec.to_dict()})
+    return DatasetWriter(out, spec.rate_hz, features, size, video, own={"action_spec": spec.to_dict()})
 
 
 def _runs(

@@ -1,6 +1,5 @@
 """MP4 video: frames in at a fixed rate, frames out by time. PyAV."""
 
-import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +8,10 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 
-CODECS = {  # name: (encoder, its options); a key frame every second frame keeps random access fast
-    "av1": ("libsvtav1", {"g": "2", "crf": "30", "preset": "12"}),
-    "h264": ("libx264", {"g": "2", "crf": "18"}),
-}
+CODEC = "h264"
+"""LeRobot's own choice is AV1; its encoder libsvtav1, run as root, puts the calling process under real-time scheduling
+for good, which starves the machine, and with it a robot's controller."""
+_ENCODER, _OPTIONS = "libx264", {"g": "2", "crf": "18"}  # a key frame every second frame: fast random access
 PIXELS = "yuv420p"
 """What every player and LeRobot's decoders read; it keeps colour at half the resolution."""
 
@@ -23,25 +22,23 @@ class VideoWriter:
     bytes: that the encoder has given so far; it holds some frames back.
     """
 
-    def __init__(self, path: Path, fps: float, size: tuple[int, int], codec: str = "av1"):
+    def __init__(self, path: Path, fps: float, size: tuple[int, int]):
         import av
 
-        os.environ.setdefault("SVT_LOG", "1")  # its banner belongs to no one's terminal
         self.path, self.fps, self.frames, self.bytes = Path(path), fps, 0, 0
-        encoder, options = CODECS[codec]
         height, width = size
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w")
         try:
             self._stream = self._container.add_stream(
-                encoder, rate=Fraction(fps).limit_denominator(1000), options=options
+                _ENCODER, rate=Fraction(fps).limit_denominator(1000), options=dict(_OPTIONS)
             )
             self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, PIXELS
             self._stream.codec_context.open()
         except (av.error.FFmpegError, ValueError) as error:
             raise JepaError(
-                f"{codec} video of {width}x{height} at {fps:g} Hz cannot be encoded ({error}); give even "
-                "sizes of 64 or more (--image-size), or keep images (--images)"
+                f"{CODEC} video of {width}x{height} at {fps:g} Hz cannot be encoded ({error}); give even "
+                "sizes (--image-size), or keep images (--images)"
             ) from error
 
     @property
