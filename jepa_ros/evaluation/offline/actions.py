@@ -52,6 +52,7 @@ def moves(displacement: np.ndarray) -> bool:
 
 class Replanner:
     """Plans at frames of tracks with the live planner's classes, each from a fresh start and without a deadline.
+    Threads may share one.
 
     The goal is where the recording is one planning horizon later, at most the track's last frame: what a good plan
     from here would have come to as well. A farther goal would leave the planner free to take another way.
@@ -95,9 +96,10 @@ class Replanner:
 
     def plan(self, track: Track, frame: int) -> np.ndarray:
         """(A,) rad: the displacement of the planned first block."""
-        self.planner.reset(self.seed)
-        evaluate = self.evaluator(track, frame, self.planner.reduction).evaluate
-        solution = self.planner.plan(evaluate, track.proprio[frame].astype(np.float64))
+        planner = Planner(self.spec, self.planner.config)
+        planner.reset(self.seed)
+        evaluate = self.evaluator(track, frame, planner.reduction).evaluate
+        solution = planner.plan(evaluate, track.proprio[frame].astype(np.float64))
         return solution.actions[0].reshape(self.spec.block, self.spec.dim).sum(0)
 
     def compare(self, track: Track, frame: int) -> Comparison:

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -38,6 +39,8 @@ from jepa_ros.world_model.checkpoint import Checkpoint
 
 FORMAT = 1
 THUMBNAIL_PX = 160
+WORKERS = 4
+"""Threads that plan, where there are cores: each plan is seeded by itself, the result is that of one thread."""
 _RECORDER_KEYS = (
     "recorder",
     "date",
@@ -222,10 +225,12 @@ def _measure(subject: _Subject, evidence: Evidence, settings: Settings, progress
     if settings.plans:
         replanner = Replanner(checkpoint, PlannerConfig(horizon=settings.horizon), settings.seed)
         places = replanner.moments(tracks, settings.plan_every_s)
-        shown = tqdm(places, f"planning, {subject.name}", unit="plan", disable=not progress)
         comparisons: dict[tuple[str, int], list[Comparison]] = {}
-        for track, frame in shown:
-            comparisons.setdefault((track.bag, track.index), []).append(replanner.compare(track, frame))
+        with ThreadPoolExecutor(min(WORKERS, len(os.sched_getaffinity(0)))) as pool:
+            found = pool.map(lambda place: replanner.compare(*place), places)
+            shown = tqdm(found, f"planning, {subject.name}", len(places), unit="plan", disable=not progress)
+            for (track, _), comparison in zip(places, shown, strict=True):
+                comparisons.setdefault((track.bag, track.index), []).append(comparison)
         actions = summarise(list(comparisons.values()), checkpoint.spec.joint_names)
         landscapes = [
             landscape(replanner, t, f) for t, f in choose_frames(replanner, tracks, settings.landscapes)

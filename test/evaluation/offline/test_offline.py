@@ -38,7 +38,8 @@ def test_every_measure_is_there(outcome, bags):
     assert outcome.thumbnails[number].shape == (64, 64, 3) and outcome.thumbnails[number].std() > 5
 
 
-def test_the_result_is_json_and_the_same_again(outcome, bags, checkpoint):
+def test_the_result_is_json_and_the_same_again_in_one_thread(outcome, bags, checkpoint, monkeypatch):
+    monkeypatch.setattr("jepa_ros.evaluation.offline.offline.WORKERS", 1)
     text = json.dumps(outcome.result, allow_nan=False)
     again = run_offline(bags, [checkpoint], QUICK).result
     first, second = json.loads(text), json.loads(json.dumps(again))
