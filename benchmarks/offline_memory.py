@@ -35,6 +35,7 @@ def measure(path: Path, gigabytes: float) -> dict:
         "megabytes": size,
         "recorded_s": round(recorded, 1),
         "spent_s": round(measured.seconds, 2),
+        "cpu_s": measured.cpu_seconds,
         "times_real_time": round(recorded / measured.seconds, 1),
         "peak_mb": measured.peak_mb,
         "curve_s_mb": measured.memory[::every],

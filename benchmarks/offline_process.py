@@ -19,13 +19,15 @@ SAMPLE_S = 0.1
 
 @dataclass(frozen=True)
 class Measured:
-    """One run. seconds: wall clock from start to end of the process.  result: what --json gave.
+    """One run. seconds: wall clock from start to end of the process.  cpu_seconds: of all its threads.
 
+    result: what --json gave.
     memory: (seconds since the start, MB) of the process and its children together, sampled.
     peak_mb: the most of them, or of what the system counted for the largest process.
     """
 
     seconds: float
+    cpu_seconds: float
     result: dict
     memory: list[tuple[float, float]]
     peak_mb: float
@@ -59,7 +61,8 @@ def run_offline(bag: Path) -> Measured:
             if process.returncode != 0:
                 raise JepaError(f"{' '.join(command)} ended with {process.returncode}:\n{log.read()[-4000:]}")
         peak = max(usage.ru_maxrss / 1e3, *(mb for _, mb in memory))
-        return Measured(seconds, json.loads(out.read_text()), memory, round(peak, 1))
+        cpu = usage.ru_utime + usage.ru_stime
+        return Measured(seconds, round(cpu, 2), json.loads(out.read_text()), memory, round(peak, 1))
 
 
 def where_and_when() -> dict:

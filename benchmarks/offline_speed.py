@@ -28,6 +28,7 @@ def measure(folder: Path, seconds: float, size, camera_hz: int, least: float, **
         "megabytes": folder_megabytes(folder),
         "recorded_s": round(recorded, 1),
         "spent_s": round(measured.seconds, 2),
+        "cpu_s": measured.cpu_seconds,
         "times_real_time": round(recorded / measured.seconds, 1),
         "least_asked_for": least,
         "peak_mb": measured.peak_mb,
@@ -48,8 +49,8 @@ def main() -> None:
             found["bags"][name] = row
             print(
                 f"{name:22s} {row['recorded_s']:6.1f} s recorded, {row['megabytes']:7.1f} MB, "
-                f"{row['spent_s']:6.2f} s spent: {row['times_real_time']:.1f} times real time "
-                f"(at least {row['least_asked_for']} asked for)",
+                f"{row['spent_s']:6.2f} s spent ({row['cpu_s']:.1f} s of CPU): "
+                f"{row['times_real_time']:.1f} times real time (at least {row['least_asked_for']} asked for)",
                 flush=True,
             )
     if arguments.json:
