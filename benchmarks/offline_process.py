@@ -53,7 +53,9 @@ def run_offline(bag: Path) -> Measured:
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if pid:
                     break
-                memory.append((round(time.perf_counter() - began, 2), round(_resident_mb(process.pid), 1)))
+                resident = _resident_mb(process.pid)
+                if resident:  # nothing: it ended in between
+                    memory.append((round(time.perf_counter() - began, 2), round(resident, 1)))
                 time.sleep(SAMPLE_S)
             seconds = time.perf_counter() - began
             process.returncode = os.waitstatus_to_exitcode(status)
