@@ -143,7 +143,12 @@ def run_offline(
         | {"planner": asdict(PlannerConfig(horizon=settings.horizon))},
         "bags": entries,
         "checkpoints": [
-            {"name": s.name, "path": str(s.checkpoint.path), "model_id": s.checkpoint.model_id, "measures": m}
+            {
+                "name": s.name,
+                "path": _shown(s.checkpoint.path),
+                "model_id": s.checkpoint.model_id,
+                "measures": m,
+            }
             for s, m in zip(subjects, measured, strict=True)
         ],
         "comparison": compare(*evidences, settings.seed) if len(evidences) == 2 else None,
@@ -179,6 +184,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [f"{n} ({i + 1})" if longer.count(n) > 1 else n for i, n in enumerate(longer)]
 
 
+def _shown(path: Path) -> str:
+    """Relative to the current folder where it lies in there."""
+    path, here = path.absolute(), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
 def _read(name: str, recording: Recording, subjects: Sequence[_Subject]) -> dict:
     """Encode one bag for every checkpoint; returns its entry."""
     frames = episodes = 0
@@ -192,7 +203,7 @@ def _read(name: str, recording: Recording, subjects: Sequence[_Subject]) -> dict
     seconds = (max(log.log_ns.max() for log in logs) - min(log.log_ns.min() for log in logs)) * 1e-9
     return {
         "name": name,
-        "path": str(recording.path),
+        "path": _shown(recording.path),
         "digest": "sha256:" + content_digest(recording.path),
         "seconds": float(seconds),
         "frames": frames,
@@ -277,7 +288,7 @@ def _take_thumbnails(measured: Sequence[dict], recordings: dict[str, Recording])
     """Fetch the images of spikes and landscapes, and number them there."""
     wanting: dict[str, dict[int, list[dict]]] = {}
     for measures in measured:
-        for item in [*(measures["surprise"] or {"spikes": []})["spikes"], *measures["landscapes"]]:
+        for item in [*(measures["surprise"] or {"highest": []})["highest"], *measures["landscapes"]]:
             wanting.setdefault(item["bag"], {}).setdefault(item["image_index"], []).append(item)
     thumbnails = []
     for name, wanted in wanting.items():

@@ -9,6 +9,8 @@ from jepa_ros.world_model.calibration import Calibration
 
 QUANTILE = "0.99"
 MOST_SPIKES = 12
+SHOWN = 6
+"""Frames of the highest surprise that are shown, whether they are spikes or not."""
 _MADS = 6.0
 
 
@@ -17,7 +19,8 @@ def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: i
 
     threshold: the checkpoint's quantile of the same figure on held-out clips; without a calibration spikes are
     what exceeds the median by six median absolute deviations, and share_above is not known. Spikes are local
-    maxima at least a block apart, the largest first. None where no track is long enough.
+    maxima at least a block apart, the largest first; highest: the SHOWN largest maxima, above the threshold or not.
+    None where no track is long enough.
     """
     if not errors:
         return None
@@ -26,7 +29,7 @@ def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: i
     median = float(np.median(values))
     spread = float(np.median(np.abs(values - median)))
     limit = threshold if threshold is not None else median + _MADS * spread
-    series, spikes = [], []
+    series, peaks = [], []
     for e in errors:
         frames, s = e.starts + block, e.model[:, 0]
         track, begin = e.track, e.track.stamps[0]
@@ -39,9 +42,9 @@ def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: i
                 "surprise": s.tolist(),
             }
         )
-        for i in _peaks(s, limit, block):
+        for i in _peaks(s, block):
             frame = frames[i]
-            spikes.append(
+            peaks.append(
                 {
                     "bag": track.bag,
                     "episode": track.index,
@@ -52,7 +55,8 @@ def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: i
                     "thumbnail": None,
                 }
             )
-    spikes.sort(key=lambda spike: -spike["surprise"])
+    peaks.sort(key=lambda peak: -peak["surprise"])
+    spikes = [peak for peak in peaks if peak["surprise"] > limit]
     return {
         "threshold": threshold,
         "quantile": QUANTILE,
@@ -61,14 +65,15 @@ def surprise(errors: Sequence[Errors], calibration: Calibration | None, block: i
         "share_above": None if threshold is None else float(np.mean(values > threshold)),
         "series": series,
         "spikes": spikes[:MOST_SPIKES],
+        "highest": peaks[: max(SHOWN, min(len(spikes), MOST_SPIKES))],
     }
 
 
-def _peaks(values: np.ndarray, limit: float, apart: int) -> list[int]:
-    """Indices of values above the limit that are the largest within ``apart`` on either side."""
+def _peaks(values: np.ndarray, apart: int) -> list[int]:
+    """Indices of values that are the largest within ``apart`` on either side."""
     found = []
-    for i in np.flatnonzero(values > limit):
+    for i, value in enumerate(values):
         near = values[max(0, i - apart) : i + apart + 1]
-        if values[i] == near.max() and (not found or i - found[-1] > apart):
-            found.append(int(i))
+        if value == near.max() and (not found or i - found[-1] > apart):
+            found.append(i)
     return found

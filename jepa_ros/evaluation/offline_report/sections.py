@@ -271,7 +271,8 @@ def _surprise(found: Sequence[Subject], thumbnails: Sequence[np.ndarray]) -> Sec
             subject.measure("surprise").get("spikes") or (), key=lambda s: -(s.get("surprise") or 0)
         )
         threshold = subject.measure("surprise").get("threshold")
-        seen = [(s, _thumbnail(thumbnails, s.get("thumbnail"))) for s in spikes]
+        highest = subject.measure("surprise").get("highest") or spikes
+        seen = [(s, _thumbnail(thumbnails, s.get("thumbnail"))) for s in highest]
         seen = [(s, image) for s, image in seen if image is not None]
         if seen:
             pictures = tuple(
