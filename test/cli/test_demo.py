@@ -51,6 +51,8 @@ def start(tmp_path):
             text=True,
             env=environment,
             cwd=ROOT,
+            # A run under nohup ignores SIGHUP, and so would every process it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         started.append(process)
         return process
