@@ -16,11 +16,13 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
-from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.memory import Context, ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
+    from jepa_ros.costs.evaluator import LatentEvaluator
     from jepa_ros.evaluation.closed_loop import SimulatedArm
     from jepa_ros.simulation.tasks import Goal
     from jepa_ros.world_model.checkpoint import Checkpoint
@@ -65,29 +67,55 @@ class PlannerAgent(Agent):
     """Encode the image, search for the plan of least energy, execute its first block.
 
     Calls the same pieces in the same order as the live graph in ``composition:=single``.
+    judgements: the gate's, one per look of this episode.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, energy: Energy):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: PlannerConfig,
+        energy: Energy,
+        gate: SurpriseGate | None = None,
+    ):
         super().__init__(checkpoint.spec)
         self.model, self.energy = checkpoint.model, energy
         self.episode = PlanningEpisode(
-            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context)
+            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context), gate
         )
+        self.judgements: list[Judgement] = []
 
     def reset(self, goal_image, seed):
         self.episode.reset(seed)
         self.goal = self.model.embed(goal_image)
-        self.blocks = 0
+        self.judgements = []
 
     def act(self, image, proprio):
-        from jepa_ros.costs.evaluator import LatentEvaluator
-
         began = time.perf_counter()
         latent = self.model.embed(image)
         encoded = time.perf_counter()
-        self.episode.look(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
-        context = self.episode.context
-        evaluator = LatentEvaluator(
+        stamp = len(self.judgements) * self.spec.block * self.spec.dt
+        judgement = self.episode.look(latent, proprio, stamp)
+        self.judgements.append(judgement)
+        actions = self.episode.hold() if judgement.level == Level.HOLD else self._plan()
+        self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
+        return actions[: self.spec.block]
+
+    def _plan(self) -> np.ndarray:
+        episode = self.episode
+        evaluator, at = self._evaluator(episode.context), (0, 0)
+        solution, actions = episode.plan(evaluator.evaluate)
+        if episode.as_planned:
+            at = solution.best_at
+        else:
+            evaluator = self._evaluator(episode.believed)
+            evaluator.evaluate(actions.reshape(1, -1, self.spec.block_dim))
+        episode.execute(actions, evaluator.predicted(at))
+        return actions
+
+    def _evaluator(self, context: Context) -> LatentEvaluator:
+        from jepa_ros.costs.evaluator import LatentEvaluator
+
+        return LatentEvaluator(
             self.model,
             self.energy,
             context.latents,
@@ -96,11 +124,6 @@ class PlannerAgent(Agent):
             self.goal,
             self.episode.planner.reduction,
         )
-        _, actions = self.episode.plan(evaluator.evaluate)
-        self.episode.execute(actions)
-        self.blocks += 1
-        self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
-        return actions[: self.spec.block]
 
 
 class NoOp(Agent):

@@ -11,6 +11,7 @@ import threading
 import numpy as np
 
 from jepa_ros.errors import JepaError
+from jepa_ros.simulation import disturbance as disturbances
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.renderer import Renderer
@@ -46,6 +47,7 @@ class Simulator:
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._render_thread: int | None = None
         self._rng = np.random.default_rng(seed)
+        self._disturbance: disturbances.Disturbance | None = None
         self.reset()
 
     # State
@@ -129,6 +131,19 @@ class Simulator:
             mujoco.mj_step(self.model, self._data, nstep=steps)
             self._stale = True
 
+    # What the camera suffers
+
+    @property
+    def disturbance(self) -> str:
+        """What spoils ``render``: one of disturbance.DISTURBANCES, or "none"."""
+        return self._disturbance.kind if self._disturbance else disturbances.NONE
+
+    def disturb(self, kind: str) -> None:
+        """Begin a disturbance now, or end it by "none"; the same again goes on. Goal images stay clean."""
+        if kind != self.disturbance:
+            begun = kind != disturbances.NONE
+            self._disturbance = disturbances.Disturbance(kind, self.time) if begun else None
+
     # Queries that leave the running simulation alone
 
     def forward_kinematics(self, q: np.ndarray) -> np.ndarray:
@@ -140,7 +155,9 @@ class Simulator:
     def render(self, camera: str = CAMERA, size: tuple[int, int] | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the present scene; size is (height, width), default ``image_size``."""
         self._refresh()
-        return self._draw(self._data, camera, size)
+        if self._disturbance is None:
+            return self._draw(self._data, camera, size)
+        return self._disturbance.image(lambda adjust: self._draw(self._data, camera, size, adjust), self.time)
 
     def goal_image(self, goal: Goal, size: tuple[int, int] | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the goal's scene, the arm at rest at the goal's measured positions."""
@@ -196,9 +213,9 @@ class Simulator:
         mujoco.mj_comPos(self.model, data)
         mujoco.mj_camlight(self.model, data)
 
-    def _draw(self, data, camera: str, size: tuple[int, int] | None) -> np.ndarray:
+    def _draw(self, data, camera: str, size: tuple[int, int] | None, adjust=None) -> np.ndarray:
         height, width = self.image_size if size is None else _checked_size(size)
-        return self._renderer(height, width).render(data, camera)
+        return self._renderer(height, width).render(data, camera, adjust)
 
     def _renderer(self, height: int, width: int) -> Renderer:
         thread = threading.get_ident()

@@ -1,0 +1,133 @@
+"""Is what is seen what was expected? Judges every look, and slows the arm down or holds it where it is not."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from jepa_ros.errors import JepaError
+from jepa_ros.planning.distance import latent_distance
+
+SAME = 1e-6
+"""Latents this close come from one and the same image."""
+STILL = 0.01
+"""rad; an arm of which every joint moved less did not move."""
+
+
+class Level(IntEnum):
+    """What the gate asks for; speed is a factor on the planned motion."""
+
+    OK = 0
+    REPLAN = 1  # from scratch: what is left of the last plan was made for another picture
+    SLOW = 2
+    HOLD = 3
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """surprise_limit: latent distance (root mean square over D) from what was expected.
+    unfamiliarity_limit: distance from the training data, in the unit of the gate's ``unfamiliarity``.
+    slow_factor: speed while slowed.
+    hold_after: strange looks until the arm is held; the first one replans, those between slow it down.
+    release_looks: familiar looks in a row after which all is well again.
+    """
+
+    surprise_limit: float
+    unfamiliarity_limit: float
+    slow_factor: float = 0.5
+    hold_after: int = 3
+    release_looks: int = 3
+
+    def __post_init__(self):
+        for name, low in (("surprise_limit", 0), ("unfamiliarity_limit", 0), ("slow_factor", 0)):
+            if not low < getattr(self, name) < math.inf:
+                raise JepaError(
+                    f"surprise gate: {name} is {getattr(self, name)}; it must be positive and finite"
+                )
+        for name in ("hold_after", "release_looks"):
+            if getattr(self, name) < 1:
+                raise JepaError(f"surprise gate: {name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of one look. level, speed: what to do.  surprise: NaN where nothing was expected.
+
+    frozen: the image did not change while the arm moved.  strange: this look counts against going on.
+    text: the reason for a level above OK, in words; "" without one.
+    """
+
+    level: Level = Level.OK
+    speed: float = 1.0
+    surprise: float = math.nan
+    unfamiliarity: float = math.nan
+    frozen: bool = False
+    strange: bool = False
+    text: str = ""
+
+
+class SurpriseGate:
+    """Counts strange looks: too far from the expected latent, too far from the training data, or frozen.
+
+    A frozen image holds at once: it says nothing about where the arm is. Other strange looks go up a level
+    each, so that one false alarm costs a replan. Every ``release_looks`` familiar ones in a row end it all.
+    A look for which nothing was expected (the first one; the arm was stopped in mid-block) is judged by its
+    unfamiliarity and counts neither way where that is normal.
+
+    unfamiliarity: latent (D,) -> distance from the training data.
+    """
+
+    def __init__(self, settings: GateSettings, unfamiliarity: Callable[[np.ndarray], float]):
+        self.settings, self._unfamiliarity = settings, unfamiliarity
+        self.reset()
+
+    def reset(self) -> None:
+        """For a new goal: nothing is known yet."""
+        self.surprises = self._against = self._familiar = 0
+        self._held = False
+        self._picture: tuple[np.ndarray, np.ndarray] | None = None  # latent, joints when it was first seen
+
+    def judge(self, latent: np.ndarray, proprio: np.ndarray, expected: np.ndarray | None) -> Judgement:
+        """latent (D,), measured joints proprio (A,) rad, expected latent (D,) or None where nothing is known
+        to compare with."""
+        limits = self.settings
+        surprise = math.nan if expected is None else latent_distance(latent, expected)
+        unfamiliarity = float(self._unfamiliarity(latent))
+        frozen = self._is_frozen(latent, proprio)
+        strange = self._words(surprise, unfamiliarity, frozen)
+        if strange:
+            self.surprises, self._against, self._familiar = self.surprises + 1, self._against + 1, 0
+            self._held |= frozen or self._against >= limits.hold_after
+        elif expected is not None:
+            self._familiar += 1
+            if self._familiar >= limits.release_looks:
+                self._against, self._held = 0, False
+        level = Level.HOLD if self._held else Level(min(self._against, Level.SLOW))
+        going = f"familiar again, {self._familiar} of {limits.release_looks} looks" if level else ""
+        speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
+        return Judgement(level, speed, surprise, unfamiliarity, frozen, bool(strange), strange or going)
+
+    def _is_frozen(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
+        if self._picture is None or latent_distance(latent, self._picture[0]) > SAME:
+            self._picture = latent, proprio
+        return bool(np.any(np.abs(proprio - self._picture[1]) > STILL))
+
+    def _words(self, surprise: float, unfamiliarity: float, frozen: bool) -> str:
+        """What is wrong with a look; "" where nothing is."""
+        limits = self.settings
+        if frozen:
+            return "the image has not changed although the arm moved: does the camera still send new images?"
+        found = []
+        if surprise > limits.surprise_limit:
+            found.append(f"{surprise:.2f} from what was predicted (limit {limits.surprise_limit:.2f})")
+        if unfamiliarity > limits.unfamiliarity_limit:
+            found.append(
+                f"{unfamiliarity:.1f} from the training data (limit {limits.unfamiliarity_limit:.1f})"
+            )
+        if not found:
+            return ""
+        return (
+            f"the image is {' and '.join(found)}: was the camera moved or covered, is something in its view?"
+        )
