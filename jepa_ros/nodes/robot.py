@@ -16,7 +16,6 @@ ROBOT_PARAMS = (
     Param("robot.upper", [0.12] * _A, "Highest raw action of every joint, rad.", 0.0, 100.0),
     Param("robot.position_lower", arm.POSITION_LOWER.tolist(), "Lower position limits, rad.", -100.0, 100.0),
     Param("robot.position_upper", arm.POSITION_UPPER.tolist(), "Upper position limits, rad.", -100.0, 100.0),
-    Param("robot.velocity", arm.VELOCITY.tolist(), "Velocity limits of the joints, rad/s.", 0.0, 1000.0),
 )
 
 
