@@ -9,21 +9,23 @@ from sensor_msgs.msg import JointState
 
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
+from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.model_card import read_card
 from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS
-from jepa_ros.nodes.pursuit import Pursuit, Settings, Target
+from jepa_ros.nodes.pursuit import Pursuit, Settings, Target, new_status
 from jepa_ros.nodes.reach_goal_server import ReachGoalServer
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import GateSettings, SurpriseGate
+from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, read_calibration
 
 _ENCODE_TIMEOUT_S = 5.0
 
@@ -32,7 +34,8 @@ class PlannerNode(ManagedNode):
     """`embedding`, `joint_states`, `goal`, `costs` -> `candidates`, `plan`, `~/status`; action `reach_goal`.
 
     One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the
-    topic `goal` where no action is running; a latched goal from before activation moves nothing.
+    topic `goal` where no action is running; a latched goal from before activation moves nothing. A goal ends
+    where `action_publisher/safety_status` says that the arm will not move until somebody sees to it.
 
     link: what scores candidates and encodes goal images, for the composition where that is done in this
         process; its embeddings then come by ``see``. None: the graph.
@@ -71,6 +74,7 @@ class PlannerNode(ManagedNode):
         plans = self.publisher(ActionPlan, "plan", qos.PLAN)
         self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
         self.subscriber(Goal, "goal", self._on_goal_topic, qos.GOAL_READER)
+        self.subscriber(SafetyStatus, "action_publisher/safety_status", self._on_safety_status, qos.STATUS)
         self._link = self._given_link
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
@@ -86,16 +90,44 @@ class PlannerNode(ManagedNode):
             plans.publish,
             self._report_status,
             self._now_ns,
+            self._make_gate(),
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
+
+    def _make_gate(self) -> SurpriseGate | None:
+        """The surprise gate by the checkpoint's calibration; ``_no_gate`` says why there is none."""
+        self._no_gate = ""
+        if not self.param("surprise.enabled"):
+            self._no_gate = "looks are not judged: surprise.enabled is false"
+            return None
+        quantile = f"{self.param('surprise.quantile'):g}"
+        if quantile not in QUANTILES:
+            raise JepaError(f"surprise.quantile is {quantile}; choose one of {', '.join(QUANTILES)}")
+        found = read_calibration(self.param("checkpoint"))
+        if found is None:
+            self._no_gate = (
+                f"looks are not judged: checkpoint {self.param('checkpoint')} has no {CALIBRATION}; make one with "
+                "`jepa calibrate`"
+            )
+            self.get_logger().warning(self._no_gate)
+            return None
+        model_id, calibration = found
+        margin = self.param("surprise.margin")
+        settings = GateSettings(
+            margin * calibration.surprise_quantiles[quantile],
+            margin * calibration.ood_quantiles[quantile],
+            *(self.param(f"surprise.{name}") for name in ("slow_factor", "hold_after", "release_looks")),
+        )
+        return SurpriseGate(settings, lambda z: float(calibration.ood_score(z[None])[0]), model_id)
 
     def _start(self) -> None:
         self._activated_ns = time.time_ns()
         self._inbox.open()
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
-        self._statuses.publish(PlannerStatus(reason=PlannerStatus.NO_GOAL, text="no goal", distance=math.nan))
+        text = "; ".join(filter(None, ("no goal", self._no_gate)))
+        self._statuses.publish(new_status(reason=PlannerStatus.NO_GOAL, text=text))
 
     def _stop(self) -> None:
         waiting = self._inbox.close(ReachGoal.Result.SHUTDOWN)
@@ -121,6 +153,14 @@ class PlannerNode(ManagedNode):
 
     def _on_joint_states(self, msg: JointState) -> None:
         self._joints.add(Time.from_msg(msg.header.stamp).nanoseconds, msg.name, msg.position)
+
+    def _on_safety_status(self, msg: SafetyStatus) -> None:
+        if msg.state == SafetyStatus.ESTOPPED or msg.reason == SafetyStatus.TOO_MANY_VETOES:
+            self._inbox.end_goal(
+                self._inbox.current,
+                ReachGoal.Result.SAFETY,
+                f"the arm was stopped by action_publisher: {msg.text}",
+            )
 
     # Goals in.
 
@@ -152,12 +192,13 @@ class PlannerNode(ManagedNode):
     def _work(self) -> None:
         while (goal := self._inbox.take_goal()) is not None:
             began = self._now_ns()
-            self._pursuit.status = PlannerStatus(distance=math.nan)
+            self._pursuit.status = new_status()
             try:
                 reason = self._pursuit.run(self._target(goal))
                 text = self._pursuit.status.text
             except Interrupted as interrupted:
-                reason, text = interrupted.reason, "ended before its goal image was encoded"
+                reason = interrupted.reason
+                text = interrupted.text or "ended before its goal image was encoded"
             except EncoderSilent as error:
                 reason, text = ReachGoal.Result.NO_IMAGE, str(error)
             except JepaError as error:

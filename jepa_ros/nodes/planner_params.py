@@ -46,15 +46,47 @@ def _search_param(field) -> Param:
 
 
 SEARCH_PARAMS = tuple(_search_param(field) for field in fields(PlannerConfig))
+SURPRISE_PARAMS = (
+    Param(
+        "surprise.enabled",
+        True,
+        "Judge every look: replan, slow down and hold where it is not what was predicted, or not like the "
+        "training data. Needs the checkpoint's calibration.json.",
+    ),
+    Param(
+        "surprise.quantile",
+        0.999,
+        "Quantile of the held-out training data above which a look is strange: 0.5, 0.95, 0.99 or 0.999.",
+        0.5,
+        0.999,
+    ),
+    Param("surprise.margin", 1.0, "Factor on both limits that the quantile gives.", 0.1, 100.0),
+    Param(
+        "surprise.slow_factor",
+        0.5,
+        "Factor on the planned motion from the second strange look on.",
+        0.05,
+        1.0,
+    ),
+    Param(
+        "surprise.hold_after",
+        3,
+        "Strange looks until the arm is held; the first one replans. A frozen image holds at once.",
+        1,
+        1000,
+    ),
+    Param("surprise.release_looks", 3, "Familiar looks in a row that end slowing and holding.", 1, 1000),
+)
 PLANNER_PARAMS = (
     Param(
         "checkpoint",
         "",
-        "Checkpoint directory; of it the planner reads config.json only (ActionSpec, context length, "
-        "goal tolerance).",
+        "Checkpoint directory; of it the planner reads config.json (ActionSpec, context length, goal tolerance) "
+        "and calibration.json (what is normal), not the weights.",
     ),
     *ROBOT_PARAMS,
     *SEARCH_PARAMS,
+    *SURPRISE_PARAMS,
     Param(
         "deadline_s", 0.3, "A plan answers with its best so far after this long; 0: no deadline.", 0.0, 600.0
     ),
@@ -79,7 +111,8 @@ PLANNER_PARAMS = (
     Param(
         "give_up_s",
         30.0,
-        "Blocked by one thing (no image, no costs, no joint states) for this long, the goal fails.",
+        "Blocked by one thing (no image, no costs, no joint states, held by surprise) for this long, the goal "
+        "fails.",
         0.1,
         86400.0,
     ),

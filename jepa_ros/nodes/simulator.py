@@ -21,6 +21,7 @@ from jepa_ros.nodes import images, qos
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.run import run
+from jepa_ros.simulation import disturbance
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.simulation.trajectory import JointTrajectoryFollower
@@ -48,6 +49,12 @@ class SimulatorNode(ManagedNode):
         Param("meshes", "boxes", "boxes is fast, full looks real and is slow.", choices=("boxes", "full")),
         Param("image_rate_hz", 25.0, "Camera frames per second.", 0.1, 100.0),
         Param("joint_state_rate_hz", 50.0, "joint_states per second.", 1.0, 100.0),
+        Param(
+            "disturbance",
+            disturbance.NONE,
+            "What spoils the camera's images, to see what the planner makes of it. Read for every image.",
+            choices=(disturbance.NONE, *disturbance.DISTURBANCES),
+        ),
         Param("camera_frame", "camera_optical_frame", "frame_id of images."),
     )
 
@@ -178,6 +185,7 @@ class SimulatorNode(ManagedNode):
             self._cubes.publish(msg)
 
     def _publish_image(self, header: Header) -> None:
+        self._sim.disturb(self.param("disturbance"))
         image = self._sim.render()
         self._images.publish(images.to_msg(image, header))
         if self._compressed.get_subscription_count():

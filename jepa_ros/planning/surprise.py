@@ -76,11 +76,13 @@ class SurpriseGate:
     A look for which nothing was expected (the first one; the arm was stopped in mid-block) is judged by its
     unfamiliarity and counts neither way where that is normal.
 
-    unfamiliarity: latent (D,) -> distance from the training data.
+    unfamiliarity: latent (D,) -> distance from the training data.  model_id: of the latents it can judge.
     """
 
-    def __init__(self, settings: GateSettings, unfamiliarity: Callable[[np.ndarray], float]):
-        self.settings, self._unfamiliarity = settings, unfamiliarity
+    def __init__(
+        self, settings: GateSettings, unfamiliarity: Callable[[np.ndarray], float], model_id: str = ""
+    ):
+        self.settings, self._unfamiliarity, self.model_id = settings, unfamiliarity, model_id
         self.reset()
 
     def reset(self) -> None:

@@ -47,13 +47,16 @@ class Simulator:
         self._renderers: dict[tuple[int, int], Renderer] = {}
         self._render_thread: int | None = None
         self._rng = np.random.default_rng(seed)
-        self._disturbance: disturbances.Disturbance | None = None
         self.reset()
 
     # State
 
     def reset(self, state: "dict | Goal | None" = None) -> None:
-        """Start at rest, at time 0, in a Goal's scene or at home (None), or go on from a ``get_state``."""
+        """Start at rest, at time 0, in a Goal's scene or at home (None), or go on from a ``get_state``.
+
+        A disturbance ends.
+        """
+        self._disturbance: disturbances.Disturbance | None = None
         if isinstance(state, dict):
             self.set_state(state)
             return
