@@ -15,7 +15,7 @@ from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.model_card import read_card
-from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS
+from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
 from jepa_ros.nodes.pursuit import Pursuit, Settings, Target, new_status
 from jepa_ros.nodes.reach_goal_server import ReachGoalServer
 from jepa_ros.nodes.robot import robot_spec
@@ -25,7 +25,7 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import GateSettings, SurpriseGate
-from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, read_calibration
+from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
 
 _ENCODE_TIMEOUT_S = 5.0
 
@@ -101,9 +101,6 @@ class PlannerNode(ManagedNode):
         if not self.param("surprise.enabled"):
             self._no_gate = "looks are not judged: surprise.enabled is false"
             return None
-        quantile = f"{self.param('surprise.quantile'):g}"
-        if quantile not in QUANTILES:
-            raise JepaError(f"surprise.quantile is {quantile}; choose one of {', '.join(QUANTILES)}")
         found = read_calibration(self.param("checkpoint"))
         if found is None:
             self._no_gate = (
@@ -113,11 +110,10 @@ class PlannerNode(ManagedNode):
             self.get_logger().warning(self._no_gate)
             return None
         model_id, calibration = found
-        margin = self.param("surprise.margin")
-        settings = GateSettings(
-            margin * calibration.surprise_quantiles[quantile],
-            margin * calibration.ood_quantiles[quantile],
-            *(self.param(f"surprise.{name}") for name in ("slow_factor", "hold_after", "release_looks")),
+        settings = GateSettings.calibrated(
+            calibration.surprise_quantiles,
+            calibration.ood_quantiles,
+            **{p.name.removeprefix("surprise."): self.param(p.name) for p in SURPRISE_PARAMS[1:]},
         )
         return SurpriseGate(settings, lambda z: float(calibration.ood_score(z[None])[0]), model_id)
 

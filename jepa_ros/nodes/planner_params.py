@@ -9,6 +9,7 @@ from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
 from jepa_ros.planning.memory import DEFAULT_GAP_S
+from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, GateSettings
 
 _WORDS = {
     "solver": "Search algorithm.",
@@ -55,27 +56,33 @@ SURPRISE_PARAMS = (
     ),
     Param(
         "surprise.quantile",
-        0.999,
+        DEFAULT_QUANTILE,
         "Quantile of the held-out training data above which a look is strange: 0.5, 0.95, 0.99 or 0.999.",
         0.5,
         0.999,
     ),
-    Param("surprise.margin", 1.0, "Factor on both limits that the quantile gives.", 0.1, 100.0),
+    Param("surprise.margin", DEFAULT_MARGIN, "Factor on both limits that the quantile gives.", 0.1, 100.0),
     Param(
         "surprise.slow_factor",
-        0.5,
+        GateSettings.slow_factor,
         "Factor on the planned motion from the second strange look on.",
         0.05,
         1.0,
     ),
     Param(
         "surprise.hold_after",
-        3,
+        GateSettings.hold_after,
         "Strange looks until the arm is held; the first one replans. A frozen image holds at once.",
         1,
         1000,
     ),
-    Param("surprise.release_looks", 3, "Familiar looks in a row that end slowing and holding.", 1, 1000),
+    Param(
+        "surprise.release_looks",
+        GateSettings.release_looks,
+        "Familiar looks in a row that end slowing and holding.",
+        1,
+        1000,
+    ),
 )
 PLANNER_PARAMS = (
     Param(

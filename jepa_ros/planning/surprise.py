@@ -1,7 +1,7 @@
 """Is what is seen what was expected? Judges every look, and slows the arm down or holds it where it is not."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -14,6 +14,8 @@ SAME = 1e-6
 """Latents this close come from one and the same image."""
 STILL = 0.01
 """rad; an arm of which every joint moved less did not move."""
+DEFAULT_QUANTILE, DEFAULT_MARGIN = 0.999, 1.0
+"""Of held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
 
 
 class Level(IntEnum):
@@ -40,9 +42,26 @@ class GateSettings:
     hold_after: int = 3
     release_looks: int = 3
 
+    @classmethod
+    def calibrated(
+        cls,
+        surprise_quantiles: Mapping[str, float],
+        unfamiliarity_quantiles: Mapping[str, float],
+        quantile: float = DEFAULT_QUANTILE,
+        margin: float = DEFAULT_MARGIN,
+        **others,
+    ) -> "GateSettings":
+        """Limits: ``margin`` times a quantile of what was measured on held-out training data."""
+        name = f"{quantile:g}"
+        if name not in surprise_quantiles or name not in unfamiliarity_quantiles:
+            raise JepaError(
+                f"surprise gate: quantile is {name}; choose one of {', '.join(surprise_quantiles)}"
+            )
+        return cls(margin * surprise_quantiles[name], margin * unfamiliarity_quantiles[name], **others)
+
     def __post_init__(self):
-        for name, low in (("surprise_limit", 0), ("unfamiliarity_limit", 0), ("slow_factor", 0)):
-            if not low < getattr(self, name) < math.inf:
+        for name in ("surprise_limit", "unfamiliarity_limit", "slow_factor"):
+            if not 0 < getattr(self, name) < math.inf:
                 raise JepaError(
                     f"surprise gate: {name} is {getattr(self, name)}; it must be positive and finite"
                 )
