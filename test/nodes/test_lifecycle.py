@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -128,6 +129,9 @@ def test_worker_computes_the_newest_item_and_outlives_an_error():
     assert [str(e) for e in errors] == ["bad"]
 
 
+SO101 = str(Path(__file__).parents[2] / "config" / "so101.yaml")
+
+
 def run_node(module, *arguments, **kwargs):
     return subprocess.Popen(
         [sys.executable, "-m", f"jepa_ros.nodes.{module}", "--ros-args", *arguments],
@@ -150,7 +154,7 @@ def read_until(process, text):
 
 def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
     for signum in (signal.SIGINT, signal.SIGTERM):
-        process = run_node("action_publisher")
+        process = run_node("action_publisher", "--params-file", SO101)
         read_until(process, "active")
         process.send_signal(signum)
         rest, _ = process.communicate(timeout=20)
@@ -158,18 +162,18 @@ def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
 
 
 def test_a_brought_up_node_ends_with_the_process_that_started_it():
-    process = run_node("action_publisher", env=os.environ | {"JEPA_ROS_END_WITH_STDIN": "1"})
+    process = run_node("action_publisher", "--params-file", SO101, env=os.environ | {"JEPA_ROS_END_WITH_STDIN": "1"})
     read_until(process, "active")
     process.stdin.close()  # what the kernel does for a process that was killed
     assert process.wait(20) == 0
 
 
 def test_bad_parameter_ends_the_process_with_one_line():
-    process = run_node("action_publisher", "-p", "plan_timeout:=-1.0")
+    process = run_node("action_publisher", "-p", "watchdog.plan_s:=-1.0")
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 2 and "Traceback" not in output
     assert (
-        "error: node /action_publisher: parameter plan_timeout is -1.0; it must lie in [0.01, 600.0]"
+        "error: node /action_publisher: parameter watchdog.plan_s is -1.0; it must lie in [0.0, 600.0]"
         in output
     )
 
