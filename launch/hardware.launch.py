@@ -39,8 +39,8 @@ DRIVER_ARGUMENTS = (
     DeclareLaunchArgument(
         "driver_launch_file",
         default_value="",
-        description="The driver's own launch file, in that package's launch folder, or an absolute path; empty: as "
-        "the robot's preset says.",
+        description="The driver's own launch file, in that package's launch folder, or an absolute path; "
+        "empty: as the robot's preset says.",
     ),
     DeclareLaunchArgument(
         "driver_arguments",
@@ -56,8 +56,8 @@ def driver(chosen):
     """The launch action of the arm's driver."""
     if not chosen["driver_launch_file"]:
         raise JepaError(
-            f"robot {chosen['robot']} names no driver: give driver_launch_package and driver_launch_file, or start "
-            "the driver yourself and give launch_driver:=false"
+            f"robot {chosen['robot']} names no driver: give driver_launch_package and driver_launch_file, or "
+            "start the driver yourself and give launch_driver:=false"
         )
     words = [
         *read_preset(chosen["robot"]).bringup.get("driver_arguments", ()),

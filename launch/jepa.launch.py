@@ -1,4 +1,6 @@
-"""The graph alone, for an arm and a camera that run already: `ros2 launch jepa_ros jepa.launch.py robot:=ur5e`.
+"""The graph alone, for an arm and a camera that run already.
+
+`ros2 launch jepa_ros jepa.launch.py robot:=ur5e checkpoint:=runs/mine`
 
 Disarmed, and a dry run, until you say otherwise. hardware.launch.py starts the arm's driver too.
 """

@@ -1,4 +1,4 @@
-"""The simulated SO-101 in the place of an arm's driver and a camera's: hardware.launch.py robot:=mock_hardware."""
+"""The simulated SO-101 in the place of an arm's driver and a camera's: what robot:=mock_hardware starts."""
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 

@@ -40,8 +40,8 @@ class Graph:
     robot: a preset in config/robots/, or a YAML file.  params_file: YAML that adds to it.
     checkpoint: a directory, or the name of a shipped model.  device: where it computes; "" is the files'.
     simulator: False where a robot or another simulator gives image and joint_states.
-    image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's names; "" is
-        this graph's own. A name without a leading slash lies in the namespace.
+    image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
+        names; "" is this graph's own. A name without a leading slash lies in the namespace.
     output_type: what command_topic takes: trajectory, commands, twist_cmds; "" is the files'.
     dry_run: say what would be sent, and send nothing; None: unless the arm is the simulated one.
     overrides: node name to parameters, stronger than everything else.
@@ -141,7 +141,7 @@ class Graph:
         folder.mkdir(parents=True, exist_ok=True)
         own = folder / "graph_params.yaml"
         base = f"/{self.namespace.strip('/')}".rstrip("/")
-        own.write_text(  # ROS takes keys in the order in which they first occur: no other file has these, so they win
+        own.write_text(  # keys count in the order of their first occurrence: these, in no other file, win
             yaml.safe_dump(
                 {
                     f"/**/**{base}/{node}": {"ros__parameters": values}

@@ -69,8 +69,8 @@ GRAPH_ARGUMENTS = (
 def arm_arguments(
     dry_run: bool, use_sim_time: bool = False, topics: str = "the robot's preset"
 ) -> tuple[DeclareLaunchArgument, ...]:
-    """The arguments between the graph and its arm. dry_run, use_sim_time: the defaults.  topics: who says a topic that
-    is not given."""
+    """The arguments between the graph and its arm. dry_run, use_sim_time: the defaults.  topics: who says a
+    topic that is not given."""
 
     def topic(name: str, what: str) -> DeclareLaunchArgument:
         return DeclareLaunchArgument(name, default_value="", description=f"{what}; empty: as {topics} says.")
@@ -85,8 +85,8 @@ def arm_arguments(
             "output_type",
             default_value="",
             choices=("", *OUTPUT_TOPICS),
-            description="What goes to command_topic: JointTrajectory (trajectory), Float64MultiArray (commands), "
-            "TwistStamped for MoveIt Servo (twist_cmds); empty: what the parameters say.",
+            description="What goes to command_topic: JointTrajectory (trajectory), Float64MultiArray "
+            "(commands), TwistStamped for MoveIt Servo (twist_cmds); empty: what the parameters say.",
         ),
         DeclareLaunchArgument(
             "dry_run",
@@ -124,8 +124,8 @@ def with_preset(chosen: dict[str, str | bool]) -> dict[str, str | bool]:
 
 
 def bring_up(chosen: dict[str, str | bool], **more) -> list:
-    """Launch actions of the graph that the arguments (and ``more`` fields of Graph) describe; of a recorder too, where
-    one is asked for."""
+    """Launch actions of the graph that the arguments (and ``more`` fields of Graph) describe; of a recorder
+    too, where one is asked for."""
     names = {field.name for field in fields(Graph)}
     graph = Graph(**{name: value for name, value in chosen.items() if name in names} | more)
     return [*graph_nodes(graph), *([recorder(graph)] if chosen["record"] else [])]

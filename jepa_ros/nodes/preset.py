@@ -1,4 +1,4 @@
-"""A robot's file in config/robots/: parameters of the nodes, and what the launch files ask for it. No ROS import here."""
+"""A robot's file in config/robots/: parameters of the nodes, and of the launch files. No ROS import here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,16 +26,17 @@ KEYS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """files: parameter files, the stronger ones later.  bringup: the launch arguments that it answers; see KEYS."""
+    """files: parameter files, the stronger ones later.  bringup: the launch arguments that it answers, by
+    KEYS."""
 
     files: tuple[Path, ...]
     bringup: Mapping[str, str | list[str]]
 
 
 def read_preset(robot: str) -> Preset:
-    """The preset of a robot: a name in config/robots/, or the path of a YAML file. JepaError says what is wrong.
+    """The preset of a robot: a name in config/robots/, or a YAML file. JepaError says what is wrong.
 
-    ``based_on`` names another robot, or a file from where this one lies: that is read first, and this adds to it.
+    ``based_on`` names another robot, or a file from where this one lies: that is read first, this adds to it.
     """
     return _read(_path(robot, Path()), ())
 

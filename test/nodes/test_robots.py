@@ -1,4 +1,4 @@
-"""Every robot preset: its node parameters are declared and in range, its limits the manufacturer's or stricter."""
+"""Every robot preset: parameters are declared and in range, limits are the manufacturer's or stricter."""
 
 import math
 
