@@ -23,6 +23,11 @@ from launch import LaunchDescription
 
 DRIVER_ARGUMENTS = (
     DeclareLaunchArgument(
+        "robot",
+        description="Joints, limits, topics and driver: a preset in config/robots/ (so101, ur5e, panda, "
+        "mock_hardware), or a YAML file.",
+    ),
+    DeclareLaunchArgument(
         "robot_ip", default_value="", description="Address of the arm, given to its driver; empty: not given."
     ),
     DeclareLaunchArgument(
@@ -49,7 +54,11 @@ DRIVER_ARGUMENTS = (
         "preset's and are stronger.",
     ),
 )
-ARGUMENTS = (*GRAPH_ARGUMENTS, *DRIVER_ARGUMENTS, *arm_arguments(dry_run=True))
+ARGUMENTS = (
+    *DRIVER_ARGUMENTS,
+    *(argument for argument in GRAPH_ARGUMENTS if argument.name != "robot"),
+    *arm_arguments(dry_run=True),
+)
 
 
 def driver(chosen):

@@ -37,8 +37,9 @@ class Process:
 @dataclass(frozen=True)
 class Graph:
     """What a user chooses. namespace: of every node and topic.  composition: "distributed" or "single".
-    robot: a preset in config/robots/, or a YAML file.  params_file: YAML that adds to it.
-    checkpoint: a directory, or the name of a shipped model.  device: where it computes; "" is the files'.
+    robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
+    params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
+    checkpoint: a directory, or the name of a shipped model.
     simulator: False where a robot or another simulator gives image and joint_states.
     image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
         names; "" is this graph's own. A name without a leading slash lies in the namespace.
@@ -51,7 +52,7 @@ class Graph:
     composition: str = "distributed"
     task: str = "reach"
     seed: int = 0
-    robot: str = "so101"
+    robot: str = ""
     checkpoint: str = "reach"
     device: str = ""
     params_file: str | None = None

@@ -28,8 +28,9 @@ GRAPH_ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         "robot",
-        default_value="so101",
-        description="Joints and limits: a preset in config/robots/ (so101, ur5e, panda), or a YAML file.",
+        default_value="",
+        description="Joints, limits and topics: a preset in config/robots/ (so101, ur5e, panda), or a YAML "
+        "file; empty: the simulated SO-101.",
     ),
     DeclareLaunchArgument(
         "composition",

@@ -34,11 +34,12 @@ class Preset:
 
 
 def read_preset(robot: str) -> Preset:
-    """The preset of a robot: a name in config/robots/, or a YAML file. JepaError says what is wrong.
+    """The preset of a robot: a name in config/robots/, a YAML file, or "" for the simulated arm.
 
     ``based_on`` names another robot, or a file from where this one lies: that is read first, this adds to it.
+    JepaError says what is wrong.
     """
-    return _read(_path(robot, Path()), ())
+    return _read(_path(robot, Path()) if robot else find("config/so101.yaml"), ())
 
 
 def _path(robot: str, folder: Path) -> Path:
