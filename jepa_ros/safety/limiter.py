@@ -26,13 +26,15 @@ def brake_speed(distance: np.ndarray, acceleration: np.ndarray, dt: float) -> np
 class Path:
     """Targets dt s apart, linear between them, at rest after the last.
 
-    points: (N + 1, ..., A) rad, from where the motion starts.
+    points: (N + 1, ..., A) rad, from where the motion starts.  speed: (..., A) rad/s, with which it starts.
+    fastest: (..., A) rad/s, as fast as any piece of the path, or as the start.
     """
 
-    def __init__(self, points: np.ndarray, dt: float):
+    def __init__(self, points: np.ndarray, dt: float, speed: np.ndarray):
         self.points, self.dt = points, dt
         self.highest = np.maximum.accumulate(points[::-1])[::-1]  # of each point and all after it
         self.lowest = np.minimum.accumulate(points[::-1])[::-1]
+        self.fastest = np.maximum(np.abs(np.diff(points, axis=0)).max(axis=0) / dt, speed)
         self.end = points[-1]
         self.duration = dt * (len(points) - 1)
 
@@ -80,7 +82,8 @@ class SetpointLimiter:
         """Take a new path from where the setpoint is: targets (N, ..., A) rad, dt s apart. Targets beyond the
         position limits are moved to them."""
         targets = np.clip(targets, self.limits.low, self.limits.high)
-        self.path, self.path_time = Path(np.concatenate([self.position[None], targets]), dt), 0.0
+        points = np.concatenate([self.position[None], targets])
+        self.path, self.path_time = Path(points, dt, np.abs(self.velocity)), 0.0
 
     def brake(self) -> None:
         """Come to rest as soon as the acceleration limit allows."""
@@ -124,10 +127,12 @@ class SetpointLimiter:
 
     def _pursue(self, path_time: float, dt: float) -> np.ndarray:
         """(..., A) rad/s, with which to follow the path: its own speed, and what closes the distance to it by a
-        speed that can still be braked; never more than lets the joint stop within what is left of its path."""
+        speed that can still be braked; never more than the path's own highest speed, nor than lets the joint stop
+        within what is left of its path."""
         before, after = self.path.at(self.path_time), self.path.at(path_time)
         acceleration, lag = self.limits.acceleration, before - self.position
         wanted = (after - before) / dt + np.copysign(brake_speed(np.abs(lag), acceleration, dt), lag)
+        wanted = np.minimum(np.maximum(wanted, -self.path.fastest), self.path.fastest)
         lowest, highest = self.path.range_from(path_time)
         up, down = np.maximum(highest - self.position, 0.0), np.maximum(self.position - lowest, 0.0)
         return np.minimum(

@@ -43,11 +43,20 @@ def test_it_arrives_exactly_and_rests():
     assert np.max(positions[:, 0]) <= 0.3 and np.min(positions[:, 1]) >= -0.1, "it never goes beyond its path"
 
 
-def test_a_fast_arm_is_on_the_path_after_the_start():
+def test_a_fast_arm_lags_by_its_start_and_is_never_faster_than_its_path():
     limiter, audit = make(acceleration=40.0)
     limiter.follow(np.array([[0.1, 0.0], [0.2, 0.0], [0.3, 0.0], [0.4, 0.0]]), 0.1)
+    positions, velocities = drive(limiter, audit, 0.5)
+    lag = np.minimum(np.arange(1, 26) * 0.02, 0.4) - positions[:, 0]
+    assert np.all(lag >= -1e-9) and np.all(lag <= 1.0**2 / (2 * 40.0) + 1e-9)
+    assert velocities[:, 0].max() == pytest.approx(1.0) and positions[-1, 0] == 0.4
+
+
+def test_a_slower_piece_of_the_path_is_where_it_catches_up():
+    limiter, audit = make(acceleration=40.0)
+    limiter.follow(np.array([[0.1, 0.0], [0.15, 0.0], [0.2, 0.0], [0.25, 0.0]]), 0.1)
     positions, _ = drive(limiter, audit, 0.36)
-    np.testing.assert_allclose(positions[5:, 0], np.arange(6, 19) * 0.02, atol=1e-3)
+    np.testing.assert_allclose(positions[9:, 0], 0.1 + np.arange(5, 14) * 0.01, atol=1e-6)
 
 
 def test_nothing_drifts_over_many_paths():
