@@ -1,8 +1,8 @@
 """The SO-101 in Gazebo, on its table, with the graph: `ros2 launch jepa_ros gazebo.launch.py`.
 
 Needs ros_gz_sim, ros_gz_bridge, gz_ros2_control, robot_state_publisher and ros2_controllers: docs/gazebo.md.
-Needs ros_gz_sim, ros_gz_bridge, gz_ros2_control, robot_state_publisher, ros2_controllers: docs/gazebo.md.
-package://jepa_ros/gazebo/controllers.yaml.
+The world has table, cube and camera; the arm comes into it from its URDF, which names its controllers' file
+as package://jepa_ros/gazebo/controllers.yaml.
 """
 
 from pathlib import Path
