@@ -16,13 +16,12 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
-from jepa_ros.planning.memory import Context, ShortTermMemory
+from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
-    from jepa_ros.costs.evaluator import LatentEvaluator
     from jepa_ros.evaluation.closed_loop import SimulatedArm
     from jepa_ros.simulation.tasks import Goal
     from jepa_ros.world_model.checkpoint import Checkpoint
@@ -101,21 +100,10 @@ class PlannerAgent(Agent):
         return actions[: self.spec.block]
 
     def _plan(self) -> np.ndarray:
-        episode = self.episode
-        evaluator, at = self._evaluator(episode.context), (0, 0)
-        solution, actions = episode.plan(evaluator.evaluate)
-        if episode.as_planned:
-            at = solution.best_at
-        else:
-            evaluator = self._evaluator(episode.believed)
-            evaluator.evaluate(actions.reshape(1, -1, self.spec.block_dim))
-        episode.execute(actions, evaluator.predicted(at))
-        return actions
-
-    def _evaluator(self, context: Context) -> LatentEvaluator:
         from jepa_ros.costs.evaluator import LatentEvaluator
 
-        return LatentEvaluator(
+        context = self.episode.context
+        evaluator = LatentEvaluator(
             self.model,
             self.energy,
             context.latents,
@@ -124,6 +112,13 @@ class PlannerAgent(Agent):
             self.goal,
             self.episode.planner.reduction,
         )
+        solution, actions = self.episode.plan(evaluator.evaluate)
+        at = solution.best_at
+        if self.episode.judgement.speed < 1:  # another motion than the plan's
+            evaluator.evaluate(actions.reshape(1, -1, self.spec.block_dim))
+            at = (-1, 0)
+        self.episode.execute(actions, evaluator.predicted(at))
+        return actions
 
 
 class NoOp(Agent):

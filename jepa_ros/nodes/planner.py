@@ -79,6 +79,7 @@ class PlannerNode(ManagedNode):
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
             self.subscriber(Embedding, "embedding", self.see, qos.LATENT)
+        self._gate = self._make_gate()
         self._pursuit = Pursuit(
             spec,
             planner,
@@ -90,24 +91,24 @@ class PlannerNode(ManagedNode):
             plans.publish,
             self._report_status,
             self._now_ns,
-            self._make_gate(),
+            self._gate,
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
 
     def _make_gate(self) -> SurpriseGate | None:
-        """The surprise gate by the checkpoint's calibration; ``_no_gate`` says why there is none."""
-        self._no_gate = ""
+        """The surprise gate by the checkpoint's calibration; ``not_judged`` says why there is none."""
+        self.not_judged = ""
         if not self.param("surprise.enabled"):
-            self._no_gate = "looks are not judged: surprise.enabled is false"
+            self.not_judged = "looks are not judged: surprise.enabled is false"
             return None
         found = read_calibration(self.param("checkpoint"))
         if found is None:
-            self._no_gate = (
+            self.not_judged = (
                 f"looks are not judged: checkpoint {self.param('checkpoint')} has no {CALIBRATION}; make one with "
                 "`jepa calibrate`"
             )
-            self.get_logger().warning(self._no_gate)
+            self.get_logger().warning(self.not_judged)
             return None
         model_id, calibration = found
         settings = GateSettings.calibrated(
@@ -122,7 +123,7 @@ class PlannerNode(ManagedNode):
         self._inbox.open()
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
-        text = "; ".join(filter(None, ("no goal", self._no_gate)))
+        text = "; ".join(filter(None, ("no goal", self.not_judged)))
         self._statuses.publish(new_status(reason=PlannerStatus.NO_GOAL, text=text))
 
     def _stop(self) -> None:
@@ -240,6 +241,11 @@ class PlannerNode(ManagedNode):
             )
         if not math.isfinite(float(abs(latent).sum())):
             raise JepaError("the goal's embedding holds NaN or Inf")
+        if self._gate is not None and self._gate.model_id != embedding.encoder_id:
+            self.get_logger().warning(
+                f"looks are not judged: {CALIBRATION} is of model {self._gate.model_id!r}, the goal of "
+                f"{embedding.encoder_id!r}; make it again: `jepa calibrate`"
+            )
         if self._by_action(goal):
             self._pursuit.status.goal_id = goal_id
             self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))

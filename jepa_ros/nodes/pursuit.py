@@ -6,7 +6,7 @@ import uuid
 from array import array
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from rclpy.time import Time
@@ -21,7 +21,7 @@ from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
-from jepa_ros.planning.receding_horizon import Planner, Solution
+from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
@@ -131,10 +131,10 @@ class Pursuit:
             if left <= 0 or time.monotonic() - since > self._settings.give_up_s:
                 return _END.get(blocked_by, ReachGoal.Result.TIMEOUT)
             # Look.
-            look = self._inbox.look_from(
-                not_before, last - _SET_BACK_NS, min(left, self._settings.image_timeout_s)
-            )
-            if look is None and left > self._settings.image_timeout_s:
+            due_s = 1e-9 * np.clip(not_before - self._now_ns(), 0, self._block_ns)
+            patience_s = due_s + self._settings.image_timeout_s
+            look = self._inbox.look_from(not_before, last - _SET_BACK_NS, min(left, patience_s))
+            if look is None and left > patience_s:
                 self._wait(
                     PlannerStatus.NO_IMAGE,
                     f"no image since {self._settings.image_timeout_s:g} s: do camera and "
@@ -203,10 +203,14 @@ class Pursuit:
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
-            predicted = self._predicted(request, evaluator, solution, actions)
+            predicted_at = solution.best_at
+            if judgement.speed < 1:  # another motion than the plan's
+                evaluator(actions.reshape(1, -1, self._spec.block_dim))
+                predicted_at = (-1, 0)
         finally:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
+        predicted = evaluator.predicted(predicted_at)
         embedding = Embedding(
             header=look.header,
             encoder_id=look.encoder_id,
@@ -230,18 +234,6 @@ class Pursuit:
         status.term_costs = array("f", terms)
         self._blocked = None
         self._report(status)
-
-    def _predicted(
-        self, request: PlanRequest, evaluator, solution: Solution, actions: np.ndarray
-    ) -> np.ndarray:
-        """(D,) latent that is expected after the first block of what is sent (H * K, A)."""
-        if self._episode.as_planned:
-            return evaluator.predicted(solution.best_at)
-        again = self._make_evaluator(
-            replace(request, plan_id=uuid.uuid4().hex, context=self._episode.believed)
-        )
-        again(actions.reshape(1, -1, self._spec.block_dim))
-        return again.predicted((0, 0))
 
     @property
     def _block_ns(self) -> int:

@@ -21,24 +21,23 @@ class PlanningEpisode:
     brought none; such a block is remembered as no motion.
     judgement: the gate's, of the last look.
 
-    gate: compares every look with what was expected of the block before it; None lets everything pass. What
-    is expected is imagined on from the last familiar look: strange ones do not enter it, or a picture that
-    stays wrong would soon be what is expected. Plans do start from what is seen.
+    gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
+    look is strange, what was expected is remembered in its place: plans go on from there, and so does what is
+    expected next. A picture that stays wrong moves the arm nowhere, and does not become what is expected.
     """
 
     def __init__(self, planner: Planner, memory: ShortTermMemory, gate: SurpriseGate | None = None):
         self.planner, self.memory, self.spec, self.gate = planner, memory, planner.spec, gate
-        self._believed = memory.empty_copy()  # as ``memory``, what was expected in the place of strange looks
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
         """Begin a new episode; seed: of the planner, None is its configuration's."""
         self.planner.reset(seed)
-        for memory in (self.memory, self._believed):
-            memory.reset()
+        self.memory.reset()
         if self.gate is not None:
             self.gate.reset()
         self.judgement = Judgement()
+        self._grounded = False  # whether the memory goes back to a look that was not strange
         self.moved = self.ignored = False
         self._began_at: np.ndarray | None = None  # (A,) rad
         self._sent: np.ndarray | None = None  # the last block (K, A)
@@ -55,16 +54,13 @@ class PlanningEpisode:
         if self._sent is not None:
             self._check_motion(proprio)
         expected = None if set_back else self._expected(proprio)
-        if set_back:
-            for memory in (self.memory, self._believed):
-                memory.reset()
-        self.memory.push(latent, proprio, stamp)
         if self.gate is not None:
             self.judgement = self.gate.judge(latent, proprio, expected)
-            if self.judgement.strange and expected is None:
-                self._believed.reset()
-            else:
-                self._believed.push(expected if self.judgement.strange else latent, proprio, stamp)
+        strange = self.judgement.strange
+        if set_back or not (self._grounded or strange):
+            self.memory.reset()
+        self._grounded = not strange or expected is not None
+        self.memory.push(latent if expected is None or not strange else expected, proprio, stamp)
         self._sent, self._proprio = None, proprio
         return self.judgement
 
@@ -72,17 +68,6 @@ class PlanningEpisode:
     def context(self) -> Context:
         """What rollouts start from."""
         return self.memory.context()
-
-    @property
-    def believed(self) -> Context:
-        """What expectations start from; ``context`` where no look of it was strange."""
-        return self._believed.context() if len(self._believed) else self.context
-
-    @property
-    def as_planned(self) -> bool:
-        """Whether the latent that the plan itself predicts after its first block is what is to be expected:
-        it started from what is believed, and is executed unslowed."""
-        return self.judgement.speed == 1.0 and np.array_equal(self.believed.latents, self.context.latents)
 
     def plan(self, evaluate: Evaluator, deadline_s: float | None = None) -> tuple[Solution, np.ndarray]:
         """Search from the last look on. Returns the solution, and its raw actions (H * K, A) float32, slowed as
@@ -103,16 +88,16 @@ class PlanningEpisode:
     def execute(self, actions: np.ndarray, predicted: np.ndarray | None = None) -> None:
         """The first block of raw actions (N, A) is being executed from the last look on.
 
-        predicted: (D,) latent after it, imagined from ``believed``; None where that is not known.
+        predicted: (D,) latent after it, imagined from ``context``; None where that is not known.
         """
         block = actions[: self.spec.block]
         self._sent, self._predicted, self._executed = block, predicted, 1
-        self._record(block)
+        self.memory.record_action(block)
 
     def hold(self) -> np.ndarray:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
-        self.execute(still, self._last_believed())
+        self.execute(still, self._last_latent)
         return still
 
     def _check_motion(self, after: np.ndarray) -> None:
@@ -124,23 +109,19 @@ class PlanningEpisode:
         asked = np.abs(block.sum(axis=0)).max() >= ASKED
         if asked and np.all(np.abs(after - before) < STILL):
             self.ignored = True
-            self._sent, self._predicted = np.zeros_like(block), self._last_believed()
-            self._record(self._sent)
+            self._sent, self._predicted = np.zeros_like(block), self._last_latent
+            self.memory.record_action(self._sent)
 
     def _expected(self, after: np.ndarray) -> np.ndarray | None:
         """(D,) latent that a look with joints after (A,) should show; None where it is not known: at first, and
         where the arm did something else than the last block."""
-        if not len(self._believed):
+        if not self._grounded:
             return None
         moved = after - self._proprio
         if self._sent is None:
-            return self._last_believed() if np.all(np.abs(moved) < STILL) else None
+            return self._last_latent if np.all(np.abs(moved) < STILL) else None
         return self._predicted if np.all(np.abs(moved - self._sent.sum(axis=0)) < OFF_PLAN) else None
 
-    def _last_believed(self) -> np.ndarray | None:
-        return self._believed.context().latents[-1] if len(self._believed) else None
-
-    def _record(self, block: np.ndarray) -> None:
-        for memory in (self.memory, self._believed):
-            if len(memory):
-                memory.record_action(block)
+    @property
+    def _last_latent(self) -> np.ndarray:
+        return self.context.latents[-1]

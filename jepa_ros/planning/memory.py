@@ -45,10 +45,6 @@ class ShortTermMemory:
         self.spec, self.size, self.max_gap_s = spec, context, max_gap_s
         self.reset()
 
-    def empty_copy(self) -> "ShortTermMemory":
-        """Another one of the same kind, with nothing in it."""
-        return ShortTermMemory(self.spec, self.size, self.max_gap_s)
-
     def reset(self) -> None:
         """Forget everything; for a new episode, or when the clock was set back."""
         self._frames: deque = deque(maxlen=self.size)  # (latent, proprio, stamp)

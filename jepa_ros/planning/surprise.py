@@ -74,7 +74,7 @@ class GateSettings:
 class Judgement:
     """Of one look. level, speed: what to do.  surprise: NaN where nothing was expected.
 
-    frozen: the image did not change while the arm moved.  strange: this look counts against going on.
+    frozen: a picture as in training, which did not change while the arm moved.  strange: this look counts against going on.
     text: the reason for a level above OK, in words; "" without one.
     """
 
@@ -90,8 +90,8 @@ class Judgement:
 class SurpriseGate:
     """Counts strange looks: too far from the expected latent, too far from the training data, or frozen.
 
-    A frozen image holds at once: it says nothing about where the arm is. Other strange looks go up a level
-    each, so that one false alarm costs a replan. Every ``release_looks`` familiar ones in a row end it all.
+    An image that does not change holds at once: it says nothing about where the arm is. Other strange looks go up
+    a level each, so that one false alarm costs a replan. Every ``release_looks`` familiar ones in a row end it all.
     A look for which nothing was expected (the first one; the arm was stopped in mid-block) is judged by its
     unfamiliarity and counts neither way where that is normal.
 
@@ -116,11 +116,12 @@ class SurpriseGate:
         limits = self.settings
         surprise = math.nan if expected is None else latent_distance(latent, expected)
         unfamiliarity = float(self._unfamiliarity(latent))
-        frozen = self._is_frozen(latent, proprio)
+        stuck = self._is_stuck(latent, proprio)
+        frozen = stuck and unfamiliarity <= limits.unfamiliarity_limit  # darkness does not change either
         strange = self._words(surprise, unfamiliarity, frozen)
         if strange:
             self.surprises, self._against, self._familiar = self.surprises + 1, self._against + 1, 0
-            self._held |= frozen or self._against >= limits.hold_after
+            self._held |= stuck or self._against >= limits.hold_after
         elif expected is not None:
             self._familiar += 1
             if self._familiar >= limits.release_looks:
@@ -130,7 +131,7 @@ class SurpriseGate:
         speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
         return Judgement(level, speed, surprise, unfamiliarity, frozen, bool(strange), strange or going)
 
-    def _is_frozen(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
+    def _is_stuck(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
         if self._picture is None or latent_distance(latent, self._picture[0]) > SAME:
             self._picture = latent, proprio
         return bool(np.any(np.abs(proprio - self._picture[1]) > STILL))

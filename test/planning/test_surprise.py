@@ -94,6 +94,14 @@ def test_same_image_while_the_arm_moves_holds_at_once_until_the_image_changes():
     assert look(1.001, 1.0, moves=0).level == OK
 
 
+def test_darkness_does_not_change_and_is_told_as_what_it_is():
+    look = Looks(make_gate())
+    look(1.0)
+    assert look(11.0, 2.0).level == REPLAN
+    dark = look(11.0, 3.0)
+    assert (dark.frozen, dark.level) == (False, HOLD) and "11.0 from the training data" in dark.text
+
+
 @pytest.mark.parametrize("moves, frozen", [(0.9 * STILL, False), (1.1 * STILL, True)])
 def test_an_arm_at_rest_may_look_the_same(moves, frozen):
     look = Looks(make_gate())
@@ -154,24 +162,27 @@ def test_a_look_is_compared_with_what_was_predicted_for_the_block_before():
     assert drive.look(1.2).surprise == pytest.approx(0.2)
 
 
-def test_a_strange_look_does_not_become_what_is_believed_but_plans_start_from_it():
+def test_in_the_place_of_a_strange_look_what_was_expected_is_remembered():
     drive = Drive()
     drive.look(0)
     drive.execute(predicted=1)
-    assert drive.look(5).strange and not drive.episode.as_planned
-    assert drive.episode.context.latents[:, 0].tolist() == [0, 5]
-    assert drive.episode.believed.latents[:, 0].tolist() == [0, 1]
-    np.testing.assert_array_equal(drive.episode.believed.actions, drive.episode.context.actions)
+    assert drive.look(5).strange
+    assert drive.episode.context.latents[:, 0].tolist() == [0, 1]
+    np.testing.assert_array_equal(drive.episode.context.actions[0], BLOCK.reshape(-1))
     drive.execute(predicted=2)
     assert not drive.look(2.1).strange
-    assert drive.episode.believed.latents[:, 0] == pytest.approx([1, 2.1])
+    assert drive.episode.context.latents[:, 0] == pytest.approx([1, 2.1])
 
 
-def test_no_belief_without_a_familiar_look():
+def test_strange_from_the_beginning_means_that_nothing_can_be_expected():
     drive = Drive()
     assert drive.look(11).strange  # far from the training data
-    drive.execute(predicted=1)
-    assert math.isnan(drive.look(2).surprise)
+    drive.execute(predicted=12)
+    found = drive.look(2)
+    assert math.isnan(found.surprise) and not found.strange
+    assert drive.episode.context.real == 1 and drive.episode.context.latents[-1, 0] == 2
+    drive.execute(predicted=3)
+    assert drive.look(3.1).surprise == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("moved", [0.0, 0.5 * STILL])
@@ -182,7 +193,7 @@ def test_where_the_arm_ignored_the_block_nothing_should_have_changed(moved):
     drive.execute(predicted=3)
     found = drive.look(0.1, moved)
     assert found.surprise == pytest.approx(0.1) and drive.episode.ignored
-    assert not drive.episode.believed.actions.any()
+    assert not drive.episode.context.actions.any()
 
 
 @pytest.mark.parametrize("short_by, judged", [(0.9 * OFF_PLAN, True), (1.1 * OFF_PLAN, False)])
@@ -233,7 +244,7 @@ def test_slowed_plans_move_less():
     for stamp, seen in enumerate([0, 5, 6]):
         drive.look(seen)
         drive.execute(predicted=stamp + 1)
-    assert drive.episode.judgement.level == SLOW and not drive.episode.as_planned
+    assert drive.episode.judgement.level == SLOW
     solution, slowed = drive.episode.plan(costs)
     np.testing.assert_allclose(slowed, 0.25 * solution.actions.reshape(-1, A), rtol=1e-6)
     assert slowed.any() and slowed.dtype == np.float32
@@ -244,5 +255,5 @@ def test_without_a_gate_everything_passes():
     episode = PlanningEpisode(planner, ShortTermMemory(SPEC, 2))
     for stamp in range(4):
         found = episode.look(latent(1e6 * stamp), np.full(A, 0.3 * stamp), float(stamp))
-        assert found.level == OK and episode.as_planned
+        assert found.level == OK
         episode.execute(BLOCK, latent(0))
