@@ -251,7 +251,7 @@ class ActionGuard:
         reason, text = self._check(plan, now)
         if reason:
             return self._veto(reason, text, now)
-        if self._fresh_start or (not self.config.follows and self._at_rest):
+        if self._fresh_start or not (self.config.follows or self.moving):
             self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)
             self._sent = None
         elif self._lost():
@@ -261,7 +261,7 @@ class ActionGuard:
         former = self._limiter.path, self._limiter.path_time
         targets, clamped = self._targets(plan)
         self._limiter.follow(targets, self.spec.dt)
-        inside, setpoint = self._step(now, self.workspace)
+        inside, setpoint = self._step(now)
         if not inside:
             self._limiter.path, self._limiter.path_time = former
             return self._veto(Reason.WORKSPACE, _LEAVES, now)
@@ -431,34 +431,38 @@ class ActionGuard:
         """The next setpoint, where there is one to send."""
         if not self.moving:
             return None
-        workspace = self.workspace if self.state == SafetyState.RUNNING else None
-        inside, setpoint = self._step(now, workspace)
+        inside, setpoint = self._step(now)
         if inside:
             return setpoint
-        return self._stop(SafetyState.HOLDING, Reason.WORKSPACE, _LEAVES, now)
+        self._limiter.brake()
+        if self.state == SafetyState.RUNNING:
+            self._set(SafetyState.HOLDING, Reason.WORKSPACE, _LEAVES)
+        return self._step(now)[1]
 
-    def _step(self, now: Now, workspace: Workspace | None) -> tuple[bool, Setpoint | None]:
-        """Move the setpoint on to now. (False, None) where the workspace forbids it; no setpoint where the last
-        one is too recent."""
+    def _step(self, now: Now) -> tuple[bool, Setpoint | None]:
+        """Move the setpoint on to now. (False, None) where the workspace forbids it, which it does not do to
+        braking; no setpoint where the last one is too recent."""
         elapsed, limiter, before = self._elapsed(now), self._limiter, self._limiter.position
         if not elapsed >= _SOONEST_S:
             return True, None
 
         def allowed(position, velocity):
-            return workspace.allows(position, velocity, self.limits.acceleration, before)
+            return self.workspace.allows(position, velocity, self.limits.acceleration, before)
 
-        if not limiter.step(elapsed, allowed if workspace is not None else None):
+        judge = allowed if self.workspace is not None and limiter.path is not None else None
+        if not limiter.step(elapsed, judge):
             return False, None
         self._sent, self._said_rest = now, limiter.at_rest
         return True, Setpoint(self.limits.names, limiter.position, limiter.velocity, self.config.period)
 
     def _elapsed(self, now: Now) -> float:
         """s since the last setpoint: by the ROS clock, by which the arm's controller goes, unless that stands
-        still or was set."""
+        still, stood still, or was set."""
         if self._sent is None:
             return math.inf
         ros, steady = now.ros - self._sent.ros, now.steady - self._sent.steady
-        if 0 <= ros <= STALL * self.config.period and not self._clock.complaint(now):
+        recent = STALL * self.config.period
+        if 0 <= ros <= recent and steady <= recent and not self._clock.complaint(now):
             return ros
         return steady
 
