@@ -15,7 +15,8 @@ from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from jepa_ros.nodes import arm_output, guard_params, qos, tensor
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.diagnostics import Report
+from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.safety.guard import ActionGuard, Now, Plan, Setpoint
@@ -59,7 +60,7 @@ class ActionPublisherNode(ManagedNode):
         self._commands = self.publisher(output.kind, topic, qos.COMMAND)
         self._statuses = self.publisher(SafetyStatus, "~/safety_status", qos.STATUS)
         self.subscriber(ActionPlan, "plan", self._on_plan, qos.PLAN)
-        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
+        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES, INPUT_STALE_S)
         self._watch_camera()
         if self.param("deadman_topic"):
             self.subscriber(Bool, self.param("deadman_topic"), self._on_deadman, qos.STATUS)
@@ -105,13 +106,25 @@ class ActionPublisherNode(ManagedNode):
 
     def refuse_change(self, name: str, value) -> str:
         """Why a parameter may not be changed now; "" where it may."""
-        if (
-            self.active
-            and self._guard.state == SafetyState.RUNNING
-            and name.startswith(guard_params.LIMIT_PREFIXES)
-        ):
+        if self.active and self._guard.state == SafetyState.RUNNING:
             return f"{name} cannot be changed while RUNNING; call ~/hold first"
         return ""
+
+    def _diagnose(self, report: Report) -> None:
+        status = self._guard.status(self._now())
+        said = f"{status.state.name}: {status.text}".rstrip(": ")
+        if status.state == SafetyState.ESTOPPED:
+            report.error(said)
+        elif status.state == SafetyState.HOLDING:
+            report.warn(said)
+        report.add("guard", status.state.name)
+        report.add("reason", status.reason.name)
+        report.add("dry_run", self._dry_run)
+        report.add("vetoed", status.vetoed)
+        report.add("clamped", status.clamped)
+        report.add("tracking_error_rad", status.tracking_error)
+        report.add("plan_age_s", self._plan_age_s)
+        report.add("model_id", self.param("model_id") or "any")
 
     def _now(self) -> Now:
         return Now(time.monotonic(), self.get_clock().now().nanoseconds * 1e-9)

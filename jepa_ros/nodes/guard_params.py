@@ -142,8 +142,6 @@ GUARD_PARAMS = (
     ),
 )
 
-LIMIT_PREFIXES = ("robot.", "limits.", "workspace.", "watchdog.")
-
 
 def guard_config(node: ManagedNode) -> GuardConfig:
     """The guard's settings; warns of every watchdog that is switched off."""

@@ -11,9 +11,10 @@ from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
 from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
 from jepa_ros.nodes.model_card import read_card
 from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
 from jepa_ros.nodes.pursuit import Pursuit, Settings, Target, new_status
@@ -72,13 +73,13 @@ class PlannerNode(ManagedNode):
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         self._statuses = self.publisher(PlannerStatus, "~/status", qos.STATUS)
         plans = self.publisher(ActionPlan, "plan", qos.PLAN)
-        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
+        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES, INPUT_STALE_S)
         self.subscriber(Goal, "goal", self._on_goal_topic, qos.GOAL_READER)
         self.subscriber(SafetyStatus, "action_publisher/safety_status", self._on_safety_status, qos.STATUS)
         self._link = self._given_link
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
-            self.subscriber(Embedding, "embedding", self.see, qos.LATENT)
+            self.subscriber(Embedding, "embedding", self.see, qos.LATENT, INPUT_STALE_S)
         self._gate = self._make_gate()
         self._pursuit = Pursuit(
             spec,
@@ -130,6 +131,20 @@ class PlannerNode(ManagedNode):
         waiting = self._inbox.close(ReachGoal.Result.SHUTDOWN)
         self._conclude(waiting, ReachGoal.Result.SHUTDOWN, "the planner was deactivated")
         self._thread.join()
+
+    def _diagnose(self, report: Report) -> None:
+        status, look = self._pursuit.status, self._inbox.newest_look
+        if status.state == PlannerStatus.WAITING:
+            report.warn(status.text)
+        if self.not_judged:
+            report.warn(self.not_judged)
+        report.add("model_id", look.encoder_id if look else "unknown")
+        report.add("goal_id", status.goal_id or "none")
+        report.add("goal", status.text or "none")
+        for name in ("plans", "deadline_misses", "dropped", "surprises", "distance", "plan_rate_hz"):
+            report.add(name, getattr(status, name))
+        for name in ("plan_ms", "encode_ms", "rollout_ms", "cost_ms", "image_age_ms"):
+            report.add(f"last plan: {name}", getattr(status, name))
 
     def see(self, msg: Embedding) -> None:
         """Take the newest embedding."""

@@ -18,6 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes import images, qos
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.run import run
@@ -63,6 +64,8 @@ class SimulatorNode(ManagedNode):
         self._ended = threading.Event()
         self._sim: Simulator | None = None
         self._clock = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._skipped_s = 0.0
+        self._rendering, self._physics = self.health.stage("image"), self.health.stage("physics")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="simulator")
         self._thread.submit(self._begin_episode).result()
         self._images = self.publisher(Image, "image", qos.IMAGE_OUT)
@@ -86,6 +89,12 @@ class SimulatorNode(ManagedNode):
     def _stop(self) -> None:
         self._ended.set()
         self._loop.result()
+
+    def _diagnose(self, report: Report) -> None:
+        report.add("task", self._sim.task)
+        report.add("skipped_s", self._skipped_s)
+        if self.param("disturbance") != disturbance.NONE:
+            report.warn(f"the camera is disturbed: {self.param('disturbance')}")
 
     # In the executor's thread.
 
@@ -147,11 +156,12 @@ class SimulatorNode(ManagedNode):
             if tick % every_joints == 0 or tick % every_image == 0:
                 self._publish_joints(header.stamp)
             if tick % every_image == 0:
-                self._publish_image(header)
+                self._rendering.run(self._publish_image, header)
             self._sim.set_target(self._follower.target(now.nanoseconds * 1e-9))
-            self._sim.advance(_TICK_S)
+            self._physics.run(self._sim.advance, _TICK_S)
             tick, due = tick + 1, due + _TICK_S
             if time.monotonic() - due > _LOST_S:
+                self._skipped_s += time.monotonic() - due
                 self.get_logger().warning(
                     "physics fell behind real time: the machine is too busy", throttle_duration_sec=5.0
                 )

@@ -9,7 +9,9 @@ import pytest
 from geometry_msgs.msg import TwistStamped
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from node_bench import make_spec
+from rcl_interfaces.srv import SetParameters
 from rclpy.duration import Duration
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool, Float64MultiArray, Header, String
@@ -370,13 +372,33 @@ def test_limits_and_workspace_from_a_described_robot(world):
     assert 0.03 < max(tips) <= 0.05
 
 
-def test_limits_cannot_change_while_running(world):
+def test_no_parameter_changes_while_running(world):
     arm = Arm(world)
-    assert arm.node.refuse_change("limits.velocity", [1.0] * 6) == ""
+
+    def change(name, value):
+        wanted = [Parameter(name, value=value).to_parameter_msg()]
+        request = SetParameters.Request(parameters=wanted)
+        return world.call(SetParameters, "action_publisher/set_parameters", request).results[0]
+
+    assert change("limits.velocity", [1.0] * 6).successful
+    assert "read-only" in change("robot.position_upper", [1.0] * 6).reason
     arm.send(steps(0.05))
     arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
-    assert "call ~/hold" in arm.node.refuse_change("limits.velocity", [1.0] * 6)
-    assert arm.node.refuse_change("model_id", "x") == ""
+    for name, value in (
+        ("limits.velocity", [2.0] * 6),
+        ("workspace.upper", [1.0] * 3),
+        ("watchdog.image_s", 0.0),
+        ("output_type", "commands"),
+        ("dry_run", True),
+        ("use_sim_time", True),
+    ):
+        result = change(name, value)
+        assert (
+            not result.successful and f"{name} cannot be changed while RUNNING; call ~/hold" in result.reason
+        )
+    world.call(Trigger, "action_publisher/hold", Trigger.Request())
+    assert change("limits.velocity", [2.0] * 6).successful
+    assert list(arm.node.param("limits.velocity")) == [2.0] * 6 and not arm.node.param("dry_run")
 
 
 # Operator.
