@@ -63,6 +63,14 @@ SURPRISE_PARAMS = (
     ),
     Param("surprise.margin", DEFAULT_MARGIN, "Factor on both limits that the quantile gives.", 0.1, 100.0),
     Param(
+        "surprise.doubt_factor",
+        GateSettings.doubt_factor,
+        "Factor on the limit of surprise above which a look is doubtful: it is not believed at once, and from a "
+        "strange look on it counts as strange.",
+        0.05,
+        1.0,
+    ),
+    Param(
         "surprise.slow_factor",
         GateSettings.slow_factor,
         "Factor on the planned motion from the second strange look on.",

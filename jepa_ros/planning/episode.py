@@ -22,8 +22,9 @@ class PlanningEpisode:
     judgement: the gate's, of the last look.
 
     gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
-    look is strange, what was expected is remembered in its place: plans go on from there, and so does what is
-    expected next. A picture that stays wrong moves the arm nowhere, and does not become what is expected.
+    look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
+    expected next. A picture that stays wrong moves the arm nowhere, and does not become what is expected. After a
+    frozen image nothing is expected: since when it was frozen is not known, and it may have been believed.
     """
 
     def __init__(self, planner: Planner, memory: ShortTermMemory, gate: SurpriseGate | None = None):
@@ -37,7 +38,7 @@ class PlanningEpisode:
         if self.gate is not None:
             self.gate.reset()
         self.judgement = Judgement()
-        self._grounded = False  # whether the memory goes back to a look that was not strange
+        self._grounded = False  # whether the memory goes back to a look that was believed
         self.moved = self.ignored = False
         self._began_at: np.ndarray | None = None  # (A,) rad
         self._sent: np.ndarray | None = None  # the last block (K, A)
@@ -56,11 +57,11 @@ class PlanningEpisode:
         expected = None if set_back else self._expected(proprio)
         if self.gate is not None:
             self.judgement = self.gate.judge(latent, proprio, expected)
-        strange = self.judgement.strange
-        if set_back or not (self._grounded or strange):
+        believed = self.judgement.believed
+        if set_back or (believed and not self._grounded):
             self.memory.reset()
-        self._grounded = not strange or expected is not None
-        self.memory.push(latent if expected is None or not strange else expected, proprio, stamp)
+        self._grounded = not self.judgement.frozen and (believed or expected is not None)
+        self.memory.push(latent if believed or expected is None else expected, proprio, stamp)
         self._sent, self._proprio = None, proprio
         return self.judgement
 

@@ -14,7 +14,7 @@ SAME = 1e-6
 """Latents this close come from one and the same image."""
 STILL = 0.01
 """rad; an arm of which every joint moved less did not move."""
-DEFAULT_QUANTILE, DEFAULT_MARGIN = 0.999, 1.0
+DEFAULT_QUANTILE, DEFAULT_MARGIN = 0.999, 0.9
 """Of held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
 
 
@@ -31,6 +31,8 @@ class Level(IntEnum):
 class GateSettings:
     """surprise_limit: latent distance (root mean square over D) from what was expected.
     unfamiliarity_limit: distance from the training data, in the unit of the gate's ``unfamiliarity``.
+    doubt_factor: on surprise_limit: above this a look is doubtful. From a strange look on, until released, doubtful
+    is strange.
     slow_factor: speed while slowed.
     hold_after: strange looks until the arm is held; the first one replans, those between slow it down.
     release_looks: familiar looks in a row after which all is well again.
@@ -38,6 +40,7 @@ class GateSettings:
 
     surprise_limit: float
     unfamiliarity_limit: float
+    doubt_factor: float = 0.6
     slow_factor: float = 0.5
     hold_after: int = 3
     release_looks: int = 3
@@ -60,7 +63,7 @@ class GateSettings:
         return cls(margin * surprise_quantiles[name], margin * unfamiliarity_quantiles[name], **others)
 
     def __post_init__(self):
-        for name in ("surprise_limit", "unfamiliarity_limit", "slow_factor"):
+        for name in ("surprise_limit", "unfamiliarity_limit", "doubt_factor", "slow_factor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise JepaError(
                     f"surprise gate: {name} is {getattr(self, name)}; it must be positive and finite"
@@ -74,7 +77,8 @@ class GateSettings:
 class Judgement:
     """Of one look. level, speed: what to do.  surprise: NaN where nothing was expected.
 
-    frozen: a picture as in training, which did not change while the arm moved.  strange: this look counts against going on.
+        frozen: a picture as in training, which did not change while the arm moved.  strange: this look counts against
+    going on.  believed: what it shows may be taken for the scene.
     text: the reason for a level above OK, in words; "" without one.
     """
 
@@ -84,6 +88,7 @@ class Judgement:
     unfamiliarity: float = math.nan
     frozen: bool = False
     strange: bool = False
+    believed: bool = True
     text: str = ""
 
 
@@ -93,7 +98,8 @@ class SurpriseGate:
     An image that does not change holds at once: it says nothing about where the arm is. Other strange looks go up
     a level each, so that one false alarm costs a replan. Every ``release_looks`` familiar ones in a row end it all.
     A look for which nothing was expected (the first one; the arm was stopped in mid-block) is judged by its
-    unfamiliarity and counts neither way where that is normal.
+    unfamiliarity and counts neither way where that is normal. A doubtful look is not believed, but the second one in
+    a row is: what comes into the view slowly is not taken for the scene, and a wrong prediction is corrected.
 
     unfamiliarity: latent (D,) -> distance from the training data.  model_id: of the latents it can judge.
     """
@@ -107,7 +113,7 @@ class SurpriseGate:
     def reset(self) -> None:
         """For a new goal: nothing is known yet."""
         self.surprises = self._against = self._familiar = 0
-        self._held = False
+        self._held = self._doubted = False
         self._picture: tuple[np.ndarray, np.ndarray] | None = None  # latent, joints when it was first seen
 
     def judge(self, latent: np.ndarray, proprio: np.ndarray, expected: np.ndarray | None) -> Judgement:
@@ -126,10 +132,14 @@ class SurpriseGate:
             self._familiar += 1
             if self._familiar >= limits.release_looks:
                 self._against, self._held = 0, False
+        self._doubted = surprise > limits.doubt_factor * limits.surprise_limit and not self._doubted
+        believed = not strange and not self._doubted
         level = Level.HOLD if self._held else Level(min(self._against, Level.SLOW))
         going = f"familiar again, {self._familiar} of {limits.release_looks} looks" if level else ""
         speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
-        return Judgement(level, speed, surprise, unfamiliarity, frozen, bool(strange), strange or going)
+        return Judgement(
+            level, speed, surprise, unfamiliarity, frozen, bool(strange), believed, strange or going
+        )
 
     def _is_stuck(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
         if self._picture is None or latent_distance(latent, self._picture[0]) > SAME:
@@ -139,11 +149,12 @@ class SurpriseGate:
     def _words(self, surprise: float, unfamiliarity: float, frozen: bool) -> str:
         """What is wrong with a look; "" where nothing is."""
         limits = self.settings
+        surprise_limit = limits.surprise_limit * (limits.doubt_factor if self._against else 1.0)
         if frozen:
             return "the image has not changed although the arm moved: does the camera still send new images?"
         found = []
-        if surprise > limits.surprise_limit:
-            found.append(f"{surprise:.2f} from what was predicted (limit {limits.surprise_limit:.2f})")
+        if surprise > surprise_limit:
+            found.append(f"{surprise:.2f} from what was predicted (limit {surprise_limit:.2f})")
         if unfamiliarity > limits.unfamiliarity_limit:
             found.append(
                 f"{unfamiliarity:.1f} from the training data (limit {limits.unfamiliarity_limit:.1f})"

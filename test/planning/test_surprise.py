@@ -52,7 +52,24 @@ def test_replans_then_slows_then_holds_with_words():
     found = [look(i + FAR, i) for i in range(5)]
     assert [j.level for j in found] == [REPLAN, SLOW, SLOW, HOLD, HOLD]
     assert [j.speed for j in found] == [1.0, 0.4, 0.4, 0.0, 0.0]
-    assert all("0.60 from what was predicted (limit 0.50)" in j.text for j in found)
+    assert all("0.60 from what was predicted" in j.text for j in found)
+
+
+def test_once_in_doubt_a_look_must_come_closer_until_released():
+    look = Looks(make_gate(doubt_factor=0.5, release_looks=1))
+    assert not look(0.3, 0).strange
+    assert "limit 0.50" in look(1 + FAR, 1).text
+    doubted = look(2.3, 2)
+    assert doubted.level == SLOW and "limit 0.25" in doubted.text
+    assert look(3.2, 3).level == OK
+    assert not look(4.3, 4).strange
+
+
+def test_one_doubtful_look_is_not_believed_the_second_in_a_row_is():
+    look = Looks(make_gate(doubt_factor=0.5))
+    found = [look(i + off, i) for i, off in enumerate([0.2, 0.3, 0.4, 0.3, 0.2, 0.3])]
+    assert [j.believed for j in found] == [True, False, True, False, True, False]
+    assert not any(j.strange for j in found) and {j.level for j in found} == {OK}
 
 
 @pytest.mark.parametrize("hold_after, levels", [(1, [HOLD, HOLD]), (2, [REPLAN, HOLD])])
@@ -174,6 +191,17 @@ def test_in_the_place_of_a_strange_look_what_was_expected_is_remembered():
     assert drive.episode.context.latents[:, 0] == pytest.approx([1, 2.1])
 
 
+def test_a_doubtful_look_is_not_remembered_either():
+    drive = Drive(doubt_factor=0.5)
+    drive.look(0)
+    drive.execute(predicted=1)
+    assert not drive.look(1.4).strange
+    assert drive.episode.context.latents[:, 0].tolist() == [0, 1]
+    drive.execute(predicted=2)
+    drive.look(2.4)
+    assert drive.episode.context.latents[:, 0] == pytest.approx([1, 2.4])
+
+
 def test_strange_from_the_beginning_means_that_nothing_can_be_expected():
     drive = Drive()
     assert drive.look(11).strange  # far from the training data
@@ -213,6 +241,20 @@ def test_held_the_last_belief_is_expected_until_it_is_seen_again():
         assert not drive.episode.hold().any()
         found = drive.look(seen, moved=0.0)
         assert (found.strange, found.level) == (strange, level)
+
+
+def test_after_a_frozen_image_the_first_new_one_is_the_ground():
+    drive = Drive(release_looks=1)
+    drive.look(0)
+    drive.execute(predicted=0.4)
+    assert not drive.look(0.1).strange  # frozen already, and believed
+    drive.execute(predicted=0.8)
+    assert drive.look(0.1).frozen
+    drive.episode.hold()
+    new = drive.look(1.5, moved=0.0)
+    assert (math.isnan(new.surprise), new.level) == (True, HOLD)
+    drive.episode.hold()
+    assert drive.look(1.5, moved=0.0).level == OK
 
 
 def test_a_look_without_a_block_before_it_compares_with_the_last_one():
