@@ -15,7 +15,7 @@ from jepa_ros.simulation import disturbance as disturbances
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.renderer import Renderer
-from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, VisualSettings, build_model
+from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, IMAGE_SIZE, VisualSettings, build_model
 from jepa_ros.simulation.tasks import Goal
 
 _A = len(JOINT_NAMES)
@@ -33,7 +33,7 @@ class Simulator:
 
     joint_names = JOINT_NAMES
 
-    def __init__(self, task: str = "reach", image_size: tuple[int, int] = (64, 64), meshes: str = "boxes",
+    def __init__(self, task: str = "reach", image_size: tuple[int, int] = IMAGE_SIZE, meshes: str = "boxes",
                  seed: int = 0, visual: VisualSettings | None = None):
         self.task = task
         self.image_size = _checked_size(image_size)
