@@ -10,6 +10,7 @@ from pathlib import Path
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from jepa_ros.nodes.files import find
 from jepa_ros.nodes.launching import (
@@ -25,7 +26,9 @@ from launch import LaunchDescription
 
 GAZEBO_ARGUMENTS = (
     DeclareLaunchArgument(
-        "world", default_value="", description="World (SDF); empty: gazebo/worlds/so101_table.sdf."
+        "world",
+        default_value="so101_table",
+        description="An SDF file, or a world of gazebo/worlds: so101_table, so101_table_no_cube.",
     ),
     DeclareLaunchArgument(
         "gazebo_gui", default_value="true", choices=BOOLEAN, description="false: the server only."
@@ -61,10 +64,15 @@ def gz_arguments(world: Path, gui: bool, headless: bool) -> str:
     return " ".join([*options, str(world)])
 
 
+def find_world(name: str) -> Path:
+    """A file of the user's, or a world of this package."""
+    return Path(name).resolve() if Path(name).is_file() else find(f"gazebo/worlds/{name}.sdf")
+
+
 def simulation(chosen):
     """Gazebo with the world, the arm in it, its controllers, and the bridge."""
     server = launch_file("ros_gz_sim", "gz_sim.launch.py")
-    world = Path(chosen["world"]).resolve() if chosen["world"] else find("gazebo/worlds/so101_table.sdf")
+    world = find_world(chosen["world"])
     gazebo = included(
         server,
         {
@@ -80,7 +88,7 @@ def simulation(chosen):
         package="robot_state_publisher",
         executable="robot_state_publisher",
         output="screen",
-        parameters=[{"robot_description": urdf, **time}],
+        parameters=[{"robot_description": ParameterValue(urdf, value_type=str), **time}],
     )
     bridge = Node(
         package="ros_gz_bridge",

@@ -110,7 +110,9 @@ def controllers_yaml() -> str:
             **{name: {"trajectory": 0.3, "goal": 0.1} for name in JOINT_NAMES},
         },
     }
-    comment = "The action publisher streams setpoints of one point each, which end in motion."
+    comment = (
+        "The action publisher streams setpoints of one point each; with point_velocities they end in motion."
+    )
     nodes = {"controller_manager": manager, "joint_trajectory_controller": trajectory}
     return _yaml(comment, {name: {"ros__parameters": parameters} for name, parameters in nodes.items()})
 

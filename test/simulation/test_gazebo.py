@@ -12,6 +12,7 @@ import yaml
 from transforms3d.axangles import axangle2mat
 from transforms3d.euler import euler2mat
 
+from jepa_ros.errors import JepaError
 from jepa_ros.simulation import gazebo
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER, VELOCITY
 from jepa_ros.simulation.engine import mujoco
@@ -333,19 +334,40 @@ def test_the_controller_takes_what_the_action_publisher_streams():
     assert trajectory["allow_nonzero_velocity_at_trajectory_end"] is True
 
 
-def test_the_bridge_carries_the_topics_that_the_launch_file_expects(world):
+def test_the_bridge_carries_the_topics_of_clock_and_camera(world):
     bridges = yaml.safe_load((gazebo.FOLDER / "bridge.yaml").read_text())
     assert {bridge["direction"] for bridge in bridges} == {"GZ_TO_ROS"}
     topics = {bridge["ros_topic_name"]: bridge["gz_topic_name"] for bridge in bridges}
     sensor = world.find(f"model[@name='{CAMERA}']/link/sensor")
     seen = {sensor.findtext("topic"), sensor.findtext("camera/camera_info_topic")}
     assert seen | {"/clock"} == set(topics.values())
+
+
+@pytest.fixture(scope="module")
+def launch_file():
     pytest.importorskip("launch_ros", reason="needs launch_ros to read the launch file")
-    launch_file = runpy.run_path(str(ROOT / "launch" / "gazebo.launch.py"))
+    return runpy.run_path(str(ROOT / "launch" / "gazebo.launch.py"))
+
+
+def test_the_launch_file_names_these_topics_and_controllers(launch_file):
+    bridges = yaml.safe_load((gazebo.FOLDER / "bridge.yaml").read_text())
     expected = launch_file["TOPICS"]
-    assert {expected["image_topic"], expected["camera_info_topic"], "/clock"} == set(topics)
+    assert {expected["image_topic"], expected["camera_info_topic"], "/clock"} == {
+        bridge["ros_topic_name"] for bridge in bridges
+    }
     controllers = yaml.safe_load((gazebo.FOLDER / "controllers.yaml").read_text())
     manager = controllers["controller_manager"]["ros__parameters"]
     assert set(launch_file["CONTROLLERS"]) == {
         name for name, value in manager.items() if isinstance(value, dict)
     }
+    assert expected["command_topic"].split("/")[1] in launch_file["CONTROLLERS"]
+
+
+def test_a_world_is_found_by_name_or_by_path(launch_file, tmp_path):
+    find_world = launch_file["find_world"]
+    assert find_world("so101_table") == WORLD
+    mine = tmp_path / "mine.sdf"
+    mine.write_text(WORLD.read_text())
+    assert find_world(str(mine)) == mine
+    with pytest.raises(JepaError, match="so101_chair"):
+        find_world("so101_chair")
