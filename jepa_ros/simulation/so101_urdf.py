@@ -37,7 +37,7 @@ def arm_urdf(model: "mujoco.MjModel") -> str:
         model.body_pos[base],
         model.body_quat[base],
     )
-    for name in JOINT_NAMES:
+    for name, velocity in zip(JOINT_NAMES, VELOCITY, strict=True):
         joint = model.joint(name)
         body = joint.bodyid[0]
         _add_link(root, model, body)
@@ -49,7 +49,7 @@ def arm_urdf(model: "mujoco.MjModel") -> str:
             "revolute",
             parent,
             link_name(model, body),
-            model.body_pos[body] + joint.pos,
+            model.body_pos[body],
             model.body_quat[body],
         )
         lower, upper = joint.range
@@ -59,7 +59,7 @@ def arm_urdf(model: "mujoco.MjModel") -> str:
             "limit",
             lower=numbers([lower]),
             upper=numbers([upper]),
-            velocity=numbers([VELOCITY[JOINT_NAMES.index(name)]]),
+            velocity=numbers([velocity]),
             effort=numbers([model.actuator(name).forcerange[1]]),
         )
         add(element, "dynamics", damping=numbers(joint.damping), friction=numbers(joint.frictionloss))
