@@ -40,7 +40,7 @@ class GateSettings:
 
     surprise_limit: float
     unfamiliarity_limit: float
-    doubt_factor: float = 0.6
+    doubt_factor: float = 0.75
     slow_factor: float = 0.5
     hold_after: int = 3
     release_looks: int = 3
