@@ -54,10 +54,12 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self.failure = ""
         self._holds = False  # whether there is anything that _teardown has to release
+        self._finalized = False
         self._release: list[Callable[[], object]] = []
         self._workers: list[LatestWorker | ReaderThread] = []
         self.health = Health()
         declare(self, (AUTOSTART, *self.PARAMS), self.refuse_change)
+        self._survive_impossible_transitions()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.STATUS)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics_timer = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
@@ -179,7 +181,28 @@ class ManagedNode(LifecycleNode):
 
         return guarded
 
+    def _survive_impossible_transitions(self) -> None:
+        """rclpy lets a change_state request that the present state does not allow end the whole process."""
+        service = next(s for s in self.services if s.service_name.endswith("/change_state"))
+        answer = service.callback
+
+        def guarded(request, response):
+            try:
+                return answer(request, response)
+            except Exception as error:
+                self.report(JepaError(f"change_state was refused: {error}"))
+                response.success = False
+                return response
+
+        service.callback = guarded
+
     # Transitions.
+
+    def trigger_shutdown(self):
+        """Shut down; nothing is left to do where that was done."""
+        if self._finalized:
+            return TransitionCallbackReturn.SUCCESS
+        return super().trigger_shutdown()
 
     def start(self) -> bool:
         """Configure and activate; False where that failed, and the log says why."""
@@ -209,6 +232,7 @@ class ManagedNode(LifecycleNode):
             if self.active:
                 self._deactivate()
             self._release_all()
+            self._finalized = True
             self.destroy_timer(self._diagnostics_timer)
 
         return self._transition("shut down", shut_down)

@@ -6,6 +6,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -49,8 +50,11 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         spinner = threading.Thread(target=_spin, args=(executor, stop, crashed), name="executor")
         spinner.start()
         stop.wait()
-        if not crashed.is_set():
-            _shut_down(executor, nodes)
+        if crashed.is_set():  # nobody spins any more, and the arm is still to be held
+            spinner.join(_GRACE_S)
+            _shut_down(_guarded, nodes)
+        else:
+            _shut_down(partial(_in_executor, executor), nodes)
         executor.shutdown()
         spinner.join(_GRACE_S)
     except JepaError as error:
@@ -83,28 +87,31 @@ def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: thre
         stop.set()
 
 
-def _shut_down(executor: SingleThreadedExecutor, nodes: Sequence[ManagedNode]) -> None:
-    """Deactivate in reverse order, then release, in the executor's thread; between the two it sends what a
-    deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest
+def _shut_down(do: Callable[[Callable], object], nodes: Sequence[ManagedNode]) -> None:
+    """Deactivate in reverse order, then release, each by ``do``, in the executor's thread; between the two it sends
+    what a deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest
     first: a second round is sure to come after those.)"""
     for node in reversed(nodes):
-        _in_executor(executor, node.stop)
+        do(node.stop)
     for _ in range(2):
-        _in_executor(executor, lambda: None)
+        do(lambda: None)
     for node in reversed(nodes):
-        _in_executor(executor, node.trigger_shutdown)
+        do(node.trigger_shutdown)
+
+
+def _guarded(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Exception:  # the others still have to stop
+        traceback.print_exc()
 
 
 def _in_executor(executor: SingleThreadedExecutor, action: Callable[[], object]) -> None:
     done = threading.Event()
 
     def act():
-        try:
-            action()
-        except Exception:  # the others still have to stop
-            traceback.print_exc()
-        finally:
-            done.set()
+        _guarded(action)
+        done.set()
 
     executor.create_task(act)
     done.wait(_GRACE_S)

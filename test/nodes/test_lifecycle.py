@@ -83,6 +83,21 @@ def test_whole_cycle_by_services(world):
     assert node.calls == ["setup", "start", "stop", "teardown"]
 
 
+def test_an_impossible_transition_is_refused_and_the_node_lives_on(world):
+    world.make(Probe, start=False)
+    for transition in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN, 99):
+        assert not change(world, transition) and state(world) == "unconfigured"
+    assert change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "inactive"
+
+
+def test_shutdown_is_final_and_ends_the_diagnostics(world):
+    node = world.make(Probe)
+    assert change(world, Transition.TRANSITION_ACTIVE_SHUTDOWN) and state(world) == "finalized"
+    assert node.calls == ["setup", "start", "stop", "teardown"] and not list(node.timers)
+    world.in_executor(node.trigger_shutdown)
+    assert not change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "finalized"
+
+
 def test_callbacks_rest_while_inactive(world):
     node = world.make(Probe, start=False)
     taken = []
@@ -162,10 +177,31 @@ def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
 
 
 def test_a_brought_up_node_ends_with_the_process_that_started_it():
-    process = run_node("action_publisher", "--params-file", SO101, env=os.environ | {"JEPA_ROS_END_WITH_STDIN": "1"})
+    process = run_node(
+        "action_publisher", "--params-file", SO101, env=os.environ | {"JEPA_ROS_END_WITH_STDIN": "1"}
+    )
     read_until(process, "active")
     process.stdin.close()  # what the kernel does for a process that was killed
     assert process.wait(20) == 0
+
+
+def test_a_crash_of_the_executor_still_stops_the_node():
+    code = """
+from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.run import run
+
+class Node(ManagedNode):
+    NAME = "crashing"
+    def _setup(self):
+        self.create_timer(0.01, lambda: 1 / 0)  # not by every(): nothing guards it
+    def _stop(self):
+        print("the last hold", flush=True)
+
+raise SystemExit(run(lambda: [Node()]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "the last hold" in done.stdout and "shut down" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
 
 
 def test_bad_parameter_ends_the_process_with_one_line():
