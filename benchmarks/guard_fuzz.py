@@ -93,7 +93,8 @@ class Episode:
         if rng.random() < 0.3:
             middle = kinematics.position(start)
             size = rng.uniform(0.04, 0.3, (2, 3))
-            self.workspace = Workspace(middle - size[0], middle + size[1], kinematics.position)
+            margin = float(rng.choice([0.003, 0.01]))
+            self.workspace = Workspace(middle - size[0], middle + size[1], kinematics.position, margin)
         self.guard = ActionGuard(self.spec, limits, config, self.workspace)
         self.audit = CommandAudit(
             limits.low, limits.high, limits.velocity, limits.acceleration, period, limits.max_step
@@ -105,7 +106,10 @@ class Episode:
         self.steady, self.ros = 100.0, 5000.0
         self.clock_stopped_for = 0
         self.fresh = True  # the next motion may begin where the arm is measured
-        self.last, self.outside = None, np.inf
+        self.last = None
+        self.outside = self.braked_outside = (
+            np.inf
+        )  # m that the end effector was outside, or may be after braking
         self.states: Counter = Counter()
         self.accepted = 0
         self.leaves: list[str] = []
@@ -137,17 +141,20 @@ class Episode:
         """The same, of a plan just accepted; one that begins anew begins where the arm is measured."""
         if begins_anew:
             self.audit.restart(self.observed)
-            self.outside = np.inf
+            self.outside = self.braked_outside = np.inf
         self.fresh = False
         self.take(setpoint)
 
     def _check_workspace(self, position) -> None:
-        """Inside it stays inside; from outside it only comes back, but for 1 mm of braking."""
+        """Inside it stays inside. From outside every step comes back, and braking ends no farther out than the step
+        before the last of them began; to 1 mm, as there is no margin out there."""
         at = self.workspace.position_of(position)
         out = max(0.0, float(np.maximum(self.workspace.lower - at, at - self.workspace.upper).max()))
-        if out > (self.outside + 0.001 if self.outside > 0 else 1e-9):
+        if self.guard.state == SafetyState.RUNNING:
+            self.braked_outside = self.outside
+        if out > self.braked_outside + (0.001 if self.braked_outside else 1e-9):
             self.leaves.append(f"command {self.audit.count}: {out:.4f} m outside the workspace")
-        self.outside = min(self.outside, out)
+        self.outside = out
 
     def noise(self) -> np.ndarray:
         return self.rng.standard_normal(A)
@@ -156,7 +163,9 @@ class Episode:
         """So many plans, drawn at once, with what happens between them."""
         rng, guard = self.rng, self.guard
         kinds = rng.choice(list(KINDS), plans, p=list(KINDS.values()))
-        actions = rng.standard_normal((plans, ROWS, A)) * 0.3 * np.array(self.spec.upper)
+        # A way that many plans in a row go leads to the limits and keeps pressing there.
+        drift = np.repeat(rng.standard_normal((plans // 20 + 1, 1, A)), 20, axis=0)[:plans]
+        actions = (0.3 * rng.standard_normal((plans, ROWS, A)) + 0.6 * drift) * self.spec.upper
         events = np.where(rng.random(plans) < 0.15, rng.choice(EVENTS, plans), "")
         ticks = rng.integers(0, 5, plans)
         pace = rng.choice([1.0, 1.0, 1.0, 0.02, 0.5, 1.6, 2.5, 20.0], (plans, 5)) * self.period
