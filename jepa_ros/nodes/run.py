@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.spinning import SpinThread
 
 _GRACE_S = 5.0
 END_WITH_STDIN = "JEPA_ROS_END_WITH_STDIN"
@@ -47,16 +48,19 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         for node in nodes:
             if node.param("autostart") and not stop.is_set():
                 node.start()
-        spinner = threading.Thread(target=_spin, args=(executor, stop, crashed), name="executor")
-        spinner.start()
+
+        def on_crash(error: Exception) -> None:
+            traceback.print_exception(error)
+            crashed.set()
+            stop.set()
+
+        spinner = SpinThread(executor, "executor", on_crash)
         stop.wait()
         if crashed.is_set():  # nobody spins any more, and the arm is still to be held
-            spinner.join(_GRACE_S)
             _shut_down(_guarded, nodes)
         else:
             _shut_down(partial(_in_executor, executor), nodes)
-        executor.shutdown()
-        spinner.join(_GRACE_S)
+        spinner.stop()
     except JepaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -73,18 +77,6 @@ def _end_with_stdin(stop: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     stop.set()
-
-
-def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: threading.Event) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-    except Exception:
-        traceback.print_exc()
-        crashed.set()
-    finally:
-        stop.set()
 
 
 def _shut_down(do: Callable[[Callable], object], nodes: Sequence[ManagedNode]) -> None:
