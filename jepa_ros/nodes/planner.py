@@ -4,6 +4,7 @@ import math
 import threading
 import time
 
+import numpy as np
 from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
@@ -62,6 +63,8 @@ class PlannerNode(ManagedNode):
             robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}"
         )
         planner = Planner(spec, PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS}))
+        planner.plan(lambda actions: np.zeros(len(actions)), np.zeros(spec.dim))  # warm up
+        planner.reset()
         memory = ShortTermMemory(spec, card.context, self.param("memory_gap_s"))
         self._joints = JointHistory(spec.joint_names, self.param("joint_state_tolerance_s"))
         settings = Settings(

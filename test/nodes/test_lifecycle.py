@@ -7,13 +7,24 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
+from jepa_ros.costs.energy import TERMS
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.cost import CostNode
+from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.planner import PlannerNode
+from jepa_ros.nodes.simulator import SimulatorNode
 from jepa_ros.nodes.worker import LatestWorker
+from jepa_ros.nodes.world_model import WorldModelNode
+
+MODEL = "the checkpoint of these tests"
 
 
 class Probe(ManagedNode):
@@ -42,14 +53,14 @@ class Probe(ManagedNode):
         self.calls.append("stop")
 
 
-def change(world, transition):
+def change(world, transition, name="probe"):
     return world.call(
-        ChangeState, "probe/change_state", ChangeState.Request(transition=Transition(id=transition))
+        ChangeState, f"{name}/change_state", ChangeState.Request(transition=Transition(id=transition))
     ).success
 
 
-def state(world):
-    return world.call(GetState, "probe/get_state", GetState.Request()).current_state.label
+def state(world, name="probe"):
+    return world.call(GetState, f"{name}/get_state", GetState.Request()).current_state.label
 
 
 def test_failed_setup_stays_unconfigured_says_why_and_releases(world):
@@ -62,6 +73,48 @@ def test_failed_setup_stays_unconfigured_says_why_and_releases(world):
     assert (
         change(world, Transition.TRANSITION_CONFIGURE) and state(world) == "inactive" and node.failure == ""
     )
+
+
+@pytest.mark.parametrize(
+    "kind, bad, good, says",
+    [
+        (EncoderNode, {}, {"checkpoint": MODEL}, "the parameter checkpoint is empty"),
+        (EncoderNode, {"checkpoint": MODEL, "device": "warp"}, {"device": "cpu"}, "device is 'warp'"),
+        (WorldModelNode, {"checkpoint": "/nowhere"}, {"checkpoint": MODEL}, "/nowhere"),
+        (CostNode, {"device": "warp"}, {"device": "cpu"}, "device is 'warp'"),
+        (
+            CostNode,
+            {f"weights.{term}": 0.0 for term in TERMS},
+            {"weights.effort": 1.0},
+            "every cost weight is 0",
+        ),
+        (PlannerNode, {"checkpoint": "/nowhere"}, {"checkpoint": MODEL}, "/nowhere"),
+        (
+            ActionPublisherNode,
+            {"limits.acceleration": [38.0] * 6},
+            {"limits.velocity": [4.7] * 6},
+            "limits.velocity is not given",
+        ),
+        (SimulatorNode, {"task": "juggle"}, {"task": "reach"}, "juggle"),
+    ],
+)
+def test_a_node_that_cannot_configure_says_why_and_can_once_corrected(
+    world, checkpoint, kind, bad, good, says
+):
+    def real(values):
+        return {name: checkpoint if value == MODEL else value for name, value in values.items()}
+
+    node = world.make(kind, start=False, parameters=real(bad))
+    name = kind.NAME
+    assert not change(world, Transition.TRANSITION_CONFIGURE, name) and state(world, name) == "unconfigured"
+    assert node.failure.startswith("could not configure: ") and says in node.failure
+    own = [topic for topic, _ in node.get_publisher_names_and_types_by_node(name, world.namespace)]
+    assert not [
+        topic for topic in own if topic.startswith(world.namespace) and "transition_event" not in topic
+    ]
+    node.set_parameters([Parameter(name, value=value) for name, value in real(good).items()])
+    assert change(world, Transition.TRANSITION_CONFIGURE, name) and state(world, name) == "inactive"
+    assert node.failure == ""
 
 
 def test_bug_in_setup_is_a_failure_not_a_crash(world, capfd):
