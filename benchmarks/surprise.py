@@ -25,13 +25,7 @@ from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import Timing, run_episode
 from jepa_ros.evaluation.statistics import percentile, wilson_interval
 from jepa_ros.planning.config import PlannerConfig
-from jepa_ros.planning.surprise import (
-    DEFAULT_MARGIN,
-    DEFAULT_QUANTILE,
-    GateSettings,
-    Level,
-    SurpriseGate,
-)
+from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, Level, SurpriseGate
 from jepa_ros.simulation.disturbance import DISTURBANCES, NONE
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
@@ -59,9 +53,7 @@ def bench(checkpoint: str, quantile: float, margin: float):
     """(simulator, agent with the gate, agent without) of this process."""
     torch.set_num_threads(1)
     loaded = load_checkpoint(checkpoint)
-    found = loaded.calibration
-    settings = GateSettings.calibrated(found.surprise_quantiles, found.ood_quantiles, quantile, margin)
-    gate = SurpriseGate(settings, lambda latent: float(found.ood_score(latent[None])[0]))
+    gate = SurpriseGate.calibrated(loaded.calibration, loaded.model_id, quantile, margin)
     simulator = DisturbedSimulator("reach", loaded.model.image_size)
     agents = [PlannerAgent(loaded, PlannerConfig(), Energy(loaded.spec), g) for g in (gate, None)]
     return simulator, *agents

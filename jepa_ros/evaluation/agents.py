@@ -113,11 +113,8 @@ class PlannerAgent(Agent):
             self.episode.planner.reduction,
         )
         solution, actions = self.episode.plan(evaluator.evaluate)
-        at = solution.best_at
-        if self.episode.judgement.speed < 1:  # another motion than the plan's
-            evaluator.evaluate(actions.reshape(1, -1, self.spec.block_dim))
-            at = (-1, 0)
-        self.episode.execute(actions, evaluator.predicted(at))
+        predicted = self.episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
+        self.episode.execute(actions, predicted)
         return actions
 
 

@@ -26,7 +26,7 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
-from jepa_ros.planning.surprise import GateSettings, SurpriseGate
+from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
 
 _ENCODE_TIMEOUT_S = 5.0
@@ -115,12 +115,8 @@ class PlannerNode(ManagedNode):
             self.get_logger().warning(self.not_judged)
             return None
         model_id, calibration = found
-        settings = GateSettings.calibrated(
-            calibration.surprise_quantiles,
-            calibration.ood_quantiles,
-            **{p.name.removeprefix("surprise."): self.param(p.name) for p in SURPRISE_PARAMS[1:]},
-        )
-        return SurpriseGate(settings, lambda z: float(calibration.ood_score(z[None])[0]), model_id)
+        settings = {p.name.removeprefix("surprise."): self.param(p.name) for p in SURPRISE_PARAMS[1:]}
+        return SurpriseGate.calibrated(calibration, model_id, **settings)
 
     def _start(self) -> None:
         self._activated_ns = time.time_ns()

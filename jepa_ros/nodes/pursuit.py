@@ -203,14 +203,10 @@ class Pursuit:
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
-            predicted_at = solution.best_at
-            if judgement.speed < 1:  # another motion than the plan's
-                evaluator(actions.reshape(1, -1, self._spec.block_dim))
-                predicted_at = (-1, 0)
+            predicted = self._episode.predict(evaluator, evaluator.predicted, solution, actions)
         finally:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
-        predicted = evaluator.predicted(predicted_at)
         embedding = Embedding(
             header=look.header,
             encoder_id=look.encoder_id,

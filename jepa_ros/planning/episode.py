@@ -1,5 +1,7 @@
 """The actor's way to one goal: look, plan, note what was executed. The same in the live graph and on recordings."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jepa_ros.planning.memory import Context, ShortTermMemory
@@ -85,6 +87,16 @@ class PlanningEpisode:
             raise
         actions = self.judgement.speed * solution.actions.reshape(-1, self.spec.dim)
         return solution, np.ascontiguousarray(actions, dtype=np.float32)
+
+    def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
+        """(D,) latent after the first block of what ``plan`` gave, with its evaluator.
+
+        predicted: (iteration, index) of a candidate -> its latent after the first block.
+        """
+        if self.judgement.speed == 1:
+            return predicted(solution.best_at)
+        evaluate(actions.reshape(1, -1, self.spec.block_dim))  # slowed: another motion than the plan's
+        return predicted((-1, 0))
 
     def execute(self, actions: np.ndarray, predicted: np.ndarray | None = None) -> None:
         """The first block of raw actions (N, A) is being executed from the last look on.

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,17 @@ STILL = 0.01
 """rad; an arm of which every joint moved less did not move."""
 DEFAULT_QUANTILE, DEFAULT_MARGIN = 0.999, 0.9
 """Of held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
+
+
+class Yardstick(Protocol):
+    """What the gate reads of a checkpoint's calibration."""
+
+    surprise_quantiles: Mapping[str, float]
+    ood_quantiles: Mapping[str, float]
+
+    def ood_score(self, latents: np.ndarray) -> np.ndarray:
+        """Latents (N, D) -> (N,) distance from the training data."""
+        ...
 
 
 class Level(IntEnum):
@@ -44,23 +56,6 @@ class GateSettings:
     slow_factor: float = 0.5
     hold_after: int = 3
     release_looks: int = 3
-
-    @classmethod
-    def calibrated(
-        cls,
-        surprise_quantiles: Mapping[str, float],
-        unfamiliarity_quantiles: Mapping[str, float],
-        quantile: float = DEFAULT_QUANTILE,
-        margin: float = DEFAULT_MARGIN,
-        **others,
-    ) -> "GateSettings":
-        """Limits: ``margin`` times a quantile of what was measured on held-out training data."""
-        name = f"{quantile:g}"
-        if name not in surprise_quantiles or name not in unfamiliarity_quantiles:
-            raise JepaError(
-                f"surprise gate: quantile is {name}; choose one of {', '.join(surprise_quantiles)}"
-            )
-        return cls(margin * surprise_quantiles[name], margin * unfamiliarity_quantiles[name], **others)
 
     def __post_init__(self):
         for name in ("surprise_limit", "unfamiliarity_limit", "doubt_factor", "slow_factor"):
@@ -109,6 +104,23 @@ class SurpriseGate:
     ):
         self.settings, self._unfamiliarity, self.model_id = settings, unfamiliarity, model_id
         self.reset()
+
+    @classmethod
+    def calibrated(
+        cls,
+        calibration: Yardstick,
+        model_id: str = "",
+        quantile: float = DEFAULT_QUANTILE,
+        margin: float = DEFAULT_MARGIN,
+        **others,
+    ) -> "SurpriseGate":
+        """Limits: ``margin`` times a quantile of what was measured on held-out training data. others: of
+        GateSettings."""
+        found, name = (calibration.surprise_quantiles, calibration.ood_quantiles), f"{quantile:g}"
+        if not all(name in quantiles for quantiles in found):
+            raise JepaError(f"surprise gate: quantile is {name}; choose one of {', '.join(found[0])}")
+        settings = GateSettings(*(margin * quantiles[name] for quantiles in found), **others)
+        return cls(settings, lambda latent: float(calibration.ood_score(latent[None])[0]), model_id)
 
     def reset(self) -> None:
         """For a new goal: nothing is known yet."""

@@ -134,13 +134,24 @@ def test_reset_forgets():
     assert look(FAR).level == OK and gate.surprises == 0
 
 
-def test_limits_come_from_the_calibrations_quantiles():
-    quantiles = {"0.99": 0.3, "0.999": 0.5}, {"0.99": 2.0, "0.999": 3.0}
-    settings = GateSettings.calibrated(*quantiles, quantile=0.99, margin=1.5, hold_after=7)
+class Measured:
+    """A calibration."""
+
+    surprise_quantiles = {"0.99": 0.3, "0.999": 0.5}
+    ood_quantiles = {"0.99": 2.0, "0.999": 3.0}
+
+    def ood_score(self, latents):
+        return latents.max(axis=1)
+
+
+def test_limits_and_unfamiliarity_come_from_the_calibration():
+    gate = SurpriseGate.calibrated(Measured(), "model", quantile=0.99, margin=1.5, hold_after=7)
+    settings = gate.settings
     assert (settings.surprise_limit, settings.unfamiliarity_limit) == pytest.approx((0.45, 3.0))
-    assert settings.hold_after == 7
+    assert (settings.hold_after, gate.model_id) == (7, "model")
+    assert gate.judge(latent(2.5), np.zeros(A), None).unfamiliarity == 2.5
     with pytest.raises(JepaError, match="choose one of 0.99, 0.999"):
-        GateSettings.calibrated(*quantiles, quantile=0.9)
+        SurpriseGate.calibrated(Measured(), quantile=0.9)
 
 
 @pytest.mark.parametrize("bad", [{"hold_after": 0}, {"release_looks": 0}, {"slow_factor": math.nan}])
