@@ -13,7 +13,7 @@ ALL = "all"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa lifecycle`."""
     parser.epilog = (
-        "Exit status: 0, 1 if a node failed or did not answer, 2 for an error. Bring a graph up without starting "
+        "Exit status: 0, 1 if a node failed, did not answer or is missing, 2 for an error. Bring a graph up without starting "
         "it: ros2 launch jepa_ros jepa.launch.py autostart:=false"
     )
     parser.add_argument("--namespace", default="jepa", help="of the nodes")
@@ -62,18 +62,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list(states) -> int:
-    names, silent = states.find(), False
+    (names, missing), silent = states.find(), False
     for name in names:
         try:
             state = states.state(name)
         except JepaError:
             state, silent = "no answer (starting, or hung)", True
         print(f"{name:{max(map(len, names))}}  {state}")
-    return int(silent)
+    return int(silent or _tell(missing))
 
 
 def _set(states, node: str, transition: str) -> int:
-    names = states.find() if node == ALL else [node]
+    names, missing = states.find() if node == ALL else ([node], [])
     if transition not in ("configure", "activate"):
         names = names[::-1]
     failed = False
@@ -84,4 +84,10 @@ def _set(states, node: str, transition: str) -> int:
         except JepaError as error:  # the others are still to be stopped, or started
             print(f"error: {error}", file=sys.stderr, flush=True)
             failed = True
-    return int(failed)
+    return int(failed or _tell(missing))
+
+
+def _tell(missing) -> bool:
+    if missing:
+        print(f"error: not found: {', '.join(missing)}", file=sys.stderr)
+    return bool(missing)

@@ -22,8 +22,9 @@ GOALS = {
 }
 """Transition to the state that it leads to."""
 _START_ORDER = Graph().nodes
-_DISCOVERY_S = 5.0  # nobody is there
-_SETTLED_S = 1.0  # nobody came since
+_EVERYWHERE = Graph(simulator=False).nodes
+_DISCOVERY_S = 5.0  # for the nodes of every graph
+_SETTLED_S = 1.0  # for the others, after those
 _ANSWER_S = 2.0
 _REASON_S = 2.5
 _POLL_S = 0.05
@@ -42,27 +43,25 @@ class NodeStates:
             qos.STATUS,
         )
 
-    def find(self, wanted: tuple[str, ...] = _START_ORDER) -> list[str]:
-        """Names of the lifecycle nodes, in the order in which they start; others after them. Waits until all
-        ``wanted`` are there, or no more seem to come; JepaError where there is none at all."""
-        found: list[str] = []
-        ends = time.monotonic() + _DISCOVERY_S
-        while not set(wanted) <= set(found) and time.monotonic() < ends:
-            if len(now := self._found()) > len(found):
-                found, ends = now, time.monotonic() + _SETTLED_S
-            time.sleep(_POLL_S)
+    def find(self) -> tuple[list[str], list[str]]:
+        """Names of the lifecycle nodes, in the order in which they start, others after them; and those that every
+        graph has and that did not show up in time. JepaError where there is none at all."""
+        found = self._await(_EVERYWHERE, _DISCOVERY_S)
+        if set(_EVERYWHERE) <= set(found):
+            found = self._await(_START_ORDER, _SETTLED_S)
         if not found:
             raise JepaError(
                 f"no lifecycle node in the namespace {self._client.node.get_namespace()} of ROS domain "
                 f"{os.environ.get('ROS_DOMAIN_ID', '0')}; is the graph running? `--namespace` names another one"
             )
         known = [name for name in _START_ORDER if name in found]
-        return known + sorted(set(found) - set(known))
+        missing = [name for name in _EVERYWHERE if name not in found]
+        return known + sorted(set(found) - set(known)), missing
 
     def require(self, name: str) -> None:
         """JepaError where that node is not there."""
-        found = self.find((name,))
-        if name not in found:
+        if name not in self._await((name,), _DISCOVERY_S):
+            found, _ = self.find()
             near = get_close_matches(name, found, n=1)
             raise JepaError(
                 f"no lifecycle node {name!r}; "
@@ -97,6 +96,13 @@ class NodeStates:
         if not self._client.call(ChangeState, f"{name}/change_state", request, self._timeout_s).success:
             raise JepaError(f"{name} is {self.state(name)}: {self._reason(name)}")
         return True
+
+    def _await(self, names: tuple[str, ...], timeout_s: float) -> list[str]:
+        """What is there once ``names`` are, or after timeout_s."""
+        ends = time.monotonic() + timeout_s
+        while not set(names) <= set(found := self._found()) and time.monotonic() < ends:
+            time.sleep(_POLL_S)
+        return found
 
     def _found(self) -> list[str]:
         prefix, suffix = self._client.node.get_namespace().rstrip("/") + "/", "/get_state"
