@@ -34,13 +34,6 @@ def jepa(world, capsys):
 
 
 @pytest.fixture
-def patience(monkeypatch):
-    """Shorter than the command's own, where what is waited for never comes."""
-    monkeypatch.setattr(node_states, "_DISCOVERY_S", 2.0)
-    monkeypatch.setattr(node_states, "_ANSWER_S", 0.5)
-
-
-@pytest.fixture
 def graph(world, checkpoint):
     """The nodes of a graph with a real arm, made in another order than that in which they start."""
     return [
@@ -84,21 +77,23 @@ def test_a_node_that_cannot_says_why_and_the_others_go_on(jepa, graph):
     assert re.search("error: encoder is unconfigured: could not configure: .*/nowhere", err)
 
 
-def test_a_missing_node_is_told_and_fails_the_command(jepa, world, patience):
+def test_a_missing_node_is_told_and_fails_the_command(jepa, world):
     world.make(CostNode, start=False)
     code, lines, err = jepa("set", "all", "configure")
     assert (code, lines) == (1, ["cost: inactive"])
     assert "error: not found: action_publisher, encoder, world_model, planner" in err
 
 
-def test_unknown_node_and_empty_namespace_are_errors_of_the_user(jepa, graph, capsys, patience):
+def test_unknown_node_and_empty_namespace_are_errors_of_the_user(jepa, graph, capsys, monkeypatch):
     code, _, err = jepa("get", "encodr")
     assert code == 2 and "no lifecycle node 'encodr'; did you mean 'encoder'?" in err
+    monkeypatch.setattr(node_states, "_DISCOVERY_S", 0.5)
     assert main(["lifecycle", "--namespace", "nobody", "list"]) == 2
     assert "no lifecycle node in the namespace /nobody" in capsys.readouterr().err
 
 
-def test_a_node_that_hangs_is_named_in_bounded_time(jepa, world, graph, patience):
+def test_a_node_that_hangs_is_named_in_bounded_time(jepa, world, graph, monkeypatch):
+    monkeypatch.setattr(node_states, "_ANSWER_S", 0.5)  # 2 s for each of five nodes is long for a test
     release = []
     world.executor.create_task(lambda: [time.sleep(0.01) for _ in range(4000) if not release])
     try:
