@@ -94,7 +94,8 @@ class SurpriseGate:
     a level each, so that one false alarm costs a replan. Every ``release_looks`` familiar ones in a row end it all.
     A look for which nothing was expected (the first one; the arm was stopped in mid-block) is judged by its
     unfamiliarity and counts neither way where that is normal. A doubtful look is not believed, but the second one in
-    a row is: what comes into the view slowly is not taken for the scene, and a wrong prediction is corrected.
+    a row is: what comes into the view slowly is not taken for the scene, and a wrong prediction is corrected. Where
+    the picture changes while the arm is held, what disturbed it may be gone: it need not come as close.
 
     unfamiliarity: latent (D,) -> distance from the training data.  model_id: of the latents it can judge.
     """
@@ -127,6 +128,7 @@ class SurpriseGate:
         self.surprises = self._against = self._familiar = 0
         self._held = self._doubted = False
         self._picture: tuple[np.ndarray, np.ndarray] | None = None  # latent, joints when it was first seen
+        self._strange: np.ndarray | None = None  # (D,) the last strange look
 
     def judge(self, latent: np.ndarray, proprio: np.ndarray, expected: np.ndarray | None) -> Judgement:
         """latent (D,), measured joints proprio (A,) rad, expected latent (D,) or None where nothing is known
@@ -136,16 +138,18 @@ class SurpriseGate:
         unfamiliarity = float(self._unfamiliarity(latent))
         stuck = self._is_stuck(latent, proprio)
         frozen = stuck and unfamiliarity <= limits.unfamiliarity_limit  # darkness does not change either
-        strange = self._words(surprise, unfamiliarity, frozen)
+        strange = self._words(surprise, unfamiliarity, frozen, self._surprise_limit(latent))
+        doubtful = surprise > limits.doubt_factor * limits.surprise_limit
+        self._doubted = doubtful and not self._doubted and not self._held
+        believed = not strange and not self._doubted
         if strange:
+            self._strange = latent
             self.surprises, self._against, self._familiar = self.surprises + 1, self._against + 1, 0
             self._held |= stuck or self._against >= limits.hold_after
         elif expected is not None:
             self._familiar += 1
             if self._familiar >= limits.release_looks:
                 self._against, self._held = 0, False
-        self._doubted = surprise > limits.doubt_factor * limits.surprise_limit and not self._doubted
-        believed = not strange and not self._doubted
         level = Level.HOLD if self._held else Level(min(self._against, Level.SLOW))
         going = f"familiar again, {self._familiar} of {limits.release_looks} looks" if level else ""
         speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
@@ -158,10 +162,16 @@ class SurpriseGate:
             self._picture = latent, proprio
         return bool(np.any(np.abs(proprio - self._picture[1]) > STILL))
 
-    def _words(self, surprise: float, unfamiliarity: float, frozen: bool) -> str:
+    def _surprise_limit(self, latent: np.ndarray) -> float:
+        """The limit for this look."""
+        limit = self.settings.surprise_limit
+        if not self._against or (self._held and latent_distance(latent, self._strange) > limit):
+            return limit
+        return self.settings.doubt_factor * limit
+
+    def _words(self, surprise: float, unfamiliarity: float, frozen: bool, surprise_limit: float) -> str:
         """What is wrong with a look; "" where nothing is."""
         limits = self.settings
-        surprise_limit = limits.surprise_limit * (limits.doubt_factor if self._against else 1.0)
         if frozen:
             return "the image has not changed although the arm moved: does the camera still send new images?"
         found = []

@@ -65,6 +65,17 @@ def test_once_in_doubt_a_look_must_come_closer_until_released():
     assert not look(4.3, 4).strange
 
 
+def test_where_the_picture_changes_while_held_it_need_not_come_as_close():
+    def after_holding(seen):
+        look = Looks(make_gate(hold_after=1, doubt_factor=0.5, release_looks=1))
+        assert look(FAR, 0).level == HOLD
+        return look(*seen, moves=0)
+
+    assert after_holding([-0.4, 0]).believed  # 1.0 away from what was strange
+    assert after_holding([-FAR, 0]).strange
+    assert after_holding([0.3, 0]).strange  # hardly changed
+
+
 def test_one_doubtful_look_is_not_believed_the_second_in_a_row_is():
     look = Looks(make_gate(doubt_factor=0.5))
     found = [look(i + off, i) for i, off in enumerate([0.2, 0.3, 0.4, 0.3, 0.2, 0.3])]
