@@ -54,12 +54,13 @@ def replay(context):
     """The processes of the graph that the arguments describe, and the one that plays."""
     chosen = given(context, ARGUMENTS)
     topics = Topics.from_yaml(chosen["topics_file"]) if chosen["topics_file"] else Topics()
+    transport = {"image_transport": image_transport(chosen["bag"], topics)}
     graph = Graph(
         **{argument.name: chosen[argument.name] for argument in GRAPH_ARGUMENTS}
         | {"params_file": chosen["params_file"] or None},
         simulator=False,
         use_sim_time=True,
-        overrides={"encoder": {"image_transport": image_transport(chosen["bag"], topics)}},
+        overrides={"encoder": transport, "action_publisher": transport},
     )
     command = [sys.executable, "-m", "jepa_ros.cli.main", "replay", chosen["bag"]]
     command += ["--namespace", chosen["namespace"], "--rate", chosen["rate"], "--start", chosen["start"]]

@@ -5,8 +5,7 @@ What is started is decided in jepa_ros/nodes/graph.py, which `jepa demo` uses to
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from jepa_ros.nodes.graph import Graph
-from jepa_ros.nodes.launching import BOOLEAN, GRAPH_ARGUMENTS, given, graph_nodes
+from jepa_ros.nodes.launching import GRAPH_ARGUMENTS, arm_arguments, bring_up, given
 from launch import LaunchDescription
 
 ARGUMENTS = (
@@ -15,28 +14,15 @@ ARGUMENTS = (
         "task", default_value="reach", description="Scene of the simulator: reach, or push (a cube)."
     ),
     DeclareLaunchArgument("seed", default_value="0", description="Episode whose start pose is taken."),
-    DeclareLaunchArgument(
-        "use_sim_time",
-        default_value="false",
-        choices=BOOLEAN,
-        description="Take time from /clock. The simulator keeps real time, so either works.",
-    ),
-    DeclareLaunchArgument(
-        "simulator",
-        default_value="true",
-        choices=BOOLEAN,
-        description="false: a robot or another simulator gives image and joint_states.",
-    ),
+    *arm_arguments(dry_run=False, topics="docs/nodes.md"),
 )
 
 
-def bring_up(context):
-    """The processes of the graph that the arguments describe."""
+def sim(context):
+    """The processes that the arguments describe."""
     chosen = given(context, ARGUMENTS)
-    return graph_nodes(
-        Graph(**chosen | {"seed": int(chosen["seed"]), "params_file": chosen["params_file"] or None})
-    )
+    return bring_up(chosen | {"seed": int(chosen["seed"])})
 
 
 def generate_launch_description():
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=sim)])

@@ -29,13 +29,19 @@ class LatentEvaluator:
         self.context = [self._tensor(x) for x in (latents, proprio, past_actions)]
         self.goal = self._tensor(goal)
         self.result: EnergyResult | None = None
+        self._next: list[np.ndarray] = []  # of every call, latents after the first block (S, D)
 
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> energies (S,)."""
         candidates = self._tensor(actions)
         latents, proprio = self.model.rollout(*self.context, candidates)
         self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), self.goal, self.reduction)
+        self._next.append(latents[:, 0].cpu().numpy())
         return self.result.totals.cpu().numpy()
+
+    def predicted(self, at: tuple[int, int]) -> np.ndarray:
+        """(D,) latent after the first block of the candidate ``at`` (call, index)."""
+        return self._next[at[0]][at[1]]
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(

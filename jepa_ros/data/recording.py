@@ -3,7 +3,6 @@
 Reading passes over the file twice, in little memory: once for everything but pixels, once for the images that are used.
 """
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.bag_files import BagFile, RawMessage
 from jepa_ros.data.boundaries import episode_cuts
+from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.images import decode_message, resize
 from jepa_ros.data.joint_order import JointOrder
 from jepa_ros.data.load_report import Problem
@@ -462,14 +462,6 @@ class _Pass:
 def _are_positions(values) -> bool:
     """Whether they can be joint positions, in rad: NaN, Inf and what damaged bytes give are not."""
     return bool(np.all(np.abs(values) < LARGEST_RAD))  # false for NaN
-
-
-def header_stamp_ns(data: bytes | memoryview) -> int:
-    """Integer ns of a std_msgs/Header at the start of CDR bytes; 0 where they are too short."""
-    if len(data) < 12:
-        return 0
-    seconds, rest = struct.unpack_from("<iI" if data[1] & 1 else ">iI", data, 4)
-    return seconds * 10**9 + rest
 
 
 def _as_dict(msg, message: RawMessage) -> dict:

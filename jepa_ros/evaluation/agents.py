@@ -18,6 +18,7 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
@@ -65,27 +66,42 @@ class PlannerAgent(Agent):
     """Encode the image, search for the plan of least energy, execute its first block.
 
     Calls the same pieces in the same order as the live graph in ``composition:=single``.
+    judgements: the gate's, one per look of this episode.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, energy: Energy):
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: PlannerConfig,
+        energy: Energy,
+        gate: SurpriseGate | None = None,
+    ):
         super().__init__(checkpoint.spec)
         self.model, self.energy = checkpoint.model, energy
         self.episode = PlanningEpisode(
-            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context)
+            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context), gate
         )
+        self.judgements: list[Judgement] = []
 
     def reset(self, goal_image, seed):
         self.episode.reset(seed)
         self.goal = self.model.embed(goal_image)
-        self.blocks = 0
+        self.judgements = []
 
     def act(self, image, proprio):
-        from jepa_ros.costs.evaluator import LatentEvaluator
-
         began = time.perf_counter()
         latent = self.model.embed(image)
         encoded = time.perf_counter()
-        self.episode.look(latent, proprio, self.blocks * self.spec.block * self.spec.dt)
+        stamp = len(self.judgements) * self.spec.block * self.spec.dt
+        judgement = self.episode.look(latent, proprio, stamp)
+        self.judgements.append(judgement)
+        actions = self.episode.hold() if judgement.level == Level.HOLD else self._plan()
+        self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
+        return actions[: self.spec.block]
+
+    def _plan(self) -> np.ndarray:
+        from jepa_ros.costs.evaluator import LatentEvaluator
+
         context = self.episode.context
         evaluator = LatentEvaluator(
             self.model,
@@ -96,11 +112,10 @@ class PlannerAgent(Agent):
             self.goal,
             self.episode.planner.reduction,
         )
-        _, actions = self.episode.plan(evaluator.evaluate)
-        self.episode.execute(actions)
-        self.blocks += 1
-        self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
-        return actions[: self.spec.block]
+        solution, actions = self.episode.plan(evaluator.evaluate)
+        predicted = self.episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
+        self.episode.execute(actions, predicted)
+        return actions
 
 
 class NoOp(Agent):

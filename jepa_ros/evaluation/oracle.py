@@ -7,9 +7,12 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.evaluation.agents import Agent
-from jepa_ros.evaluation.closed_loop import TICK_S, Timing
+from jepa_ros.evaluation.closed_loop import SETPOINT_TICKS, TICK_S, Timing
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.safety.limiter import SetpointLimiter
+from jepa_ros.safety.limits import JointLimits
+from jepa_ros.simulation import arm
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import Goal
@@ -75,8 +78,7 @@ class Imagination:
         """What the next H looks would see: joints (S, H, A) rad, and cubes (S, H, 3) m or None.
 
         actions: (S, H, KA) rad.  base: (A,) rad, where the first action is chained from. The arm is at a
-        look: it holds. The guard is imagined without its resynchronisation, which a future contact might
-        cause.
+        look: it holds. The guard is imagined without the holds that a future contact might cause.
         """
         from mujoco import rollout
 
@@ -95,24 +97,27 @@ class Imagination:
         return positions[..., :dim], positions[..., dim : dim + 3] if model.nq > dim else None
 
     def _controls(self, actions: np.ndarray, base: np.ndarray) -> np.ndarray:
-        """Servo targets (S, physics steps, A): what trajectory followers make of S plans of H blocks."""
+        """Servo targets (S, physics steps, A): what trajectory followers make of the guard's setpoints for S plans
+        of H blocks."""
         spec, samples = self.spec, len(actions)
+        limiter = SetpointLimiter(
+            JointLimits.from_spec(spec, arm.VELOCITY, arm.ACCELERATION),
+            SETPOINT_TICKS * TICK_S,
+            np.repeat(base[None], samples, axis=0),
+        )
         held = np.repeat(self.simulator.target[None], samples, axis=0)  # (S, A)
-        base = np.repeat(base[None], samples, axis=0)
-        part = np.arange(0, self._move) / self._move * spec.block  # ticks, in raw steps
-        index = part.astype(int)
-        ticks = []
+        ticks = [held] * self._wait
         for block in actions.reshape(samples, -1, spec.block, spec.dim).swapaxes(0, 1):
-            targets = self._targets(base, block.swapaxes(0, 1))  # (K, S, A)
-            points = np.concatenate([held[None], targets])
-            moving = points[index] + (part - index)[:, None, None] * (points[index + 1] - points[index])
-            ticks += [
-                np.repeat(held[None], self._wait, axis=0),
-                moving,
-                np.repeat(targets[-1:], self._settle, axis=0),
-            ]
-            held = base = targets[-1]
-        return np.repeat(np.concatenate(ticks), self._substeps, axis=0).swapaxes(0, 1)
+            limiter.follow(self._targets(limiter.position, block.swapaxes(0, 1)), spec.dt)
+            for tick in range(self._move + self._settle + self._wait):
+                part = tick % SETPOINT_TICKS / SETPOINT_TICKS
+                if part == 0:
+                    held = limiter.position if tick else held
+                    limiter.step(limiter.period)
+                ticks.append(held + part * (limiter.position - held))
+            held = limiter.position
+        controls = np.array(ticks[: len(ticks) - self._wait])
+        return np.repeat(controls, self._substeps, axis=0).swapaxes(0, 1)
 
     def _targets(self, base: np.ndarray, actions: np.ndarray) -> np.ndarray:
         """base (S, A), raw deltas (K, S, A) -> absolute targets (K, S, A), as the action guard makes them."""

@@ -1,104 +1,94 @@
-"""Sends the first block of every good plan to the arm's controller, and guards it. No torch in this
+"""Follows good plans with setpoints that keep every limit, and holds the arm otherwise. No torch in this
 process."""
 
 import math
 import time
 from array import array
 
-from builtin_interfaces.msg import Duration as DurationMsg
 from rclpy.duration import Duration
 from rclpy.time import Time
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Header
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionPlan, SafetyStatus
-from jepa_ros.nodes import qos, tensor
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
+from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
+from jepa_ros.nodes import arm_output, guard_params, qos, tensor
+from jepa_ros.nodes.diagnostics import Report
+from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
+from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
-from jepa_ros.safety.guard import ActionGuard, Command, GuardConfig, Now, Plan
-from jepa_ros.safety.limits import JointLimits
+from jepa_ros.safety.guard import ActionGuard, Now, Plan, Setpoint
 from jepa_ros.safety.states import Reason, SafetyState
 
-_DEFAULT = GuardConfig()
 _STATUS_PERIOD_S = 0.5
+_LAST_HOLD_S = 5.0  # longest time to come to rest in at deactivation
 
 
 class ActionPublisherNode(ManagedNode):
-    """`plan`, `joint_states` -> `joint_trajectory`, `~/safety_status`; `~/arm`, `~/hold`, `~/estop`,
-    `~/reset_estop`.
+    """`plan`, `joint_states`, `embedding`, `image` -> `joint_trajectory` (or `commands`, `twist_cmds`),
+    `~/safety_status`; `~/arm`, `~/hold`, `~/estop`, `~/reset_estop`.
 
-    The guard is called by the executor's one thread only. A trajectory is stamped 0, which tells a joint
-    trajectory controller to begin on receipt: the image's stamp would make it drop the points that planning
-    time has passed. The image's stamp comes with the plan; its age when the command was sent is
-    SafetyStatus.plan_age_s, the latency from image to command, repeated until the next plan.
+    The guard is called by the executor's one thread only. While the arm is to move, a setpoint goes out
+    publish_rate_hz times a second, and one at once when a plan is accepted; at rest nothing does. Of images and
+    embeddings only stamps are read. SafetyStatus.plan_age_s is the age of the plan's image when the first setpoint
+    that comes of it was sent, the latency from image to command, repeated until the next plan. In a dry run there
+    is no publisher to the arm.
     """
 
     NAME = "action_publisher"
-    PARAMS = (
-        *ROBOT_PARAMS,
-        Param("auto_arm", False, "Arm at activation. For simulation; on a robot, arm with ~/arm."),
-        Param("position_margin", 0.0, "Kept from every position limit, rad.", 0.0, 1.0),
-        Param(
-            "plan_timeout",
-            _DEFAULT.plan_timeout,
-            "Hold when no plan was accepted for this long, s.",
-            0.01,
-            600.0,
-        ),
-        Param("max_plan_age", _DEFAULT.max_plan_age, "Oldest image a plan may come from, s.", 0.01, 600.0),
-        Param(
-            "joint_state_timeout",
-            _DEFAULT.joint_state_timeout,
-            "Oldest joint_states to move by, s.",
-            0.01,
-            600.0,
-        ),
-        Param(
-            "resync_tolerance",
-            _DEFAULT.resync_tolerance,
-            "Where the arm is further than this from its command, the "
-            "measured position counts as the command, rad.",
-            0.001,
-            10.0,
-        ),
-        Param("model_id", "", "Accept plans of this checkpoint only; empty accepts any."),
-        Param("watchdog_hz", 20.0, "How often timeouts are checked.", 1.0, 1000.0),
-    )
+    PARAMS = guard_params.GUARD_PARAMS
 
     _guard: ActionGuard | None = None
 
     def _setup(self) -> None:
         spec = robot_spec(self)
-        limits = JointLimits.from_spec(spec, self.param("robot.velocity"), self.param("position_margin"))
+        self._urdf = guard_params.read_urdf(self) if guard_params.needs_urdf(self) else None
         stopped = self._guard is not None and self._guard.state == SafetyState.ESTOPPED
         self._guard = ActionGuard(
             spec,
-            limits,
-            GuardConfig(
-                plan_timeout=self.param("plan_timeout"),
-                max_plan_age=self.param("max_plan_age"),
-                joint_state_timeout=self.param("joint_state_timeout"),
-                resync_tolerance=self.param("resync_tolerance"),
-                model_id=self.param("model_id"),
-            ),
+            guard_params.joint_limits(self, self._urdf),
+            guard_params.guard_config(self),
+            guard_params.workspace(self, self._urdf),
         )
         if stopped:  # only ~/reset_estop ends an emergency stop
             self._guard.estop(self._now())
-        self._trajectories = self.publisher(JointTrajectory, "joint_trajectory", qos.COMMAND)
+        self._output_type, self._dry_run = self.param("output_type"), self.param("dry_run")
+        output = arm_output.OUTPUTS[self._output_type]
+        topic = f"~/dry_run/{output.topic}" if self._dry_run else output.topic
+        self._commands = self.publisher(output.kind, topic, qos.COMMAND)
         self._statuses = self.publisher(SafetyStatus, "~/safety_status", qos.STATUS)
         self.subscriber(ActionPlan, "plan", self._on_plan, qos.PLAN)
-        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
+        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES, INPUT_STALE_S)
+        self._watch_camera()
+        if self.param("deadman_topic"):
+            self.subscriber(Bool, self.param("deadman_topic"), self._on_deadman, qos.STATUS)
         self.serve(SetBool, "~/arm", self._serve_arm)
         self.serve(Trigger, "~/hold", lambda _, response: self._serve_hold(response))
         self.serve(Trigger, "~/estop", lambda _, response: self._serve_estop(response))
         self.serve(Trigger, "~/reset_estop", lambda _, response: self._serve_reset(response))
-        self.every(1.0 / self.param("watchdog_hz"), self._watch)
+        self.every(1.0 / self.param("publish_rate_hz"), self._tick)
         self._reported_at, self._plan_age_s = -math.inf, math.nan
+
+    def _watch_camera(self) -> None:
+        if self.param("watchdog.embedding_s"):
+            self.subscriber(
+                Embedding,
+                "embedding",
+                lambda data: self._guard.see_embedding(self._now(), _stamp(header_stamp_ns(data))),
+                qos.LATENT,
+                raw=True,
+            )
+        if self.param("watchdog.image_s"):
+            compressed = self.param("image_transport") == "compressed"
+            self.subscriber(
+                CompressedImage if compressed else Image,
+                "image/compressed" if compressed else "image",
+                lambda data: self._guard.see_image(self._now(), _stamp(header_stamp_ns(data))),
+                qos.image(self.param("image_reliability")),
+                raw=True,
+            )
 
     def _start(self) -> None:
         if self.param("auto_arm"):
@@ -107,11 +97,39 @@ class ActionPublisherNode(ManagedNode):
 
     def _stop(self) -> None:
         self._send(self._guard.disarm(self._now(), Reason.SHUTDOWN))
+        period, until = 1.0 / self.param("publish_rate_hz"), time.monotonic() + _LAST_HOLD_S
+        while self._guard.moving and time.monotonic() < until:
+            time.sleep(period)
+            self._send(self._guard.tick(self._now()))
         self._report_status()
-        self._trajectories.wait_for_all_acked(Duration(seconds=0.5))
+        self._commands.wait_for_all_acked(Duration(seconds=0.5))
+
+    def refuse_change(self, name: str, value) -> str:
+        """Why a parameter may not be changed now; "" where it may."""
+        if self.active and self._guard.state == SafetyState.RUNNING:
+            return f"{name} cannot be changed while RUNNING; call ~/hold first"
+        return ""
+
+    def _diagnose(self, report: Report) -> None:
+        status = self._guard.status(self._now())
+        said = f"{status.state.name}: {status.text}".rstrip(": ")
+        if status.state == SafetyState.ESTOPPED:
+            report.error(said)
+        elif status.state == SafetyState.HOLDING:
+            report.warn(said)
+        report.add("guard", status.state.name)
+        report.add("reason", status.reason.name)
+        report.add("dry_run", self._dry_run)
+        report.add("vetoed", status.vetoed)
+        report.add("clamped", status.clamped)
+        report.add("tracking_error_rad", status.tracking_error)
+        report.add("plan_age_s", self._plan_age_s)
+        report.add("model_id", self.param("model_id") or "any")
 
     def _now(self) -> Now:
         return Now(time.monotonic(), self.get_clock().now().nanoseconds * 1e-9)
+
+    # What comes in.
 
     def _on_plan(self, msg: ActionPlan) -> None:
         now = self._now()
@@ -130,7 +148,7 @@ class ActionPublisherNode(ManagedNode):
             plan_id=msg.plan_id,
         )
         verdict = self._guard.submit(plan, now)
-        self._send(verdict.command)
+        self._send(verdict.setpoint)
         if verdict.accepted:
             self._plan_age_s = self._now().ros - plan.stamp
         else:
@@ -138,11 +156,17 @@ class ActionPublisherNode(ManagedNode):
         self._report_status()
 
     def _on_joint_states(self, msg: JointState) -> None:
-        reason = self._guard.observe(msg.name, msg.position, self._now())
+        stamp = _stamp(Time.from_msg(msg.header.stamp).nanoseconds)
+        reason = self._guard.observe(msg.name, msg.position, self._now(), stamp)
         if reason:
             raise JepaError(f"joint_states ignored: {reason.name}; they hold {list(msg.name)}")
 
-    def _watch(self) -> None:
+    def _on_deadman(self, msg: Bool) -> None:
+        self._guard.see_deadman(msg.data, self._now())
+
+    # What goes out.
+
+    def _tick(self) -> None:
         before = self._guard.state
         self._send(self._guard.tick(self._now()))
         if self._guard.state != before:
@@ -151,16 +175,17 @@ class ActionPublisherNode(ManagedNode):
         elif time.monotonic() - self._reported_at >= _STATUS_PERIOD_S:
             self._report_status()
 
-    def _send(self, command: Command | None) -> None:
-        if command is not None:
-            points = [
-                JointTrajectoryPoint(
-                    positions=array("d", position),
-                    time_from_start=DurationMsg(sec=int(t), nanosec=round((t - int(t)) * 1e9)),
-                )
-                for position, t in zip(command.positions, command.times_from_start.tolist(), strict=True)
-            ]
-            self._trajectories.publish(JointTrajectory(joint_names=list(command.joint_names), points=points))
+    def _send(self, setpoint: Setpoint | None) -> None:
+        if setpoint is None:
+            return
+        if self._output_type == "trajectory":
+            message = arm_output.trajectory(setpoint, self.param("point_velocities"))
+        elif self._output_type == "commands":
+            message = arm_output.positions(setpoint)
+        else:
+            stamp = self.get_clock().now().to_msg()
+            message = arm_output.twist(setpoint, self._urdf.jacobian, self._urdf.base_link, stamp)
+        self._commands.publish(message)
 
     def _report_status(self) -> None:
         status = self._guard.status(self._now())
@@ -171,14 +196,22 @@ class ActionPublisherNode(ManagedNode):
                 state=int(status.state),
                 reason=int(status.reason),
                 text=status.text,
+                dry_run=self._dry_run,
                 clamped=status.clamped,
                 vetoed=status.vetoed,
+                vetoed_in_a_row=status.vetoed_in_a_row,
+                vetoed_by_reason=array("I", status.vetoed_by_reason),
                 plan_age_s=self._plan_age_s,
-                joint_state_age_s=_finite(status.joint_state_age_s),
+                joint_state_age_s=status.joint_state_age_s,
+                image_age_s=status.image_age_s,
+                embedding_age_s=status.embedding_age_s,
+                tracking_error=status.tracking_error,
                 joint_names=list(self._guard.limits.names),
                 command=array("f", [] if status.command is None else status.command),
             )
         )
+
+    # Services.
 
     def _serve_arm(self, request, response) -> None:
         if request.data:
@@ -207,8 +240,9 @@ class ActionPublisherNode(ManagedNode):
         self._report_status()
 
 
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else math.nan
+def _stamp(nanoseconds: int) -> float | None:
+    """s; None for a header without a stamp."""
+    return nanoseconds * 1e-9 if nanoseconds else None
 
 
 def main() -> None:

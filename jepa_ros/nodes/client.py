@@ -1,8 +1,8 @@
 """The user's side of the graph: wait until it is up, send goals, follow them."""
 
 import importlib
-import threading
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -12,7 +12,7 @@ from action_msgs.msg import GoalStatus
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes import images
+from jepa_ros.nodes.spinning import SpinThread
 
 _POLL_S = 0.2
 
@@ -57,8 +58,7 @@ class GraphClient:
         self._reach_goal = ActionClient(self.node, ReachGoal, "reach_goal")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._thread = threading.Thread(target=self._spin, name="jepa_client", daemon=True)
-        self._thread.start()
+        self._spinner = SpinThread(self._executor, "jepa_client", traceback.print_exception)
 
     def __enter__(self) -> "GraphClient":
         return self
@@ -68,8 +68,7 @@ class GraphClient:
 
     def close(self) -> None:
         """Leave the graph."""
-        self._executor.shutdown()
-        self._thread.join(5.0)
+        self._spinner.stop()
         self._reach_goal.destroy()
         self.node.destroy_node()
         self._context.try_shutdown()
@@ -212,9 +211,3 @@ class GraphClient:
             return answer.result(timeout_s)
         except TimeoutError:
             raise JepaError(f"{what} did not answer within {timeout_s:g} s") from None
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass

@@ -12,11 +12,13 @@ from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import CandidateCosts, Goal, LatentRollouts
 from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.planning.protocols import REDUCTIONS
+from jepa_ros.world_model.device import require_device
 
 _GOALS_KEPT = 4
 
@@ -49,7 +51,10 @@ class CostNode(ManagedNode):
 
     def _setup(self) -> None:
         torch.set_num_threads(self.param("torch_threads"))
-        self._energy = Energy(robot_spec(self), {name: self.param(f"weights.{name}") for name in TERMS})
+        self._device = require_device(self.param("device"))
+        spec = robot_spec(self)
+        self._energy = Energy(spec, {name: self.param(f"weights.{name}") for name in TERMS})
+        self._warm_up(spec)
         if self._in_graph:
             self._goals: dict[str, np.ndarray] = {}
             self._waiting: LatentRollouts | None = None
@@ -57,6 +62,19 @@ class CostNode(ManagedNode):
             self._costs = self.publisher(CandidateCosts, "costs", qos.LATENT)
             self.subscriber(Goal, "goal", self._on_goal, qos.GOAL_READER)
             self.read(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
+
+    def _warm_up(self, spec) -> None:
+        samples, horizon, latent = 64, 5, 16
+        sizes = latent, spec.dim, spec.block_dim
+        rollouts = Rollouts(*(torch.zeros((samples, horizon, size), device=self._device) for size in sizes))
+        for reduction in REDUCTIONS:
+            self.score(rollouts, np.zeros(latent, np.float32), reduction)
+
+    def _diagnose(self, report: Report) -> None:
+        report.add("terms", ", ".join(f"{weight:g} {term.name}" for weight, term in self._energy.terms))
+        report.add("device", self._device)
+        if self._in_graph:
+            report.add("goals", len(self._goals))
 
     def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
         """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the
@@ -97,9 +115,8 @@ class CostNode(ManagedNode):
             )
         if msg.reduction >= len(REDUCTIONS):
             raise JepaError(f"rollouts dropped: unknown reduction {msg.reduction}")
-        device = self.param("device")
         result = self.score(
-            Rollouts(*(torch.tensor(x, device=device) for x in (latents, proprio, actions))),
+            Rollouts(*(torch.tensor(x, device=self._device) for x in (latents, proprio, actions))),
             goal,
             REDUCTIONS[msg.reduction],
         )

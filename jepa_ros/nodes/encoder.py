@@ -9,7 +9,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding, Goal
 from jepa_ros.nodes import images, qos, tensor
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.diagnostics import Report
+from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
 from jepa_ros.nodes.model import MODEL_PARAMS, load
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.robot import ROBOT_PARAMS
@@ -59,10 +60,16 @@ class EncoderNode(ManagedNode):
             "image" if raw else "image/compressed",
             lambda msg: work.offer(msg, "image"),
             qos.image(self.param("image_reliability")),
+            stale_after_s=INPUT_STALE_S,
         )
         self.subscriber(Image, "goal_image", lambda msg: work.offer(msg, "goal"), qos.image("reliable"))
         self.serve(EncodeImage, "~/encode", self._serve_encode)
         self.serve(SetGoal, "~/set_goal", self._serve_set_goal)
+
+    def _diagnose(self, report: Report) -> None:
+        report.hardware_id = self._checkpoint.model_id
+        report.add("model_id", self._checkpoint.model_id)
+        report.add("device", self.param("device"))
 
     def embed(self, msg: Image | CompressedImage) -> Embedding:
         """The Embedding of an image message; JepaError for an image that cannot be read."""

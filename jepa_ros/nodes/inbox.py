@@ -19,11 +19,12 @@ class Look:
 
 
 class Interrupted(Exception):
-    """The goal at hand is over; ``reason`` is a termination reason of ReachGoal."""
+    """The goal at hand is over; ``reason`` is a termination reason of ReachGoal, ``text`` its words where it has
+    any."""
 
-    def __init__(self, reason: int):
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, reason: int, text: str = ""):
+        super().__init__(reason, text)
+        self.reason, self.text = reason, text
 
 
 class Inbox:
@@ -37,7 +38,7 @@ class Inbox:
         self._look: Look | None = None
         self._waiting = None
         self.current = None
-        self._interruption: int | None = None
+        self._interruption: tuple[int, str] | None = None
         self._open = True
         self.wake_too: Callable[[], object] | None = None
 
@@ -54,7 +55,7 @@ class Inbox:
                 lambda: self._interruption is not None or ready(), max(timeout_s, 0.0)
             )
             if self._interruption is not None:
-                raise Interrupted(self._interruption)
+                raise Interrupted(*self._interruption)
             return value or None
 
     def check(self) -> None:
@@ -93,7 +94,7 @@ class Inbox:
         turn."""
         with self._changed:
             replaced, self._waiting = self._waiting, goal
-            self._interruption = interruption
+            self._interruption = interruption, ""
             self._changed.notify_all()
         self._wake()
         return replaced
@@ -108,7 +109,7 @@ class Inbox:
                 self._interruption = None
             return self.current
 
-    def end_goal(self, goal, reason: int) -> bool:
+    def end_goal(self, goal, reason: int, text: str = "") -> bool:
         """Interrupt ``goal`` if it is the one at hand, withdraw it if it still waits; True where it was
         withdrawn."""
         with self._changed:
@@ -116,7 +117,7 @@ class Inbox:
             if withdrawn:
                 self._waiting = None
             elif goal is self.current:
-                self._interruption = reason
+                self._interruption = reason, text
                 self._changed.notify_all()
         self._wake()
         return withdrawn
@@ -131,7 +132,7 @@ class Inbox:
         """End the goal at hand and let no wait begin any more; returns the goal that had not begun."""
         with self._changed:
             waiting, self._waiting = self._waiting, None
-            self._interruption, self._open = reason, False
+            self._interruption, self._open = (reason, ""), False
             self._changed.notify_all()
         self._wake()
         return waiting

@@ -1,18 +1,29 @@
 """The base class of every node: it owns the lifecycle, a subclass writes what it sets up and tears down."""
 
+import math
 import traceback
 from collections.abc import Callable
 from functools import wraps
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes import qos
+from jepa_ros.nodes.diagnostics import PERIOD_S, Health, Input, Report
 from jepa_ros.nodes.parameters import Param, declare
 from jepa_ros.nodes.topic_reader import ReaderThread, TopicReader
 from jepa_ros.nodes.worker import LatestWorker
 
-AUTOSTART = Param("autostart", True, "Configure and activate at start. False: wait for a lifecycle manager.")
+AUTOSTART = Param(
+    "autostart",
+    True,
+    "Configure and activate at start. False: wait for a lifecycle manager, or `jepa lifecycle`.",
+    read_only=True,
+)
+INPUT_STALE_S = 2.0
+"""An input that comes all the time, and was not seen for so long, is worth a warning in the diagnostics."""
 
 
 class ManagedNode(LifecycleNode):
@@ -29,7 +40,10 @@ class ManagedNode(LifecycleNode):
       node goes on.
     - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes
       out there.
-    - Parameters are read in ``_setup``: a changed value counts from the next configure on.
+    - Parameters are read in ``_setup``: a changed value counts from the next configure on. ``refuse_change`` may
+      forbid a change.
+    - /diagnostics tells of the node once a second, and after every transition, from its making to its shutdown.
+      The timer is on the steady clock.
     """
 
     NAME = ""
@@ -40,9 +54,15 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self.failure = ""
         self._holds = False  # whether there is anything that _teardown has to release
+        self._finalized = False
         self._release: list[Callable[[], object]] = []
         self._workers: list[LatestWorker | ReaderThread] = []
-        declare(self, (AUTOSTART, *self.PARAMS))
+        self.health = Health()
+        declare(self, (AUTOSTART, *self.PARAMS), self.refuse_change)
+        self._survive_impossible_transitions()
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.STATUS)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._diagnostics_timer = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
 
     # Hooks of a subclass.
 
@@ -59,6 +79,13 @@ class ManagedNode(LifecycleNode):
     def _stop(self) -> None:
         """Deactivation; never called without ``_start``."""
 
+    def _diagnose(self, report: Report) -> None:
+        """Add to the report what only this node knows; called once a second, from configure to cleanup."""
+
+    def refuse_change(self, name: str, value) -> str:
+        """Why a parameter may not be given this value now; "" where it may."""
+        return ""
+
     # What a subclass builds with.
 
     def param(self, name: str):
@@ -71,9 +98,11 @@ class ManagedNode(LifecycleNode):
         self._release.append(lambda: self.destroy_publisher(publisher))
         return publisher
 
-    def subscriber(self, kind, topic: str, callback, qos, **kwargs):
-        """A subscription that calls back while active and lives until teardown."""
-        subscription = self.create_subscription(kind, topic, self._while_active(callback), qos, **kwargs)
+    def subscriber(self, kind, topic: str, callback, qos, stale_after_s: float = math.inf, **kwargs):
+        """A subscription that calls back while active and lives until teardown. stale_after_s: diagnostics warn
+        when no message came for longer."""
+        guarded = self._while_active(callback, self.health.input(topic, stale_after_s))
+        subscription = self.create_subscription(kind, topic, guarded, qos, **kwargs)
         self._release.append(lambda: self.destroy_subscription(subscription))
         return subscription
 
@@ -86,7 +115,8 @@ class ManagedNode(LifecycleNode):
                 callback(request, response)
             except JepaError as error:
                 response.success, response.message = False, str(error)
-            except Exception:
+            except Exception as error:
+                self.health.failed(error)
                 self.get_logger().error(f"{name}:\n{traceback.format_exc()}")
                 response.success, response.message = False, "an internal error; the log has its traceback"
             return response
@@ -103,19 +133,27 @@ class ManagedNode(LifecycleNode):
 
     def worker(self, compute, kinds: tuple[str, ...] = ("item",)) -> LatestWorker:
         """A thread that computes on the newest item while the node is active."""
-        worker = LatestWorker(self.NAME, compute, self.report, kinds)
+        stages = {kind: self.health.stage(kind) for kind in kinds}
+
+        def timed(kind, item):
+            stages[kind].run(compute, kind, item)
+
+        worker = LatestWorker(self.NAME, timed, self.report, kinds)
+        self.health.drops["worker"] = lambda: worker.replaced
         self._workers.append(worker)
         return worker
 
     def reader(self, kind, topic: str, qos) -> TopicReader:
         """A subscription that a thread waits on by itself; it lives until teardown."""
-        reader = TopicReader(self, kind, topic, qos)
+        reader = TopicReader(self, kind, topic, qos, self.health.input(topic).seen)
         self._release.append(reader.destroy)
         return reader
 
     def read(self, kind, topic: str, compute, qos) -> None:
         """A thread that computes on the newest message of a topic while the node is active."""
-        self._workers.append(ReaderThread(self.reader(kind, topic, qos), compute, self.report))
+        stage = self.health.stage(topic)
+        reader = self.reader(kind, topic, qos)
+        self._workers.append(ReaderThread(reader, lambda msg: stage.run(compute, msg), self.report))
 
     def on_release(self, release: Callable[[], object]) -> None:
         """Call ``release`` at teardown."""
@@ -124,14 +162,17 @@ class ManagedNode(LifecycleNode):
     def report(self, error: Exception) -> None:
         """Log a failure: words for one the user can act on, a traceback for a bug. At most one of each kind a
         second."""
+        self.health.failed(error)
         if isinstance(error, JepaError):
             self.get_logger().warning(str(error), throttle_duration_sec=1.0)
         else:
             self.get_logger().error("".join(traceback.format_exception(error)), throttle_duration_sec=1.0)
 
-    def _while_active(self, callback):
+    def _while_active(self, callback, counted: Input | None = None):
         @wraps(callback)  # rclpy looks at the signature to see whether a callback takes the message's info
         def guarded(*args):
+            if counted is not None:
+                counted.seen()
             if self.active:
                 try:
                     callback(*args)
@@ -140,7 +181,28 @@ class ManagedNode(LifecycleNode):
 
         return guarded
 
+    def _survive_impossible_transitions(self) -> None:
+        """rclpy lets a change_state request that the present state does not allow end the whole process."""
+        service = next(s for s in self.services if s.service_name.endswith("/change_state"))
+        answer = service.callback
+
+        def guarded(request, response):
+            try:
+                return answer(request, response)
+            except Exception as error:
+                self.report(JepaError(f"change_state was refused: {error}"))
+                response.success = False
+                return response
+
+        service.callback = guarded
+
     # Transitions.
+
+    def trigger_shutdown(self):
+        """Shut down; nothing is left to do where that was done."""
+        if self._finalized:
+            return TransitionCallbackReturn.SUCCESS
+        return super().trigger_shutdown()
 
     def start(self) -> bool:
         """Configure and activate; False where that failed, and the log says why."""
@@ -170,6 +232,8 @@ class ManagedNode(LifecycleNode):
             if self.active:
                 self._deactivate()
             self._release_all()
+            self._finalized = True
+            self.destroy_timer(self._diagnostics_timer)
 
         return self._transition("shut down", shut_down)
 
@@ -186,8 +250,10 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(self.failure if known else f"could not {name}:\n{traceback.format_exc()}")
             if undo is not None:
                 undo()
+            self._publish_diagnostics()
             return TransitionCallbackReturn.FAILURE
         self.failure = ""
+        self._publish_diagnostics()
         self.get_logger().info(
             {
                 "configure": "configured",
@@ -203,6 +269,7 @@ class ManagedNode(LifecycleNode):
         for worker in self._workers:
             worker.start()
         self._start()
+        self.health.begin()
         self.active = True
 
     def _deactivate(self) -> None:
@@ -225,3 +292,21 @@ class ManagedNode(LifecycleNode):
             while self._release:
                 self._release.pop()()
             self._workers.clear()
+            self.health.clear()
+
+    def _publish_diagnostics(self) -> None:
+        state = "active" if self.active else "inactive" if self._holds else "unconfigured"
+        name = self.get_fully_qualified_name().lstrip("/")
+        report = Report(name, hardware_id=self.get_namespace().strip("/"))
+        report.add("state", state)
+        try:
+            if self.failure:
+                report.error(self.failure)
+            elif not self.active:
+                report.warn(state)
+            self.health.fill(report, self.active)
+            if self._holds:
+                self._diagnose(report)
+            self._diagnostics.publish(report.message(self.get_clock().now().to_msg(), well=state))
+        except Exception as error:  # what tells of faults makes none
+            self.report(error)

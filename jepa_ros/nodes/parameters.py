@@ -1,7 +1,7 @@
 """Declared, bounded and described parameters: one table per node, checked at start and at every `ros2 param
 set`."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -19,6 +19,7 @@ class Param:
     """One parameter. Its type is the default's: bool, int, float, str, or a list of float or str.
 
     low, high: inclusive bounds of a number, or of every number in a list.  choices: the allowed strings.
+    read_only: counts at start only; changes are refused.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Param:
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
+    read_only: bool = False
 
     def coerce(self, value):
         """The value in this parameter's type (a YAML `5` is a fine 5.0); JepaError where it cannot be, or is
@@ -58,20 +60,24 @@ class Param:
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` prints."""
-        descriptor = ParameterDescriptor(description=self.description)
+        descriptor = ParameterDescriptor(description=self.description, read_only=self.read_only)
         bounds = {} if self.low is None else {"from_value": self.low, "to_value": self.high}
         if bounds and type(self.default) is float:
             descriptor.floating_point_range = [FloatingPointRange(**bounds)]
         elif bounds and type(self.default) is int:
             descriptor.integer_range = [IntegerRange(**{k: int(v) for k, v in bounds.items()})]
+        elif bounds:
+            descriptor.additional_constraints = f"each in [{self.low:g}, {self.high:g}]"
         if self.choices:
             descriptor.additional_constraints = "one of: " + ", ".join(self.choices)
         return descriptor
 
 
-def declare(node: Node, params: Iterable[Param]) -> None:
+def declare(node: Node, params: Iterable[Param], refuse_change: Callable[[str, object], str]) -> None:
     """Declare ``params`` on a node made with ``automatically_declare_parameters_from_overrides=True``.
 
+    refuse_change: (name, value) -> why a parameter may not be changed now, "" where it may; asked for every
+        parameter of the node, use_sim_time too.
     Raises JepaError for a bad value; warns of a name that no parameter has, with the nearest one that exists.
     """
     table = {param.name: param for param in params}
@@ -98,6 +104,8 @@ def declare(node: Node, params: Iterable[Param]) -> None:
                     table[change.name].coerce(change.value)
             except JepaError as error:
                 return SetParametersResult(successful=False, reason=str(error))
+            if reason := refuse_change(change.name, change.value):
+                return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)

@@ -4,19 +4,21 @@ import math
 import threading
 import time
 
+import numpy as np
 from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
+from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
 from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
 from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
 from jepa_ros.nodes.model_card import read_card
-from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS
-from jepa_ros.nodes.pursuit import Pursuit, Settings, Target
+from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
+from jepa_ros.nodes.pursuit import Pursuit, Settings, Target, new_status
 from jepa_ros.nodes.reach_goal_server import ReachGoalServer
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
@@ -24,6 +26,8 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import SurpriseGate
+from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
 
 _ENCODE_TIMEOUT_S = 5.0
 
@@ -32,7 +36,8 @@ class PlannerNode(ManagedNode):
     """`embedding`, `joint_states`, `goal`, `costs` -> `candidates`, `plan`, `~/status`; action `reach_goal`.
 
     One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the
-    topic `goal` where no action is running; a latched goal from before activation moves nothing.
+    topic `goal` where no action is running; a latched goal from before activation moves nothing. A goal ends
+    where `action_publisher/safety_status` says that the arm will not move until somebody sees to it.
 
     link: what scores candidates and encodes goal images, for the composition where that is done in this
         process; its embeddings then come by ``see``. None: the graph.
@@ -59,6 +64,8 @@ class PlannerNode(ManagedNode):
             robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}"
         )
         planner = Planner(spec, PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS}))
+        planner.plan(lambda actions: np.zeros(len(actions)), np.zeros(spec.dim))  # warm up
+        planner.reset()
         memory = ShortTermMemory(spec, card.context, self.param("memory_gap_s"))
         self._joints = JointHistory(spec.joint_names, self.param("joint_state_tolerance_s"))
         settings = Settings(
@@ -70,12 +77,14 @@ class PlannerNode(ManagedNode):
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         self._statuses = self.publisher(PlannerStatus, "~/status", qos.STATUS)
         plans = self.publisher(ActionPlan, "plan", qos.PLAN)
-        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES)
+        self.subscriber(JointState, "joint_states", self._on_joint_states, qos.JOINT_STATES, INPUT_STALE_S)
         self.subscriber(Goal, "goal", self._on_goal_topic, qos.GOAL_READER)
+        self.subscriber(SafetyStatus, "action_publisher/safety_status", self._on_safety_status, qos.STATUS)
         self._link = self._given_link
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
-            self.subscriber(Embedding, "embedding", self.see, qos.LATENT)
+            self.subscriber(Embedding, "embedding", self.see, qos.LATENT, INPUT_STALE_S)
+        self._gate = self._make_gate()
         self._pursuit = Pursuit(
             spec,
             planner,
@@ -87,21 +96,55 @@ class PlannerNode(ManagedNode):
             plans.publish,
             self._report_status,
             self._now_ns,
+            self._gate,
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
+
+    def _make_gate(self) -> SurpriseGate | None:
+        """The surprise gate by the checkpoint's calibration; ``not_judged`` says why there is none."""
+        self.not_judged = ""
+        if not self.param("surprise.enabled"):
+            self.not_judged = "looks are not judged: surprise.enabled is false"
+            return None
+        found = read_calibration(self.param("checkpoint"))
+        if found is None:
+            self.not_judged = (
+                f"looks are not judged: checkpoint {self.param('checkpoint')} has no {CALIBRATION}; make one with "
+                "`jepa calibrate`"
+            )
+            self.get_logger().warning(self.not_judged)
+            return None
+        model_id, calibration = found
+        settings = {p.name.removeprefix("surprise."): self.param(p.name) for p in SURPRISE_PARAMS[1:]}
+        return SurpriseGate.calibrated(calibration, model_id, **settings)
 
     def _start(self) -> None:
         self._activated_ns = time.time_ns()
         self._inbox.open()
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
-        self._statuses.publish(PlannerStatus(reason=PlannerStatus.NO_GOAL, text="no goal", distance=math.nan))
+        text = "; ".join(filter(None, ("no goal", self.not_judged)))
+        self._statuses.publish(new_status(reason=PlannerStatus.NO_GOAL, text=text))
 
     def _stop(self) -> None:
         waiting = self._inbox.close(ReachGoal.Result.SHUTDOWN)
         self._conclude(waiting, ReachGoal.Result.SHUTDOWN, "the planner was deactivated")
         self._thread.join()
+
+    def _diagnose(self, report: Report) -> None:
+        status, look = self._pursuit.status, self._inbox.newest_look
+        if status.state == PlannerStatus.WAITING:
+            report.warn(status.text)
+        if self.not_judged:
+            report.warn(self.not_judged)
+        report.add("model_id", look.encoder_id if look else "unknown")
+        report.add("goal_id", status.goal_id or "none")
+        report.add("goal", status.text or "none")
+        for name in ("plans", "deadline_misses", "dropped", "surprises", "distance", "plan_rate_hz"):
+            report.add(name, getattr(status, name))
+        for name in ("plan_ms", "encode_ms", "rollout_ms", "cost_ms", "image_age_ms"):
+            report.add(f"last plan: {name}", getattr(status, name))
 
     def see(self, msg: Embedding) -> None:
         """Take the newest embedding."""
@@ -122,6 +165,14 @@ class PlannerNode(ManagedNode):
 
     def _on_joint_states(self, msg: JointState) -> None:
         self._joints.add(Time.from_msg(msg.header.stamp).nanoseconds, msg.name, msg.position)
+
+    def _on_safety_status(self, msg: SafetyStatus) -> None:
+        if msg.state == SafetyStatus.ESTOPPED or msg.reason == SafetyStatus.TOO_MANY_VETOES:
+            self._inbox.end_goal(
+                self._inbox.current,
+                ReachGoal.Result.SAFETY,
+                f"the arm was stopped by action_publisher: {msg.text}",
+            )
 
     # Goals in.
 
@@ -156,12 +207,13 @@ class PlannerNode(ManagedNode):
     def _work(self) -> None:
         while (goal := self._inbox.take_goal()) is not None:
             began = self._now_ns()
-            self._pursuit.status = PlannerStatus(distance=math.nan)
+            self._pursuit.status = new_status()
             try:
                 reason = self._pursuit.run(self._target(goal))
                 text = self._pursuit.status.text
             except Interrupted as interrupted:
-                reason, text = interrupted.reason, "ended before its goal image was encoded"
+                reason = interrupted.reason
+                text = interrupted.text or "ended before its goal image was encoded"
             except EncoderSilent as error:
                 reason, text = ReachGoal.Result.NO_IMAGE, str(error)
             except JepaError as error:
@@ -207,6 +259,11 @@ class PlannerNode(ManagedNode):
             )
         if not math.isfinite(float(abs(latent).sum())):
             raise JepaError("the goal's embedding holds NaN or Inf")
+        if self._gate is not None and self._gate.model_id != embedding.encoder_id:
+            self.get_logger().warning(
+                f"looks are not judged: {CALIBRATION} is of model {self._gate.model_id!r}, the goal of "
+                f"{embedding.encoder_id!r}; make it again: `jepa calibrate`"
+            )
         if self._by_action(goal):
             self._pursuit.status.goal_id = self._own_goal = goal_id
             self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))

@@ -9,6 +9,7 @@ from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
 from jepa_ros.planning.memory import DEFAULT_GAP_S
+from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, GateSettings
 
 _WORDS = {
     "solver": "Search algorithm.",
@@ -46,15 +47,61 @@ def _search_param(field) -> Param:
 
 
 SEARCH_PARAMS = tuple(_search_param(field) for field in fields(PlannerConfig))
+SURPRISE_PARAMS = (
+    Param(
+        "surprise.enabled",
+        True,
+        "Judge every look: replan, slow down and hold where it is not what was predicted, or not like the "
+        "training data. Needs the checkpoint's calibration.json.",
+    ),
+    Param(
+        "surprise.quantile",
+        DEFAULT_QUANTILE,
+        "Quantile of the held-out training data above which a look is strange: 0.5, 0.95, 0.99 or 0.999.",
+        0.5,
+        0.999,
+    ),
+    Param("surprise.margin", DEFAULT_MARGIN, "Factor on both limits that the quantile gives.", 0.1, 100.0),
+    Param(
+        "surprise.doubt_factor",
+        GateSettings.doubt_factor,
+        "Factor on the limit of surprise above which a look is doubtful: it is not believed at once, and from a "
+        "strange look on it counts as strange.",
+        0.05,
+        1.0,
+    ),
+    Param(
+        "surprise.slow_factor",
+        GateSettings.slow_factor,
+        "Factor on the planned motion from the second strange look on.",
+        0.05,
+        1.0,
+    ),
+    Param(
+        "surprise.hold_after",
+        GateSettings.hold_after,
+        "Strange looks until the arm is held; the first one replans. A frozen image holds at once.",
+        1,
+        1000,
+    ),
+    Param(
+        "surprise.release_looks",
+        GateSettings.release_looks,
+        "Familiar looks in a row that end slowing and holding.",
+        1,
+        1000,
+    ),
+)
 PLANNER_PARAMS = (
     Param(
         "checkpoint",
         "",
-        "Checkpoint directory; of it the planner reads config.json only (ActionSpec, context length, "
-        "goal tolerance).",
+        "Checkpoint directory; of it the planner reads config.json (ActionSpec, context length, goal tolerance) "
+        "and calibration.json (what is normal), not the weights.",
     ),
     *ROBOT_PARAMS,
     *SEARCH_PARAMS,
+    *SURPRISE_PARAMS,
     Param(
         "deadline_s", 0.3, "A plan answers with its best so far after this long; 0: no deadline.", 0.0, 600.0
     ),
@@ -79,7 +126,8 @@ PLANNER_PARAMS = (
     Param(
         "give_up_s",
         30.0,
-        "Blocked by one thing (no image, no costs, no joint states) for this long, the goal fails.",
+        "Blocked by one thing (no image, no costs, no joint states, held by surprise) for this long, the goal "
+        "fails.",
         0.1,
         86400.0,
     ),

@@ -22,12 +22,15 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
 _END = {
     PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE,
     PlannerStatus.NO_JOINT_STATE: ReachGoal.Result.NO_JOINT_STATE,
     PlannerStatus.NO_ROLLOUTS: ReachGoal.Result.NO_COSTS,
+    PlannerStatus.SURPRISE: ReachGoal.Result.SURPRISE,
+    PlannerStatus.IMAGE_FROZEN: ReachGoal.Result.SURPRISE,
 }
 
 
@@ -77,7 +80,8 @@ class Pursuit:
     is bounded by the steady clock, so a ROS clock that stands still hangs nothing.
 
     make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an
-    ActionPlan. report: sends ``status``, at every change.  now_ns: the ROS clock.
+    ActionPlan. report: sends ``status``, at every change.  now_ns: the ROS clock.  gate: judges looks of goals
+    that are encoded by its model; None judges none.
     """
 
     def __init__(
@@ -92,25 +96,30 @@ class Pursuit:
         publish: Callable[[ActionPlan], None],
         report: Callable[[PlannerStatus], None],
         now_ns: Callable[[], int],
+        gate: SurpriseGate | None = None,
     ):
         self._spec, self._episode = spec, PlanningEpisode(planner, memory)
         self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
-        self._report, self._now_ns = report, now_ns
-        self.status = PlannerStatus(distance=math.nan)
+        self._report, self._now_ns, self._gate = report, now_ns, gate
+        self.status = new_status()
 
     def run(self, target: Target) -> int:
         """Pursue until a termination reason of ReachGoal; ``status`` has the words and the numbers."""
-        self.status = PlannerStatus(goal_id=target.goal_id, distance=math.nan, tolerance=target.tolerance)
+        gate = self._gate if self._gate is not None and self._gate.model_id == target.encoder_id else None
+        self.status = new_status(goal_id=target.goal_id, tolerance=target.tolerance)
+        self.status.surprise_threshold = gate.settings.surprise_limit if gate else math.nan
+        self._episode.gate = gate
         self._episode.reset()
         self._published: deque[float] = deque(maxlen=5)
-        self._blocked_since: float | None = None
+        self._blocked: tuple[int, float] | None = None  # by what, since when
         try:
             reason = self._cycle(target, time.monotonic() + target.timeout_s)
         except Interrupted as interrupted:
             reason = interrupted.reason
             if reason in (ReachGoal.Result.CANCELED, ReachGoal.Result.SHUTDOWN):
-                self._hold(target)
+                self._cut_short(target)
+            self.status.text = interrupted.text
         self._close(reason)
         return reason
 
@@ -118,20 +127,19 @@ class Pursuit:
         not_before, last, confirmed = self._now_ns(), 0, 0
         while True:
             left = ends - time.monotonic()
-            given_up = (
-                self._blocked_since is not None
-                and time.monotonic() - self._blocked_since > self._settings.give_up_s
-            )
-            if left <= 0 or given_up:
-                return _END.get(self.status.reason, ReachGoal.Result.TIMEOUT)
+            blocked_by, since = self._blocked or (PlannerStatus.NONE, math.inf)
+            if left <= 0 or time.monotonic() - since > self._settings.give_up_s:
+                return _END.get(blocked_by, ReachGoal.Result.TIMEOUT)
             # Look.
+            due_s = 1e-9 * np.clip(not_before - self._now_ns(), 0, self._block_ns)
+            patience_s = due_s + self._settings.image_timeout_s
             look = self._inbox.look_from(
                 not_before,
                 last - _SET_BACK_NS,
-                min(left, self._settings.image_timeout_s),
+                min(left, patience_s),
                 lambda: self._now_ns() + _SET_BACK_NS,
             )
-            if look is None and left > self._settings.image_timeout_s:
+            if look is None and left > patience_s:
                 self._wait(
                     PlannerStatus.NO_IMAGE,
                     f"no image since {self._settings.image_timeout_s:g} s: do camera and "
@@ -155,24 +163,37 @@ class Pursuit:
                     "run, with every joint and with the same clock?",
                 )
                 continue
-            self._episode.look(look.latent, proprio, look.stamp_ns * 1e-9, set_back)
-            self.status.distance = latent_distance(look.latent, target.latent)
-            confirmed = confirmed + 1 if self.status.distance <= target.tolerance else 0
+            judgement = self._episode.look(look.latent, proprio, look.stamp_ns * 1e-9, set_back)
+            self._note(judgement, look, target)
+            near = self.status.distance <= target.tolerance and not judgement.strange
+            confirmed = confirmed + 1 if near else 0
             if confirmed >= self._settings.confirm_looks:
                 return ReachGoal.Result.REACHED
-            # Plan.
+            # Plan and act, and look again when the block has been executed.
             try:
-                actions, block_ends = self._plan(look, target)
+                if judgement.level == Level.HOLD:
+                    self._hold(look, target, judgement)
+                else:
+                    self._plan(look, target, judgement)
             except EvaluationTimeout as error:
                 self._wait(PlannerStatus.NO_ROLLOUTS, str(error))
                 continue
-            # Act, and look again when the block has been executed.
-            not_before = block_ends
-            self._episode.execute(actions)
+            not_before = self._now_ns() + self._block_ns
 
-    def _plan(self, look: Look, target: Target) -> tuple[np.ndarray, int]:
-        """Search and publish; returns the plan (H * K, A) and when its first block will have settled, ns."""
-        status, spec = self.status, self._spec
+    def _note(self, judgement: Judgement, look: Look, target: Target) -> None:
+        status = self.status
+        status.distance = latent_distance(look.latent, target.latent)
+        status.surprise, status.unfamiliarity = judgement.surprise, judgement.unfamiliarity
+        status.speed, status.surprises = judgement.speed, status.surprises + judgement.strange
+
+    def _hold(self, look: Look, target: Target, judgement: Judgement) -> None:
+        """Execute a plan not to move."""
+        self._send(uuid.uuid4().hex, target, look, self._episode.hold())
+        self._wait(_reason(judgement), f"held: {judgement.text}")
+
+    def _plan(self, look: Look, target: Target, judgement: Judgement) -> None:
+        """Search, publish, and note what was sent."""
+        status = self.status
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
         request = PlanRequest(
@@ -187,37 +208,41 @@ class Pursuit:
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
+            predicted = self._episode.predict(evaluator, evaluator.predicted, solution, actions)
         finally:
             status.dropped += evaluator.dropped
         self._inbox.check()  # a plan of a canceled goal is never sent
-        predicted = Embedding(
+        embedding = Embedding(
             header=look.header,
             encoder_id=look.encoder_id,
-            latent=tensor.to_msg("predicted", evaluator.predicted(solution.best_at)[None]),
+            latent=tensor.to_msg("predicted", predicted[None]),
         )
-        self._send(request.plan_id, target, look, actions, expected_cost=solution.cost, predicted=predicted)
-        now_ns = self._now_ns()
+        self._send(request.plan_id, target, look, actions, expected_cost=solution.cost, predicted=embedding)
+        self._episode.execute(actions, predicted)
         self._published.append(time.monotonic())
         spent = self._published[-1] - self._published[0]
-        status.header, status.plan_id, status.plans = look.header, request.plan_id, status.plans + 1
-        status.state, status.reason, status.text = PlannerStatus.EXECUTING, PlannerStatus.NONE, ""
+        status.state, status.reason, status.text = PlannerStatus.EXECUTING, _reason(judgement), judgement.text
         status.plan_ms = 1e3 * (time.perf_counter() - began)
         status.encode_ms, status.rollout_ms, status.cost_ms = (
             look.encode_ms,
             evaluator.rollout_ms,
             evaluator.cost_ms,
         )
-        status.image_age_ms = (now_ns - look.stamp_ns) * 1e-6
+        status.image_age_ms = (self._now_ns() - look.stamp_ns) * 1e-6
         status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
         status.deadline_misses += solution.deadline_missed
         status.term_names, terms = evaluator.terms(solution.best_at)
         status.term_costs = array("f", terms)
-        self._blocked_since = None
+        self._blocked = None
         self._report(status)
-        return actions, now_ns + int(1e9 * (spec.block * spec.dt + self._settings.settle_s))
 
-    def _hold(self, target: Target) -> None:
-        """Cut the block short that is being executed: a plan not to move, from the newest image."""
+    @property
+    def _block_ns(self) -> int:
+        """From a plan to the next look, ns."""
+        return int(1e9 * (self._spec.block * self._spec.dt + self._settings.settle_s))
+
+    def _cut_short(self, target: Target) -> None:
+        """End the block that is being executed: a plan not to move, from the newest image."""
         look, begun = self._inbox.newest_look, self.status.plans > 0
         if begun and look.stamp_ns > Time.from_msg(self.status.header.stamp).nanoseconds:
             still = np.zeros((self._spec.block, self._spec.dim), dtype=np.float32)
@@ -225,7 +250,8 @@ class Pursuit:
 
     def _send(self, plan_id: str, target: Target, look: Look, actions: np.ndarray, **known) -> None:
         """Publish actions (N, A) as a plan from the image of ``look``."""
-        spec = self._spec
+        spec, status = self._spec, self.status
+        status.header, status.plan_id, status.plans = look.header, plan_id, status.plans + 1
         self._publish(
             ActionPlan(
                 header=look.header,
@@ -244,8 +270,8 @@ class Pursuit:
 
     def _wait(self, reason: int, text: str) -> None:
         """Something needed is missing: say so, and go on trying."""
-        if self._blocked_since is None or self.status.reason != reason:
-            self._blocked_since = time.monotonic()
+        if self._blocked is None or self._blocked[0] != reason:
+            self._blocked = reason, time.monotonic()
         self.status.state, self.status.reason, self.status.text = PlannerStatus.WAITING, reason, text
         self._report(self.status)
 
@@ -270,6 +296,8 @@ class Pursuit:
             }[reason]
         elif reason == result.MODEL_MISMATCH:
             status.reason = PlannerStatus.MODEL_MISMATCH
+        elif reason == result.SAFETY:
+            status.reason = PlannerStatus.SAFETY
         elif reason == result.SHUTDOWN:
             status.state, status.reason, status.text = (
                 PlannerStatus.IDLE,
@@ -277,3 +305,15 @@ class Pursuit:
                 "deactivated",
             )
         self._report(status)
+
+
+def new_status(**values) -> PlannerStatus:
+    """A status in which nothing is known yet."""
+    unknown = ("distance", "surprise", "surprise_threshold", "unfamiliarity")
+    return PlannerStatus(**dict.fromkeys(unknown, math.nan), speed=1.0, **values)
+
+
+def _reason(judgement: Judgement) -> int:
+    if judgement.level == Level.OK:
+        return PlannerStatus.NONE
+    return PlannerStatus.IMAGE_FROZEN if judgement.frozen else PlannerStatus.SURPRISE

@@ -13,9 +13,14 @@ from jepa_ros.nodes.world_model import WorldModelNode
 NODES = (EncoderNode, WorldModelNode, CostNode, PlannerNode, ActionPublisherNode, SimulatorNode)
 HEAD = """# Parameters
 
-Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. Values are checked at
-start and at every `ros2 param set`, and read when a node is configured. `config/so101.yaml` sets some of them for
-the simulated arm.
+Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. `config/so101.yaml` sets some
+of them for the simulated arm.
+
+- Values are checked at start and at every `ros2 param set`. A bad one at start ends the process with exit code 2; a name
+  that does not exist is ignored, with a warning that names the nearest one.
+- Most are read when a node is configured: a change counts from the next configure on.
+- A read-only parameter is given at start and stays. Those are `autostart` and `robot.*`, which all nodes of a graph share.
+- `action_publisher` refuses every change while it is RUNNING: call `~/hold` first.
 """
 
 
@@ -23,7 +28,11 @@ def table(params) -> str:
     """A Markdown table."""
     rows = ["| parameter | default | allowed | |", "|---|---|---|---|"]
     return "\n".join(
-        rows + [f"| `{p.name}` | {_default(p)} | {_allowed(p)} | {p.description} |" for p in params]
+        rows
+        + [
+            f"| `{p.name}` | {_default(p)} | {_allowed(p)} | {p.description}{' Read-only.' * p.read_only} |"
+            for p in params
+        ]
     )
 
 
@@ -42,7 +51,7 @@ def text() -> str:
 
 
 def _default(param: Param) -> str:
-    if isinstance(param.default, list):
+    if isinstance(param.default, list) and len(param.default) > 1:
         return "SO-101"
     return f"`{param.default}`" if param.default != "" else "empty"
 

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.data.bag_files import RawMessage
 from jepa_ros.data.images import decode_message
-from jepa_ros.data.recording import header_stamp_ns
+from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.topics import IMAGE, Topics
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes import images, qos

@@ -1,4 +1,7 @@
-"""The robot's side of the ActionSpec contract, as parameters under `robot.`."""
+"""The robot's side of the ActionSpec contract, as parameters under `robot.`. They are the same in every node of a
+graph, so they are given at start and stay."""
+
+from dataclasses import replace
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.nodes.parameters import Param
@@ -6,7 +9,7 @@ from jepa_ros.simulation import arm
 
 _A = len(arm.JOINT_NAMES)
 
-ROBOT_PARAMS = (
+_PARAMS = (
     Param(
         "robot.joint_names", list(arm.JOINT_NAMES), "Joints in the order of every action and joint vector."
     ),
@@ -16,8 +19,8 @@ ROBOT_PARAMS = (
     Param("robot.upper", [0.12] * _A, "Highest raw action of every joint, rad.", 0.0, 100.0),
     Param("robot.position_lower", arm.POSITION_LOWER.tolist(), "Lower position limits, rad.", -100.0, 100.0),
     Param("robot.position_upper", arm.POSITION_UPPER.tolist(), "Upper position limits, rad.", -100.0, 100.0),
-    Param("robot.velocity", arm.VELOCITY.tolist(), "Velocity limits of the joints, rad/s.", 0.0, 1000.0),
 )
+ROBOT_PARAMS = tuple(replace(param, read_only=True) for param in _PARAMS)
 
 
 def robot_spec(node) -> ActionSpec:

@@ -6,13 +6,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.spinning import SpinThread
 
 _GRACE_S = 5.0
 END_WITH_STDIN = "JEPA_ROS_END_WITH_STDIN"
@@ -46,13 +48,19 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         for node in nodes:
             if node.param("autostart") and not stop.is_set():
                 node.start()
-        spinner = threading.Thread(target=_spin, args=(executor, stop, crashed), name="executor")
-        spinner.start()
+
+        def on_crash(error: Exception) -> None:
+            traceback.print_exception(error)
+            crashed.set()
+            stop.set()
+
+        spinner = SpinThread(executor, "executor", on_crash)
         stop.wait()
-        if not crashed.is_set():
-            _shut_down(executor, nodes)
-        executor.shutdown()
-        spinner.join(_GRACE_S)
+        if crashed.is_set():  # nobody spins any more, and the arm is still to be held
+            _shut_down(_guarded, nodes)
+        else:
+            _shut_down(partial(_in_executor, executor), nodes)
+        spinner.stop()
     except JepaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -71,40 +79,31 @@ def _end_with_stdin(stop: threading.Event) -> None:
     stop.set()
 
 
-def _spin(executor: SingleThreadedExecutor, stop: threading.Event, crashed: threading.Event) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-    except Exception:
-        traceback.print_exc()
-        crashed.set()
-    finally:
-        stop.set()
-
-
-def _shut_down(executor: SingleThreadedExecutor, nodes: Sequence[ManagedNode]) -> None:
-    """Deactivate in reverse order, then release, in the executor's thread; between the two it sends what a
-    deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest
+def _shut_down(do: Callable[[Callable], object], nodes: Sequence[ManagedNode]) -> None:
+    """Deactivate in reverse order, then release, each by ``do``, in the executor's thread; between the two it sends
+    what a deactivation leaves behind, such as the result of an action. (The executor runs waiting tasks newest
     first: a second round is sure to come after those.)"""
     for node in reversed(nodes):
-        _in_executor(executor, node.stop)
+        do(node.stop)
     for _ in range(2):
-        _in_executor(executor, lambda: None)
+        do(lambda: None)
     for node in reversed(nodes):
-        _in_executor(executor, node.trigger_shutdown)
+        do(node.trigger_shutdown)
+
+
+def _guarded(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except Exception:  # the others still have to stop
+        traceback.print_exc()
 
 
 def _in_executor(executor: SingleThreadedExecutor, action: Callable[[], object]) -> None:
     done = threading.Event()
 
     def act():
-        try:
-            action()
-        except Exception:  # the others still have to stop
-            traceback.print_exc()
-        finally:
-            done.set()
+        _guarded(action)
+        done.set()
 
     executor.create_task(act)
     done.wait(_GRACE_S)

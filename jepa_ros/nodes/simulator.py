@@ -18,9 +18,11 @@ from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes import images, qos
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.run import run
+from jepa_ros.simulation import disturbance
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.simulation.trajectory import JointTrajectoryFollower
@@ -48,6 +50,12 @@ class SimulatorNode(ManagedNode):
         Param("meshes", "boxes", "boxes is fast, full looks real and is slow.", choices=("boxes", "full")),
         Param("image_rate_hz", 25.0, "Camera frames per second.", 0.1, 100.0),
         Param("joint_state_rate_hz", 50.0, "joint_states per second.", 1.0, 100.0),
+        Param(
+            "disturbance",
+            disturbance.NONE,
+            "What spoils the camera's images, to see what the planner makes of it. Read for every image.",
+            choices=(disturbance.NONE, *disturbance.DISTURBANCES),
+        ),
         Param("camera_frame", "camera_optical_frame", "frame_id of images."),
     )
 
@@ -56,6 +64,8 @@ class SimulatorNode(ManagedNode):
         self._ended = threading.Event()
         self._sim: Simulator | None = None
         self._clock = Clock(clock_type=ClockType.SYSTEM_TIME)
+        self._skipped_s = 0.0
+        self._rendering, self._physics = self.health.stage("image"), self.health.stage("physics")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="simulator")
         self._thread.submit(self._begin_episode).result()
         self._images = self.publisher(Image, "image", qos.IMAGE_OUT)
@@ -79,6 +89,12 @@ class SimulatorNode(ManagedNode):
     def _stop(self) -> None:
         self._ended.set()
         self._loop.result()
+
+    def _diagnose(self, report: Report) -> None:
+        report.add("task", self._sim.task)
+        report.add("skipped_s", self._skipped_s)
+        if self.param("disturbance") != disturbance.NONE:
+            report.warn(f"the camera is disturbed: {self.param('disturbance')}")
 
     # In the executor's thread.
 
@@ -140,11 +156,12 @@ class SimulatorNode(ManagedNode):
             if tick % every_joints == 0 or tick % every_image == 0:
                 self._publish_joints(header.stamp)
             if tick % every_image == 0:
-                self._publish_image(header)
+                self._rendering.run(self._publish_image, header)
             self._sim.set_target(self._follower.target(now.nanoseconds * 1e-9))
-            self._sim.advance(_TICK_S)
+            self._physics.run(self._sim.advance, _TICK_S)
             tick, due = tick + 1, due + _TICK_S
             if time.monotonic() - due > _LOST_S:
+                self._skipped_s += time.monotonic() - due
                 self.get_logger().warning(
                     "physics fell behind real time: the machine is too busy", throttle_duration_sec=5.0
                 )
@@ -178,6 +195,7 @@ class SimulatorNode(ManagedNode):
             self._cubes.publish(msg)
 
     def _publish_image(self, header: Header) -> None:
+        self._sim.disturb(self.param("disturbance"))
         image = self._sim.render()
         self._images.publish(images.to_msg(image, header))
         if self._compressed.get_subscription_count():

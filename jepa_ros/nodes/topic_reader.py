@@ -29,10 +29,13 @@ class _LeftAlone(CallbackGroup):
 
 class TopicReader:
     """``take`` waits for a message, in whichever thread calls it; one thread at a time. ``wake`` ends a wait from any
-    thread, also one that has not begun yet. A queue of one keeps the newest message between two calls."""
+    thread, also one that has not begun yet. A queue of one keeps the newest message between two calls.
 
-    def __init__(self, node: Node, kind, topic: str, qos: QoSProfile):
-        self._node = node
+    on_taken: called for every message that is taken.
+    """
+
+    def __init__(self, node: Node, kind, topic: str, qos: QoSProfile, on_taken: Callable[[], None]):
+        self._node, self._on_taken = node, on_taken
         self._subscription = node.create_subscription(
             kind, topic, lambda msg: None, qos, callback_group=_LeftAlone()
         )
@@ -49,7 +52,10 @@ class TopicReader:
         if not waiting.get_ready_entities("subscription"):
             return None
         taken = self._subscription.handle.take_message(self._subscription.msg_type, False)
-        return None if taken is None else taken[0]
+        if taken is None:
+            return None
+        self._on_taken()
+        return taken[0]
 
     def wake(self) -> None:
         """End the present wait, or the next."""

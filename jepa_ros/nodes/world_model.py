@@ -10,6 +10,7 @@ from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionCandidates, LatentRollouts
 from jepa_ros.nodes import qos, tensor
+from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.model import MODEL_PARAMS, load
 from jepa_ros.nodes.robot import ROBOT_PARAMS
@@ -41,6 +42,11 @@ class WorldModelNode(ManagedNode):
         if self._in_graph:
             self._rollouts = self.publisher(LatentRollouts, "rollouts", qos.LATENT)
             self.read(ActionCandidates, "candidates", self._answer, qos.LATENT)
+
+    def _diagnose(self, report: Report) -> None:
+        report.hardware_id = self.model_id
+        report.add("model_id", self.model_id)
+        report.add("device", self.param("device"))
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray

@@ -1,16 +1,19 @@
 """The actor's way to one goal: look, plan, note what was executed. The same in the live graph and on recordings."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from jepa_ros.planning.memory import Context, ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
+from jepa_ros.planning.surprise import STILL, Judgement, SurpriseGate
 
-STILL = 0.01
-"""rad; an arm of which every joint moved less did not move."""
 ASKED = 0.05
 """rad; a block that takes some joint this far from where it was must be seen in the joints."""
+OFF_PLAN = 0.15
+"""rad; where a joint ends a block this far from where it was asked to be, the block was not executed as sent."""
 
 
 class PlanningEpisode:
@@ -18,33 +21,51 @@ class PlanningEpisode:
 
     moved: whether the arm has moved since the episode began.  ignored: whether a block that asked for motion
     brought none; such a block is remembered as no motion.
+    judgement: the gate's, of the last look.
+
+    gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
+    look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
+    expected next. A picture that stays wrong moves the arm nowhere, and does not become what is expected. After a
+    frozen image nothing is expected: since when it was frozen is not known, and it may have been believed.
     """
 
-    def __init__(self, planner: Planner, memory: ShortTermMemory):
-        self.planner, self.memory, self.spec = planner, memory, planner.spec
+    def __init__(self, planner: Planner, memory: ShortTermMemory, gate: SurpriseGate | None = None):
+        self.planner, self.memory, self.spec, self.gate = planner, memory, planner.spec, gate
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
         """Begin a new episode; seed: of the planner, None is its configuration's."""
         self.planner.reset(seed)
         self.memory.reset()
+        if self.gate is not None:
+            self.gate.reset()
+        self.judgement = Judgement()
+        self._grounded = False  # whether the memory goes back to a look that was believed
         self.moved = self.ignored = False
         self._began_at: np.ndarray | None = None  # (A,) rad
-        self._sent: tuple[np.ndarray, np.ndarray] | None = None  # joints before the last block, the block
+        self._sent: np.ndarray | None = None  # the last block (K, A)
+        self._predicted: np.ndarray | None = None  # (D,) latent after it
         self._executed = 0
 
-    def look(self, latent: np.ndarray, proprio: np.ndarray, stamp: float, set_back: bool = False) -> None:
+    def look(
+        self, latent: np.ndarray, proprio: np.ndarray, stamp: float, set_back: bool = False
+    ) -> Judgement:
         """Take a frame: latent (D,), measured joints proprio (A,) rad, stamp s.
 
         set_back: the clock went back since the last one, and with it the memory.
         """
         if self._sent is not None:
-            self._judge(*self._sent, proprio)
-            self._sent = None
-        if set_back:
+            self._check_motion(proprio)
+        expected = None if set_back else self._expected(proprio)
+        if self.gate is not None:
+            self.judgement = self.gate.judge(latent, proprio, expected)
+        believed = self.judgement.believed
+        if set_back or (believed and not self._grounded):
             self.memory.reset()
-        self.memory.push(latent, proprio, stamp)
-        self._proprio = proprio
+        self._grounded = not self.judgement.frozen and (believed or expected is not None)
+        self.memory.push(latent if believed or expected is None else expected, proprio, stamp)
+        self._sent, self._proprio = None, proprio
+        return self.judgement
 
     @property
     def context(self) -> Context:
@@ -52,29 +73,68 @@ class PlanningEpisode:
         return self.memory.context()
 
     def plan(self, evaluate: Evaluator, deadline_s: float | None = None) -> tuple[Solution, np.ndarray]:
-        """Search from the last look on. Returns the solution, and its raw actions (H * K, A) float32.
+        """Search from the last look on. Returns the solution, and its raw actions (H * K, A) float32, slowed as
+        the last look asks; from a strange look the search begins anew.
 
         Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
         """
+        if self.judgement.strange:
+            self.planner.forget()
         try:
             solution = self.planner.plan(evaluate, self._proprio, deadline_s, executed_blocks=self._executed)
         except EvaluationTimeout:
             self._executed = 0
             raise
-        return solution, np.ascontiguousarray(solution.actions.reshape(-1, self.spec.dim), dtype=np.float32)
+        actions = self.judgement.speed * solution.actions.reshape(-1, self.spec.dim)
+        return solution, np.ascontiguousarray(actions, dtype=np.float32)
 
-    def execute(self, actions: np.ndarray) -> None:
-        """The first block of raw actions (N, A) is being executed from the last look on."""
+    def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
+        """(D,) latent after the first block of what ``plan`` gave, with its evaluator.
+
+        predicted: (iteration, index) of a candidate -> its latent after the first block.
+        """
+        if self.judgement.speed == 1:
+            return predicted(solution.best_at)
+        evaluate(actions.reshape(1, -1, self.spec.block_dim))  # slowed: another motion than the plan's
+        return predicted((-1, 0))
+
+    def execute(self, actions: np.ndarray, predicted: np.ndarray | None = None) -> None:
+        """The first block of raw actions (N, A) is being executed from the last look on.
+
+        predicted: (D,) latent after it, imagined from ``context``; None where that is not known.
+        """
         block = actions[: self.spec.block]
-        self._sent, self._executed = (self._proprio, block), 1
+        self._sent, self._predicted, self._executed = block, predicted, 1
         self.memory.record_action(block)
 
-    def _judge(self, before: np.ndarray, block: np.ndarray, after: np.ndarray) -> None:
-        """After a block (K, A), with joints (A,) before and after it: did the arm follow? (Not where it is
-        not armed, held, or the guard vetoed.)"""
+    def hold(self) -> np.ndarray:
+        """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
+        still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
+        self.execute(still, self._last_latent)
+        return still
+
+    def _check_motion(self, after: np.ndarray) -> None:
+        """After a block, with joints (A,) after it: did the arm follow? (Not where it is not armed, held, or
+        the guard vetoed.)"""
+        before, block = self._proprio, self._sent
         self._began_at = before if self._began_at is None else self._began_at
         self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
         asked = np.abs(block.sum(axis=0)).max() >= ASKED
         if asked and np.all(np.abs(after - before) < STILL):
             self.ignored = True
-            self.memory.record_action(np.zeros_like(block))
+            self._sent, self._predicted = np.zeros_like(block), self._last_latent
+            self.memory.record_action(self._sent)
+
+    def _expected(self, after: np.ndarray) -> np.ndarray | None:
+        """(D,) latent that a look with joints after (A,) should show; None where it is not known: at first, and
+        where the arm did something else than the last block."""
+        if not self._grounded:
+            return None
+        moved = after - self._proprio
+        if self._sent is None:
+            return self._last_latent if np.all(np.abs(moved) < STILL) else None
+        return self._predicted if np.all(np.abs(moved - self._sent.sum(axis=0)) < OFF_PLAN) else None
+
+    @property
+    def _last_latent(self) -> np.ndarray:
+        return self.context.latents[-1]

@@ -49,6 +49,10 @@ class Planner:
         self._plans = 0
         self._theta: np.ndarray | None = None
 
+    def forget(self) -> None:
+        """Drop the warm start: what is left of the last plan says nothing about the next."""
+        self._theta = None
+
     def plan(self, evaluate: Evaluator, proprio: np.ndarray, deadline_s: float | None = None, *,
              proposals: np.ndarray | None = None, executed_blocks: int = 1) -> Solution:
         """Search for the best plan from here; execute the first block of its actions, then call again.

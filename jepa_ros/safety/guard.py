@@ -1,97 +1,71 @@
-"""The guard between plans and the robot: checks every plan, makes absolute joint targets of it, or holds.
+"""The guard between plans and the robot: checks every plan, and sends setpoints that keep every limit, or none.
 
 Plans come from a network, over a network; nothing of them is trusted. Invariants:
-- A plan is accepted whole or vetoed whole. A veto changes a counter and a text, never the arm's motion.
-- Every action is clipped to the ActionSpec's bounds, and every target comes out of
-  ``JointLimits.clamp_step``, chained from the command before it: no jump.
+- A plan is accepted whole or vetoed whole. A veto changes counters and a text, never the arm's motion (but the one
+  that is too many in a row holds it).
+- Every setpoint comes out of ``SetpointLimiter.step``, from the one before it: no jump, whoever asks for it.
+- Whatever ends a motion (hold, emergency stop, a watchdog, no more path) brakes within the acceleration limit, then
+  the guard is quiet.
 - After arming, motion starts where the arm is measured: someone may have moved it.
 - A comparison with NaN refuses: every check is written as "not (value is good)".
 - No clock is read here. Every call gets ``Now``.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
 
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.safety.clock import FUTURE_S, Now, RosClock
+from jepa_ros.safety.limiter import STALL, SetpointLimiter
 from jepa_ros.safety.limits import COUNTED, JointLimits
+from jepa_ros.safety.plan_check import Plan, check_content
 from jepa_ros.safety.states import Reason, SafetyState
+from jepa_ros.safety.watchdogs import Watchdog
+from jepa_ros.safety.workspace import Workspace
 
-_FUTURE_S = 0.05  # a stamp may be this far ahead: two clocks never agree
-_DT_TOLERANCE = 1e-4  # s; float32 in the message
+_SOONEST_S = 0.001  # between two setpoints
+_LEAVES = "the end effector would leave the workspace box"
 
-
-class Now(NamedTuple):
-    """One moment on two clocks.
-
-    steady: monotonic seconds, for receipt times and watchdogs; runs on when simulated time stands still.
-    ros: seconds of the ROS clock, for stamps, and for how far the arm's controller has come along a
-        trajectory.
-    """
-
-    steady: float
-    ros: float
+__all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint", "Verdict"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What the guard reads of an ActionPlan.
+class Setpoint:
+    """Where every joint is to be ``duration`` s from now; takes the place of what was sent before.
 
-    stamp: s on the ROS clock, of the image it was made from.  actions: (N, A) raw actions, joint deltas in
-        rad.
-    dt: s between two of them.  execute: how many to execute before the next plan, 1..N.
-    """
-
-    stamp: float
-    joint_names: Sequence[str]
-    actions: np.ndarray
-    dt: float
-    execute: int
-    space: str = "joint_delta"
-    model_id: str = ""
-    plan_id: str = ""
-
-
-@dataclass(frozen=True)
-class Command:
-    """What to send to the arm's controller; replaces what was sent before.
-
-    positions: (N, A) absolute joint targets, rad, in the order of ``joint_names``.
-    times_from_start: (N,) s from the moment of sending.  clamped: how many of the N * A targets a bound
-        or limit changed.
+    positions: (A,) rad.  velocities: (A,) rad/s, on the way there; 0 says that the arm rests there.
     """
 
     joint_names: tuple[str, ...]
     positions: np.ndarray
-    times_from_start: np.ndarray
-    clamped: int = 0
-    plan_id: str = ""
+    velocities: np.ndarray
+    duration: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to a plan: a command to send, or the reason for the veto."""
+    """The answer to a plan: NONE, or the reason for the veto. setpoint: to send at once, where there is one."""
 
-    command: Command | None
     reason: Reason
     text: str = ""
+    setpoint: Setpoint | None = None
 
     @property
     def accepted(self) -> bool:
-        """Whether there is a command to send."""
-        return self.command is not None
+        """Whether the plan is followed."""
+        return self.reason == Reason.NONE
 
 
 @dataclass(frozen=True)
 class GuardStatus:
-    """The fields of SafetyStatus, and ``resyncs``: how often the measured position became the command.
+    """The fields of SafetyStatus. Ages and tracking_error: NaN where there is none yet.
 
-    plan_age_s: of the last accepted plan since arming, by its stamp; joint_state_age_s: by receipt; NaN where
-    there was none.  command: (A,) rad, None before the first.
+    plan_age_s: of the last accepted plan since arming, by its stamp; the other ages by receipt.
+    command: (A,) rad, None before the first.  vetoed_by_reason: indexed by Reason.
     """
 
     state: SafetyState
@@ -99,67 +73,103 @@ class GuardStatus:
     text: str
     clamped: int
     vetoed: int
-    resyncs: int
+    vetoed_in_a_row: int
+    vetoed_by_reason: tuple[int, ...]
     plan_age_s: float
     joint_state_age_s: float
+    image_age_s: float
+    embedding_age_s: float
+    tracking_error: float
     command: np.ndarray | None
 
 
 @dataclass(frozen=True)
 class GuardConfig:
-    """Settings of the guard; all in seconds but the last two.
+    """Settings of the guard; times in s. A watchdog limit of 0 switches that watchdog off.
 
-    plan_timeout: hold when no plan was accepted for this long.
-    max_plan_age: oldest stamp of a plan, by the ROS clock.
-    joint_state_timeout: oldest measured joint positions to move by.
-    resync_tolerance: rad; where the arm is further than this from the command (at the start, after a push),
-        the measured position counts as the command.
+    period: from one setpoint to the next.
+    plan_s: hold when no plan was accepted for this long.  max_plan_age: oldest stamp of a plan when it comes.
+    joint_state_s, image_s, embedding_s: oldest of these to move by, by receipt and by stamp.
+    clock_s: longest that the ROS clock may stand still.
+    deadman_s: oldest "held" of the dead-man switch; 0 where there is none.
+    tracking_tolerance: rad, farthest that the arm may be from its setpoint.
+    max_vetoes: so many in a row, and only arming goes on.
+    follows: whether the arm goes where it is sent. False for a dry run and for outputs without positions: every
+        motion then starts where the arm is measured.
     model_id: accept plans of this model only; "" accepts any.
     """
 
-    plan_timeout: float = 1.0
+    period: float = 0.02
+    plan_s: float = 1.0
     max_plan_age: float = 0.5
-    joint_state_timeout: float = 0.5
-    resync_tolerance: float = 0.3
+    joint_state_s: float = 0.5
+    image_s: float = 0.5
+    embedding_s: float = 0.5
+    clock_s: float = 0.5
+    deadman_s: float = 0.0
+    tracking_tolerance: float = 0.3
+    max_vetoes: int = 10
+    follows: bool = True
     model_id: str = ""
 
     def __post_init__(self):
+        watched = ("plan_s", "joint_state_s", "image_s", "embedding_s", "clock_s", "deadman_s")
         for field in fields(self):
             name, value = field.name, getattr(self, field.name)
-            if name != "model_id" and not (math.isfinite(value) and value > 0):
-                raise JepaError(f"GuardConfig: {name} is {value}; it must be positive and finite")
+            if name in watched and not (math.isfinite(value) and value >= 0):
+                raise JepaError(f"GuardConfig: {name} is {value}; it must be finite, and 0 switches it off")
+            if name in ("period", "max_plan_age", "tracking_tolerance", "max_vetoes"):
+                if not (math.isfinite(value) and value > 0):
+                    raise JepaError(f"GuardConfig: {name} is {value}; it must be positive and finite")
 
 
 class ActionGuard:
-    """IDLE -arm-> ARMED -plan-> RUNNING -no plan, stale joint states, hold-> HOLDING -plan-> RUNNING; estop
-    from anywhere, latched until reset_estop, which leads to IDLE.
+    """IDLE -arm-> ARMED -plan-> RUNNING -a watchdog, hold-> HOLDING -plan-> RUNNING; estop from anywhere, latched
+    until reset_estop, which leads to IDLE.
 
-    ``submit``, ``tick``, ``hold``, ``disarm`` and ``estop`` return the command to send, where there is one.
-    Not thread-safe: one thread calls it.
+    ``tick`` and ``submit``, and ``hold``, ``disarm`` and ``estop``, give a setpoint to send, where there is one;
+    call ``tick`` once a period. Not thread-safe: one thread calls it.
     """
 
-    def __init__(self, spec: ActionSpec, limits: JointLimits, config: GuardConfig | None = None):
+    def __init__(
+        self,
+        spec: ActionSpec,
+        limits: JointLimits,
+        config: GuardConfig | None = None,
+        workspace: Workspace | None = None,
+    ):
         if limits.names != spec.joint_names:
             raise JepaError(
                 f"guard: the limits are for joints {list(limits.names)}, the ActionSpec has "
                 f"{list(spec.joint_names)}; give limits for these joints, in this order"
             )
-        self.spec, self.limits, self.config = spec, limits, config or GuardConfig()
+        self.spec, self.limits, self.workspace = spec, limits, workspace
+        self.config = config = config or GuardConfig()
         self.state, self.reason, self.text = SafetyState.IDLE, Reason.NONE, ""
-        self.clamped = self.vetoed = self.resyncs = 0
+        self.clamped = self.vetoed = self.vetoed_in_a_row = 0
+        self.vetoed_by_reason = [0] * len(Reason)
         self._needs_arming = True  # vetoes plans until arm()
+        self._deadman = Watchdog("signal of the dead-man switch", Reason.DEADMAN, config.deadman_s)
+        self._clock = RosClock(config.clock_s)
+        self._joints = Watchdog("joint states", Reason.JOINT_STATE_STALE, config.joint_state_s)
+        self._images = Watchdog("camera image", Reason.IMAGE_STALE, config.image_s)
+        self._embeddings = Watchdog("embedding", Reason.EMBEDDING_STALE, config.embedding_s)
+        self._plans = Watchdog("accepted plan", Reason.NO_PLAN, config.plan_s, config.max_plan_age)
         self._measured: np.ndarray | None = None
-        self._measured_at = -math.inf  # steady
-        # ROS time of sending, times (N + 1) from there, targets (N + 1, A)
-        self._sent: tuple[float, np.ndarray, np.ndarray] | None = None
-        self._accepted_at = -math.inf  # steady
+        self._tracking_error = math.nan  # when the arm was measured last
+        self._limiter: SetpointLimiter | None = None  # since the first plan
+        self._fresh_start = True  # the next motion begins where the arm is measured
+        self._sent: Now | None = None  # when the last setpoint was given out
+        self._said_rest = True  # the last setpoint said that the arm rests there
         self._accepted_stamp = -math.inf
         self._not_before = -math.inf  # stamp; plans from before a hold do not resume the motion
         self._last_veto: Verdict | None = None  # since the last accepted plan
 
-    # What the arm reports, and where it was told to be.
+    # What is seen.
 
-    def observe(self, names: Sequence[str], positions: Sequence[float], now: Now) -> Reason:
+    def observe(
+        self, names: Sequence[str], positions: Sequence[float], now: Now, stamp: float | None = None
+    ) -> Reason:
         """Take measured positions (rad, any order, further joints allowed); NONE, or why they are ignored."""
         if len(names) != len(positions):
             return Reason.WRONG_JOINTS
@@ -169,49 +179,57 @@ class ActionGuard:
         measured = np.array([by_name[name] for name in self.limits.names], dtype=np.float64)
         if not np.all(np.isfinite(measured)):
             return Reason.NOT_FINITE
-        self._measured, self._measured_at = measured, now.steady
+        self._measured = measured
+        if self._limiter is not None and not self._fresh_start:
+            self._tracking_error = float(np.abs(self._limiter.position - measured).max())
+        self._joints.feed(now, stamp)
         return Reason.NONE
 
-    def command_at(self, now: Now) -> np.ndarray | None:
-        """The commanded target (A,) at this moment, linear between targets sent; None before the first."""
-        if self._sent is None:
-            return None
-        began, times, positions = self._sent
-        elapsed = now.ros - began
-        if not 0 <= elapsed < times[-1]:  # finished; or the clock was set back, and the trajectory is history
-            return positions[-1].copy()
-        return np.array([np.interp(elapsed, times, column) for column in positions.T])
+    def see_image(self, now: Now, stamp: float | None = None) -> None:
+        """A camera image came, stamped so on the ROS clock."""
+        self._images.feed(now, stamp)
+
+    def see_embedding(self, now: Now, stamp: float | None = None) -> None:
+        """An embedding came, of an image stamped so."""
+        self._embeddings.feed(now, stamp)
+
+    def see_deadman(self, held: bool, now: Now) -> None:
+        """The dead-man switch spoke."""
+        if held:
+            self._deadman.feed(now)
+        else:
+            self._deadman.clear()
 
     # What the operator wants.
 
     def arm(self, now: Now) -> Reason:
         """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew, and where
-        arming was needed, the measured position counts as the command."""
+        arming was needed, the next motion begins where the arm is measured."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP
-        if self._needs_arming:
-            self._sent = None
+        if self._needs_arming and self._at_rest:
+            self._fresh_start, self._tracking_error = True, math.nan
         if self.state != SafetyState.RUNNING:
             self._set(SafetyState.ARMED, Reason.NONE, "")
-            self._accepted_stamp, self._last_veto = -math.inf, None
+            self._accepted_stamp, self._last_veto, self.vetoed_in_a_row = -math.inf, None, 0
         self._needs_arming = False
         return Reason.NONE
 
-    def disarm(self, now: Now, reason: Reason = Reason.NONE) -> Command | None:
-        """Back to IDLE (reason SHUTDOWN when the process ends); a moving arm is held."""
+    def disarm(self, now: Now, reason: Reason = Reason.NONE) -> Setpoint | None:
+        """To IDLE (reason SHUTDOWN when the process ends); a moving arm comes to rest."""
         if self.state == SafetyState.ESTOPPED:
-            return None
+            return self._advance(now)
         self._not_before = now.ros
         return self._stop(SafetyState.IDLE, reason, "disarmed", now, until_armed=True)
 
-    def hold(self, now: Now, reason: Reason = Reason.CANCELED, until_armed: bool = False) -> Command | None:
+    def hold(self, now: Now, reason: Reason = Reason.CANCELED, until_armed: bool = False) -> Setpoint | None:
         """Hold the arm now. A plan from a later image resumes; with ``until_armed`` only after ``arm``."""
         if self.state not in (SafetyState.ARMED, SafetyState.RUNNING, SafetyState.HOLDING):
             return None
         self._not_before = now.ros
         return self._stop(SafetyState.HOLDING, reason, "hold was asked for", now, until_armed)
 
-    def estop(self, now: Now) -> Command | None:
+    def estop(self, now: Now) -> Setpoint | None:
         """Hold the arm and refuse everything until ``reset_estop``."""
         self._not_before = now.ros
         return self._stop(
@@ -226,166 +244,227 @@ class ActionGuard:
     # Plans, and their absence.
 
     def submit(self, plan: Plan, now: Now) -> Verdict:
-        """Check a plan, turn its first ``execute`` actions into targets."""
-        if max(self._accepted_stamp, self._not_before) > now.ros + _FUTURE_S:  # the ROS clock was set back
+        """Check a plan; follow its first ``execute`` actions from now on."""
+        self._clock.update(now)
+        if max(self._accepted_stamp, self._not_before) > now.ros + FUTURE_S:  # the ROS clock was set back
             self._accepted_stamp = self._not_before = -math.inf
         reason, text = self._check(plan, now)
         if reason:
-            return self._veto(reason, text)
-        base = self._resynced(now)
-        command = self._track(base, plan)
-        self._remember(base, command, now)
-        self.clamped += command.clamped
-        self._accepted_at, self._accepted_stamp, self._last_veto = now.steady, plan.stamp, None
+            return self._veto(reason, text, now)
+        if self._fresh_start or not (self.config.follows or self.moving):
+            self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)
+            self._sent = None
+        elif self._lost():
+            text = self._tracking_text()
+            setpoint = self._stop(SafetyState.HOLDING, Reason.TRACKING_ERROR, text, now)
+            return self._veto(Reason.TRACKING_ERROR, text, now, setpoint)
+        former = self._limiter.path, self._limiter.path_time
+        targets, clamped = self._targets(plan)
+        self._limiter.follow(targets, self.spec.dt)
+        inside, setpoint = self._step(now)
+        if not inside:
+            self._limiter.path, self._limiter.path_time = former
+            return self._veto(Reason.WORKSPACE, _LEAVES, now)
+        self._fresh_start = False
+        self.clamped += clamped
+        self.vetoed_in_a_row, self._accepted_stamp, self._last_veto = 0, plan.stamp, None
+        self._plans.feed(now, plan.stamp)
         self._set(SafetyState.RUNNING, Reason.NONE, "")
-        return Verdict(command, Reason.NONE)
+        return Verdict(Reason.NONE, "", setpoint)
 
-    def tick(self, now: Now) -> Command | None:
-        """The watchdogs; call it often. A command to hold where the motion must end, once."""
-        if self.state != SafetyState.RUNNING:
-            return None
-        if not self._fresh(now):
-            return self._stop(
-                SafetyState.HOLDING,
-                Reason.JOINT_STATE_STALE,
-                f"no joint states for {self.config.joint_state_timeout:g} s",
-                now,
-            )
-        if not now.steady - self._accepted_at <= self.config.plan_timeout:
-            text = f"no plan was accepted for {self.config.plan_timeout:g} s"
-            if self._last_veto is None:
-                return self._stop(SafetyState.HOLDING, Reason.NO_PLAN, text, now)
-            return self._stop(
-                SafetyState.HOLDING,
-                self._last_veto.reason,
-                f"{text}; the last was vetoed: {self._last_veto.text}",
-                now,
-            )
-        return None
+    def tick(self, now: Now) -> Setpoint | None:
+        """The watchdogs, and the next setpoint, where the arm is to move or to be told that it rests."""
+        self._clock.update(now)
+        if self.state == SafetyState.RUNNING:
+            reason, text = next(self._stale(now), (Reason.NONE, ""))
+            if not reason and self._lost():
+                reason, text = Reason.TRACKING_ERROR, self._tracking_text()
+            if reason:
+                self._not_before = now.ros
+                return self._stop(SafetyState.HOLDING, reason, text, now)
+            if text := self._plans.complaint(now):
+                return self._stop(SafetyState.HOLDING, *self._why_no_plan(text), now)
+        return self._advance(now)
 
-    def hold_position(self, now: Now) -> np.ndarray | None:
-        """Where to hold (A,): the present command where the arm follows it, else the measured position."""
-        command = self.command_at(now)
-        if not self._fresh(now):
-            return command
-        if command is None or np.any(np.abs(command - self._measured) > self.config.resync_tolerance):
-            return self._measured.copy()
-        return command
+    @property
+    def command(self) -> np.ndarray | None:
+        """Where the arm was sent last (A,) rad; where it is measured if the next motion starts there; or None."""
+        if self._limiter is None or self._fresh_start:
+            return self._measured
+        return self._limiter.position
+
+    @property
+    def moving(self) -> bool:
+        """Whether setpoints are still to come, without another plan."""
+        return not (self._at_rest and self._said_rest)
+
+    @property
+    def tracking_error(self) -> float:
+        """rad, the largest distance of a joint from its last setpoint, when it was measured last; NaN if unknown."""
+        return self._tracking_error
 
     def status(self, now: Now) -> GuardStatus:
         """The present state, for SafetyStatus."""
-        ages = np.array([now.ros - self._accepted_stamp, now.steady - self._measured_at])
-        plan_age, joint_state_age = np.where(np.isfinite(ages), ages, math.nan).tolist()
+        accepted = math.isfinite(self._accepted_stamp)
         return GuardStatus(
             self.state,
             self.reason,
             self.text,
             self.clamped,
             self.vetoed,
-            self.resyncs,
-            plan_age,
-            joint_state_age,
-            self.command_at(now),
+            self.vetoed_in_a_row,
+            tuple(self.vetoed_by_reason),
+            now.ros - self._accepted_stamp if accepted else math.nan,
+            self._joints.age(now),
+            self._images.age(now),
+            self._embeddings.age(now),
+            self.tracking_error,
+            None if self._limiter is None else self._limiter.position,
         )
 
-    # Inside.
-
-    def _fresh(self, now: Now) -> bool:
-        """Whether the measured joint positions are recent enough to move by."""
-        return bool(now.steady - self._measured_at <= self.config.joint_state_timeout)
+    # Plans, inside.
 
     def _check(self, plan: Plan, now: Now) -> tuple[Reason, str]:
-        """NONE, or the first thing wrong with a plan."""
+        """NONE, or the first thing that speaks against a plan."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP, "the emergency stop is on"
         if self._needs_arming:
             return Reason.NOT_ARMED, "the guard is not armed; call arm"
-        if plan.space != self.spec.space:
-            return Reason.WRONG_SPACE, f"its actions are {plan.space!r}, this robot's are {self.spec.space!r}"
-        if self.config.model_id and plan.model_id != self.config.model_id:
-            return Reason.FOREIGN_MODEL, f"its model is {plan.model_id!r}, pinned is {self.config.model_id!r}"
-        names = list(plan.joint_names)
-        if sorted(names) != sorted(self.limits.names):
-            return Reason.WRONG_JOINTS, f"its joints are {names}, this robot's are {list(self.limits.names)}"
-        actions = np.asarray(plan.actions)
-        if actions.size == 0:
-            return Reason.EMPTY, "it has no actions"
-        if actions.ndim != 2 or actions.shape[1] != len(names) or actions.dtype.kind not in "fiu":
-            return Reason.PLAN_INVALID, f"its actions are of shape {actions.shape}, not (N, {len(names)})"
-        if not np.all(np.isfinite(actions)):
-            return Reason.NOT_FINITE, "its actions hold NaN or Inf"
-        if plan.execute == 0:
-            return Reason.EMPTY, "it asks for no action to be executed"
-        if not 1 <= plan.execute <= len(actions):
-            return Reason.PLAN_INVALID, f"it asks to execute {plan.execute} of {len(actions)} actions"
-        if not abs(plan.dt - self.spec.dt) <= _DT_TOLERANCE:
-            return Reason.PLAN_INVALID, f"its actions are {plan.dt} s apart, this robot's {self.spec.dt:g} s"
-        if not math.isfinite(plan.stamp):
-            return Reason.PLAN_INVALID, f"its stamp is {plan.stamp}"
+        reason, text = check_content(plan, self.spec, self.config.model_id)
+        if reason:
+            return reason, text
         age = now.ros - plan.stamp
-        if not age >= -_FUTURE_S:
-            return Reason.PLAN_INVALID, f"its stamp is {-age:.3f} s ahead; do all nodes use one clock?"
+        if not age >= -FUTURE_S:
+            return Reason.FUTURE_STAMP, f"its stamp is {-age:.3f} s ahead; do all nodes use one clock?"
         if not plan.stamp > self._accepted_stamp:
             return Reason.OUT_OF_ORDER, "its image is not newer than that of the plan accepted before"
         if not plan.stamp > self._not_before:
             return Reason.CANCELED, "its image is from before the hold"
         if not age <= self.config.max_plan_age:
             return Reason.PLAN_STALE, f"its image is {age:.3f} s old, at most {self.config.max_plan_age:g} s"
-        if not self._fresh(now):
-            return Reason.JOINT_STATE_STALE, f"no joint states for {self.config.joint_state_timeout:g} s"
-        return Reason.NONE, ""
+        if self._measured is None:
+            return Reason.JOINT_STATE_STALE, "no joint states yet"
+        return next(self._stale(now), (Reason.NONE, ""))
 
-    def _veto(self, reason: Reason, text: str) -> Verdict:
-        verdict = Verdict(None, reason, f"plan vetoed: {text}")
+    def _veto(self, reason: Reason, text: str, now: Now, setpoint: Setpoint | None = None) -> Verdict:
+        waits_for_arming = self._needs_arming and self.state == SafetyState.HOLDING
         self.vetoed += 1
-        self._last_veto = verdict
-        if self.state != SafetyState.ESTOPPED:
+        self.vetoed_by_reason[reason] += 1
+        verdict = self._last_veto = Verdict(reason, f"plan vetoed: {text}", setpoint)
+        if self.state != SafetyState.ESTOPPED and not waits_for_arming:
             self.reason, self.text = reason, verdict.text
+        if not self._needs_arming:
+            self.vetoed_in_a_row += 1
+            if self.vetoed_in_a_row >= self.config.max_vetoes:
+                self._not_before = now.ros
+                text = f"{self.vetoed_in_a_row} plans in a row were vetoed, arm to go on; the last: {text}"
+                stop = self._stop(SafetyState.HOLDING, Reason.TOO_MANY_VETOES, text, now, until_armed=True)
+                return Verdict(reason, verdict.text, setpoint or stop)
         return verdict
 
-    def _resynced(self, now: Now) -> np.ndarray:
-        """Where the next motion starts; joint states are fresh."""
-        command, position = self.command_at(now), self.hold_position(now)
-        if command is not None and not np.array_equal(command, position):
-            self.resyncs += 1
-        return position
-
-    def _track(self, base: np.ndarray, plan: Plan) -> Command:
-        """Targets from ``base`` (A,), each clamped from the one before."""
+    def _targets(self, plan: Plan) -> tuple[np.ndarray, int]:
+        """(execute, A) rad, each clamped from the one before, the first from the last setpoint; and how many of
+        their numbers a bound or limit changed."""
         names = list(plan.joint_names)
         order = [names.index(name) for name in self.limits.names]
         actions = np.asarray(plan.actions, dtype=np.float64)[: plan.execute, order]
         bounded = np.clip(actions, self.spec.lower, self.spec.upper)
-        positions, clamped, target = np.empty_like(actions), 0, base
+        targets, clamped, target = np.empty_like(actions), 0, self._limiter.position
         for i, asked in enumerate(actions):
             before = target
             target, _ = self.limits.clamp_step(before + bounded[i], before, self.spec.dt)
-            positions[i] = target
+            targets[i] = target
             clamped += int(np.count_nonzero(np.abs(target - (before + asked)) > COUNTED))
-        times = self.spec.dt * np.arange(1, len(actions) + 1)
-        return Command(self.limits.names, positions, times, clamped, plan.plan_id)
+        return targets, clamped
 
-    def _remember(self, base: np.ndarray, command: Command, now: Now) -> None:
-        """What the arm's controller does from now on: from ``base`` (A,) along the command."""
-        self._sent = (
-            now.ros,
-            np.concatenate([[0.0], command.times_from_start]),
-            np.concatenate([base[None], command.positions]),
+    # Freshness.
+
+    def _stale(self, now: Now) -> Iterator[tuple[Reason, str]]:
+        """Everything that is wrong with the inputs that every motion needs."""
+        if text := self._deadman.complaint(now):
+            yield Reason.DEADMAN, text
+        if text := self._clock.complaint(now):
+            yield Reason.CLOCK_STOPPED, text
+        for watchdog in (self._joints, self._images, self._embeddings):
+            if text := watchdog.complaint(now):
+                yield watchdog.reason, text
+
+    def _why_no_plan(self, text: str) -> tuple[Reason, str]:
+        if self._last_veto is None:
+            return Reason.NO_PLAN, text
+        return self._last_veto.reason, f"{text}; the last was vetoed: {self._last_veto.text}"
+
+    def _lost(self) -> bool:
+        """Whether the arm was measured too far from its setpoint."""
+        return self.config.follows and self._tracking_error > self.config.tracking_tolerance
+
+    def _tracking_text(self) -> str:
+        worst = int(np.abs(self._limiter.position - self._measured).argmax())
+        return (
+            f"{self.limits.names[worst]} is {self.tracking_error:.3f} rad from its command, at most "
+            f"{self.config.tracking_tolerance:g} rad; is the arm blocked, or its driver off?"
         )
+
+    # Setpoints.
+
+    @property
+    def _at_rest(self) -> bool:
+        return self._limiter is None or self._limiter.at_rest
 
     def _stop(
         self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
-    ) -> Command | None:
-        """Enter a state in which the arm rests; the command that makes it rest, where it might move."""
-        moving = self.state == SafetyState.RUNNING
+    ) -> Setpoint | None:
+        """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to
+        rest where it is measured, so that it stops pressing."""
+        resting = self.state != SafetyState.RUNNING and self._at_rest
         self._set(state, reason, text)
         self._needs_arming |= until_armed
-        position = self.hold_position(now)
-        if not moving or position is None:
+        if not resting or reason == Reason.TRACKING_ERROR:
+            if self._lost():
+                self._limiter.follow(self._measured[None], self.config.period)
+            else:
+                self._limiter.brake()
+            self._said_rest = False
+        return self._advance(now)
+
+    def _advance(self, now: Now) -> Setpoint | None:
+        """The next setpoint, where there is one to send."""
+        if not self.moving:
             return None
-        command = Command(self.limits.names, position[None], np.array([self.spec.dt]))
-        self._remember(position, command, now)
-        return command
+        inside, setpoint = self._step(now)
+        if inside:
+            return setpoint
+        self._limiter.brake()
+        if self.state == SafetyState.RUNNING:
+            self._set(SafetyState.HOLDING, Reason.WORKSPACE, _LEAVES)
+        return self._step(now)[1]
+
+    def _step(self, now: Now) -> tuple[bool, Setpoint | None]:
+        """Move the setpoint on to now. (False, None) where the workspace forbids it, which it does not do to
+        braking; no setpoint where the last one is too recent."""
+        elapsed, limiter, before = self._elapsed(now), self._limiter, self._limiter.position
+        if not elapsed >= _SOONEST_S:
+            return True, None
+
+        def allowed(position, velocity):
+            return self.workspace.allows(position, velocity, self.limits.acceleration, before)
+
+        judge = allowed if self.workspace is not None and limiter.path is not None else None
+        if not limiter.step(elapsed, judge):
+            return False, None
+        self._sent, self._said_rest = now, limiter.at_rest
+        return True, Setpoint(self.limits.names, limiter.position, limiter.velocity, self.config.period)
+
+    def _elapsed(self, now: Now) -> float:
+        """s since the last setpoint: by the ROS clock, by which the arm's controller goes, unless that stands
+        still, stood still, or was set."""
+        if self._sent is None:
+            return math.inf
+        ros, steady = now.ros - self._sent.ros, now.steady - self._sent.steady
+        recent = STALL * self.config.period
+        if 0 <= ros <= recent and steady <= recent and not self._clock.complaint(now):
+            return ros
+        return steady
 
     def _set(self, state: SafetyState, reason: Reason, text: str) -> None:
         self.state, self.reason, self.text = state, reason, text

@@ -28,6 +28,9 @@ class Reason(IntEnum):
     NOT_FINITE: NaN or Inf.  OUT_OF_ORDER: its stamp is not newer than the last accepted plan's.
     FOREIGN_MODEL: not from the pinned model.  JOINT_STATE_STALE: no fresh measured joint positions.
     WRONG_SPACE: not in this robot's action space.  EMPTY: no action.  NOT_ARMED: the guard is IDLE.
+    FUTURE_STAMP, NON_MONOTONIC: of a plan.  IMAGE_STALE, EMBEDDING_STALE, CLOCK_STOPPED: watchdogs.
+    TRACKING_ERROR: the arm does not follow.  WORKSPACE: the end effector would leave its box.
+    DEADMAN: not held.  TOO_MANY_VETOES: in a row; arming goes on.
     """
 
     NONE = 0
@@ -45,3 +48,12 @@ class Reason(IntEnum):
     WRONG_SPACE = 12
     EMPTY = 13
     NOT_ARMED = 14
+    FUTURE_STAMP = 15
+    NON_MONOTONIC = 16
+    IMAGE_STALE = 17
+    EMBEDDING_STALE = 18
+    CLOCK_STOPPED = 19
+    TRACKING_ERROR = 20
+    WORKSPACE = 21
+    DEADMAN = 22
+    TOO_MANY_VETOES = 23

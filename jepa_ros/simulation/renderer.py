@@ -46,8 +46,11 @@ class Renderer:
         _close_all_at_exit()
         _open.add(self)
 
-    def render(self, data: "mujoco.MjData", camera: str) -> np.ndarray:
-        """(height, width, 3) uint8 RGB, a new array; data's camera, light and body poses must be current."""
+    def render(self, data: "mujoco.MjData", camera: str, adjust=None) -> np.ndarray:
+        """(height, width, 3) uint8 RGB, a new array; data's camera, light and body poses must be current.
+
+        adjust: changes the mujoco.MjvScene before it is drawn, for this image only.
+        """
         if self._context is None:
             raise JepaError("Renderer: render called after close")
         self._view.fixedcamid = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
@@ -57,6 +60,8 @@ class Renderer:
         self._gl.make_current()
         mujoco.mjv_updateScene(self._model, data, self._option, self._perturb, self._view,
                                mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        if adjust is not None:
+            adjust(self._scene)
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._pixels, None, self._rect, self._context)
         return self._upright()

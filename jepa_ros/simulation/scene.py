@@ -22,6 +22,13 @@ TIMESTEP = 0.005
 """s; stable with the servos' gains in MuJoCo's implicitfast integrator."""
 
 CAMERA = "front"
+IMAGE_SIZE = (64, 64)
+"""(height, width) px."""
+
+IMAGE_RATE = 25.0
+"""Hz, of the camera."""
+
+TABLE = "table"
 EE_SITE = "gripperframe"
 CUBE = "cube"
 CUBE_HALF = 0.02
@@ -114,7 +121,7 @@ def look_at(pos, target) -> np.ndarray:
 
 
 def _add_table(spec, visual: VisualSettings) -> None:
-    spec.worldbody.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1],
+    spec.worldbody.add_geom(name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1],
                             rgba=[*visual.table, 1], contype=1, conaffinity=0)
     # MuJoCo before 3.3.3 has a flag where later ones have a type.
     kinds = getattr(mujoco, "mjtLightType", None)

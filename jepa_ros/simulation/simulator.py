@@ -11,10 +11,11 @@ import threading
 import numpy as np
 
 from jepa_ros.errors import JepaError
+from jepa_ros.simulation import disturbance as disturbances
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.renderer import Renderer
-from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, VisualSettings, build_model
+from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, IMAGE_SIZE, VisualSettings, build_model
 from jepa_ros.simulation.tasks import Goal
 
 _A = len(JOINT_NAMES)
@@ -32,7 +33,7 @@ class Simulator:
 
     joint_names = JOINT_NAMES
 
-    def __init__(self, task: str = "reach", image_size: tuple[int, int] = (64, 64), meshes: str = "boxes",
+    def __init__(self, task: str = "reach", image_size: tuple[int, int] = IMAGE_SIZE, meshes: str = "boxes",
                  seed: int = 0, visual: VisualSettings | None = None):
         self.task = task
         self.image_size = _checked_size(image_size)
@@ -51,7 +52,11 @@ class Simulator:
     # State
 
     def reset(self, state: "dict | Goal | None" = None) -> None:
-        """Start at rest, at time 0, in a Goal's scene or at home (None), or go on from a ``get_state``."""
+        """Start at rest, at time 0, in a Goal's scene or at home (None), or go on from a ``get_state``.
+
+        A disturbance ends.
+        """
+        self._disturbance: disturbances.Disturbance | None = None
         if isinstance(state, dict):
             self.set_state(state)
             return
@@ -129,6 +134,19 @@ class Simulator:
             mujoco.mj_step(self.model, self._data, nstep=steps)
             self._stale = True
 
+    # What the camera suffers
+
+    @property
+    def disturbance(self) -> str:
+        """What spoils ``render``: one of disturbance.DISTURBANCES, or "none"."""
+        return self._disturbance.kind if self._disturbance else disturbances.NONE
+
+    def disturb(self, kind: str) -> None:
+        """Begin a disturbance now, or end it by "none"; the same again goes on. Goal images stay clean."""
+        if kind != self.disturbance:
+            begun = kind != disturbances.NONE
+            self._disturbance = disturbances.Disturbance(kind, self.time) if begun else None
+
     # Queries that leave the running simulation alone
 
     def forward_kinematics(self, q: np.ndarray) -> np.ndarray:
@@ -140,7 +158,9 @@ class Simulator:
     def render(self, camera: str = CAMERA, size: tuple[int, int] | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the present scene; size is (height, width), default ``image_size``."""
         self._refresh()
-        return self._draw(self._data, camera, size)
+        if self._disturbance is None:
+            return self._draw(self._data, camera, size)
+        return self._disturbance.image(lambda adjust: self._draw(self._data, camera, size, adjust), self.time)
 
     def goal_image(self, goal: Goal, size: tuple[int, int] | None = None) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the goal's scene, the arm at rest at the goal's measured positions."""
@@ -196,9 +216,9 @@ class Simulator:
         mujoco.mj_comPos(self.model, data)
         mujoco.mj_camlight(self.model, data)
 
-    def _draw(self, data, camera: str, size: tuple[int, int] | None) -> np.ndarray:
+    def _draw(self, data, camera: str, size: tuple[int, int] | None, adjust=None) -> np.ndarray:
         height, width = self.image_size if size is None else _checked_size(size)
-        return self._renderer(height, width).render(data, camera)
+        return self._renderer(height, width).render(data, camera, adjust)
 
     def _renderer(self, height: int, width: int) -> Renderer:
         thread = threading.get_ident()

@@ -1,14 +1,17 @@
-"""What is normal for a trained model: statistics of its latents, quantiles of scores on held-out data."""
+"""What is normal for a trained model: statistics of its latents, quantiles of scores on held-out data. No torch."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from jepa_ros.errors import JepaError
 
+CALIBRATION = "calibration.json"
 QUANTILES = ("0.5", "0.95", "0.99", "0.999")
 RIDGE = 1e-5
 """Added to the covariance's eigenvalues, as a share of the mean variance: rounding must not decide about
@@ -117,6 +120,24 @@ class Calibration:
                 all(math.isfinite(v) and v >= 0 for v in found.values()),
                 f"{name} must be finite and not negative: {dict(found)}",
             )
+
+
+def read_calibration(checkpoint: str | Path) -> tuple[str, Calibration] | None:
+    """model_id and content of ``checkpoint``/calibration.json; None where there is no such file.
+
+    JepaError where the file is damaged. Whether the weights are still those of model_id is not looked at:
+    compare it with the encoder_id of the latents to judge.
+    """
+    file = Path(checkpoint) / CALIBRATION
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text())
+        return str(content["model_id"]), Calibration.from_dict(content)
+    except (OSError, ValueError, KeyError, TypeError, JepaError) as error:
+        raise JepaError(
+            f"checkpoint {file}: not readable ({error}); make it again: `jepa calibrate`"
+        ) from error
 
 
 def whitening(covariance: np.ndarray) -> np.ndarray:

@@ -18,12 +18,11 @@ from safetensors.torch import load_file, save_file
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.calibration import Calibration
+from jepa_ros.world_model.calibration import CALIBRATION, Calibration
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 FORMAT = 1
 WEIGHTS, CONFIG, REFERENCE_VIEW = "model.safetensors", "config.json", "reference_view.png"
-CALIBRATION = "calibration.json"
 
 
 @dataclass(frozen=True)

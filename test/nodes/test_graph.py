@@ -1,12 +1,11 @@
-"""The source of node and parameter truth, and the robot file."""
+"""The source of node, topic and parameter truth."""
 
-import numpy as np
 import pytest
 import yaml
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.graph import MODEL_NODES, Graph, find
-from jepa_ros.simulation import arm
+from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.graph import MODEL_NODES, OUTPUT_TOPICS, Graph, find
 
 
 def test_compositions_have_the_same_nodes(checkpoint, tmp_path):
@@ -23,13 +22,13 @@ def test_arguments_reach_the_nodes(checkpoint, tmp_path):
     process = graph.processes(tmp_path)[-1]
     assert process.executable == "planner" and "__ns:=/arm" in process.arguments
     written = yaml.safe_load((tmp_path / "graph_params.yaml").read_text())
-    assert written["/**/planner"]["ros__parameters"] == {
+    assert written["/**/**/arm/planner"]["ros__parameters"] == {
         "autostart": True,
         "checkpoint": checkpoint,
         "use_sim_time": True,
         "seed": 3,
     }
-    assert "use_sim_time" not in written["/**/simulator"]["ros__parameters"]
+    assert "use_sim_time" not in written["/**/**/arm/simulator"]["ros__parameters"]
 
 
 def test_only_the_simulated_arm_is_armed_by_default(checkpoint):
@@ -51,6 +50,9 @@ def test_only_the_simulated_arm_is_armed_by_default(checkpoint):
         ({"params_file": "/nowhere.yaml"}, "/nowhere.yaml"),
         ({"overrides": {"planer": {}}}, "planer"),
         ({"log_level": "loud"}, "debug"),
+        ({"output_type": "torque"}, "trajectory, commands, twist_cmds"),
+        ({"robot": "ur5"}, "mock_hardware, panda, so101, ur5e"),
+        ({"robot": "/nowhere/arm.yaml"}, "/nowhere/arm.yaml"),
     ],
 )
 def test_bad_choice_is_named(bad, says, checkpoint, tmp_path):
@@ -58,28 +60,62 @@ def test_bad_choice_is_named(bad, says, checkpoint, tmp_path):
         Graph(**{"checkpoint": checkpoint} | bad).processes(tmp_path)
 
 
-def test_robot_file_is_the_simulated_arm_and_knows_only_declared_parameters():
-    from jepa_ros.nodes import action_publisher, cost, encoder, planner, simulator, world_model
+def test_topics_and_device_of_the_user_reach_every_process(checkpoint, tmp_path):
+    graph = Graph(
+        checkpoint=checkpoint,
+        simulator=False,
+        device="cuda:0",
+        image_topic="/camera/image_raw",
+        joint_state_topic="joints",
+        command_topic="/controller/in",
+        output_type="commands",
+    )
+    for process in graph.processes(tmp_path):
+        rules = {a for flag, a in zip(process.arguments, process.arguments[1:], strict=False) if flag == "-r"}
+        assert {
+            "image:=/camera/image_raw",
+            "image/compressed:=/camera/image_raw/compressed",
+            "joint_states:=joints",
+            "commands:=/controller/in",
+        } <= rules
+        assert not any(rule.startswith(("camera_info", "robot_description")) for rule in rules)
+    parameters = graph.node_parameters()
+    assert {node for node, values in parameters.items() if values.get("device") == "cuda:0"} == {
+        "encoder",
+        "world_model",
+        "cost",
+    }
+    assert parameters["action_publisher"]["output_type"] == "commands"
 
-    content = yaml.safe_load(find("config/so101.yaml").read_text())
-    robot = content.pop("/**")["ros__parameters"]["robot"]
-    assert tuple(robot["joint_names"]) == arm.JOINT_NAMES
-    for name, values in (
-        ("position_lower", arm.POSITION_LOWER),
-        ("position_upper", arm.POSITION_UPPER),
-        ("velocity", arm.VELOCITY),
-    ):
-        np.testing.assert_allclose(robot[name], values, atol=1e-3)
-    kinds = {
-        m.__name__.split(".")[-1]: m
-        for m in (action_publisher, cost, encoder, planner, simulator, world_model)
-    }
-    classes = {
-        name: next(v for v in vars(m).values() if getattr(v, "NAME", None) == name)
-        for name, m in kinds.items()
-    }
-    for key, values in content.items():
-        node = classes[key.removeprefix("/**/")]
-        table = {p.name: p for p in node.PARAMS}
-        for name, value in values["ros__parameters"].items():
-            table[name].coerce(value)
+
+def test_outputs_are_those_of_the_action_publisher():
+    from jepa_ros.nodes.arm_output import OUTPUTS
+
+    assert OUTPUT_TOPICS == {name: output.topic for name, output in OUTPUTS.items()}
+
+
+def test_only_the_simulated_arm_is_sent_commands_by_default(checkpoint):
+    def dry(**choices):
+        return Graph(checkpoint=checkpoint, **choices).node_parameters()["action_publisher"]["dry_run"]
+
+    assert dry() is False and dry(simulator=False) is True
+    assert dry(dry_run=True) is True and dry(simulator=False, dry_run=False) is False
+
+
+def test_arming_and_dry_run_are_stronger_than_any_parameter_file(world, checkpoint, tmp_path):
+    own = tmp_path / "mine.yaml"
+    parts = [
+        f"{key}: {{ros__parameters: {{auto_arm: true, dry_run: false, max_plan_age: 0.7}}}}"
+        for key in (
+            "/**/action_publisher",
+            f"{world.namespace}/action_publisher",
+            "/*/action_publisher",
+            "/**",
+        )
+    ]
+    own.write_text("\n".join(parts))
+    graph = Graph(namespace=world.namespace, checkpoint=checkpoint, simulator=False, params_file=str(own))
+    (process,) = (p for p in graph.processes(tmp_path) if p.executable == "action_publisher")
+    node = world.make(ActionPublisherNode, start=False, cli_args=process.arguments)
+    assert node.param("auto_arm") is False and node.param("dry_run") is True
+    assert node.param("max_plan_age") == 0.7

@@ -1,27 +1,43 @@
 """The launch files, run for real where launch_ros is importable."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("launch_ros", reason="needs launch_ros (an installed ROS 2, or the launch overlay)")
 
+from ament_index_python.packages import get_packages_with_prefixes  # noqa: E402
+from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 from node_bench import make_spec  # noqa: E402
 
 from jepa_ros.data.episode_bag import EpisodeBag  # noqa: E402
 from jepa_ros.nodes.client import GraphClient  # noqa: E402
 from jepa_ros.nodes.graph import Graph, find  # noqa: E402
+from launch import LaunchContext  # noqa: E402
 
+USUAL = (
+    *("namespace", "robot", "use_sim_time", "params_file", "checkpoint", "device", "image_topic"),
+    *("camera_info_topic", "joint_state_topic", "command_topic", "output_type", "composition"),
+    *("dry_run", "autostart", "log_level", "record"),
+)
+MORE = {
+    "sim": ("task", "seed"),
+    "hardware": ("robot_ip", "driver_launch_package", "driver_launch_file", "driver_arguments"),
+    "gazebo": ("world", "gazebo_gui", "headless"),
+}
 NAMESPACE = f"launch{os.getpid()}"
 RUN = """
 import sys
 from launch import LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch import LaunchDescription
+from ament_index_python.packages import get_packages_with_prefixes  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 path, *arguments = sys.argv[1:]
 service = LaunchService()
@@ -83,10 +99,41 @@ def test_replay_brings_the_graph_up_plays_and_ends_with_the_bag(checkpoint, tmp_
 
 
 @pytest.mark.parametrize(
-    "name, arguments",
-    [("sim", ["checkpoint:=/nowhere"]), ("replay", ["bag:=/nowhere"])],
-    ids=["sim", "replay"],
+    "name, arguments, named",
+    [
+        ("sim", ["checkpoint:=/nowhere"], "/nowhere"),
+        ("replay", ["bag:=/nowhere"], "/nowhere"),
+        pytest.param(
+            *("gazebo", ["headless:=true"], "package ros_gz_sim"),
+            marks=pytest.mark.skipif(
+                "ros_gz_sim" in get_packages_with_prefixes(), reason="Gazebo is installed"
+            ),
+        ),
+    ],
+    ids=["sim", "replay", "gazebo"],
 )
-def test_bad_argument_is_named(name, arguments):
+def test_what_is_not_there_is_named(name, arguments, named):
     code, output = launch(name, *arguments)
-    assert code == 1 and "/nowhere" in output
+    assert code == 1 and named in output
+
+
+@pytest.mark.parametrize("name", ["jepa", "sim", "hardware", "gazebo"])
+def test_every_argument_is_known_by_its_usual_name_and_described(name):
+    path = str(find(f"launch/{name}.launch.py"))
+    description = PythonLaunchDescriptionSource(path).get_launch_description(LaunchContext())
+    described = {a.name: a.description for a in description.get_launch_arguments()}
+    assert set(USUAL + MORE.get(name, ())) <= set(described)
+    assert all(text and text != "no description given" for text in described.values())
+
+
+@pytest.mark.parametrize(
+    "gui, headless, expected",
+    [
+        (True, False, "-r world.sdf"),
+        (False, False, "-r -s world.sdf"),
+        (True, True, "-r -s --headless-rendering world.sdf"),
+    ],
+)
+def test_gazebo_is_started_with_or_without_a_window(gui, headless, expected):
+    launch_file = runpy.run_path(str(find("launch/gazebo.launch.py")))
+    assert launch_file["gz_arguments"](Path("world.sdf"), gui, headless) == expected

@@ -1,10 +1,13 @@
 """Parameters are declared, bounded and described; mistakes are named."""
 
 import pytest
+from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.parameter import Parameter
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.lifecycle import AUTOSTART, ManagedNode
 from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.reference import NODES
 
 
 class Small(ManagedNode):
@@ -59,11 +62,49 @@ def test_override_counts_and_unknown_one_is_named_with_the_nearest(world, monkey
 
 
 def test_parameter_set_out_of_bounds_is_refused_and_described(world):
-    from rclpy.parameter import Parameter
-
     node = world.make(Small)
     (result,) = node.set_parameters([Parameter("mode", value="medium")])
     assert not result.successful and "slow, fast" in result.reason
     (result,) = node.set_parameters([Parameter("speed", value=3.0)])
     assert result.successful and node.param("speed") == 3.0
     assert node.describe_parameter("speed").description == "How fast."
+
+
+NONSENSE = (
+    float("nan"),
+    float("inf"),
+    -1e300,
+    -1,
+    2**62,
+    True,
+    "",
+    "no\nsense",
+    [],
+    [float("nan")],
+    ["a"],
+    [b"\0"],
+)
+
+
+@pytest.mark.parametrize("kind", NODES, ids=lambda kind: kind.NAME)
+def test_no_nonsense_value_ends_a_node_or_passes_its_bounds(world, kind):
+    world.make(kind, start=False)
+    table = {param.name: param for param in (AUTOSTART, *kind.PARAMS)}
+    service = f"{kind.NAME}/set_parameters"
+    for nonsense in NONSENSE:
+        wanted = [Parameter(name, value=nonsense).to_parameter_msg() for name in table]
+        results = world.call(SetParameters, service, SetParameters.Request(parameters=wanted)).results
+        for param, result in zip(table.values(), results, strict=True):
+            if result.successful:
+                assert not param.read_only and param.coerce(nonsense) == nonsense
+            else:
+                assert param.name in result.reason or "Wrong parameter type" in result.reason
+    described = world.call(
+        DescribeParameters,
+        f"{kind.NAME}/describe_parameters",
+        DescribeParameters.Request(names=list(table)),
+    ).descriptors
+    for param, descriptor in zip(table.values(), described, strict=True):
+        assert descriptor.description == param.description and descriptor.read_only == param.read_only
+        numeric = type(param.default) in (int, float)
+        assert bool(descriptor.integer_range or descriptor.floating_point_range) == numeric, param.name

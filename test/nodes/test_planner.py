@@ -1,13 +1,22 @@
 """The planner against a bench that plays camera, robot, encoder, world model and cost: what it asks, takes
 and sends."""
 
+import json
 import math
 import threading
 
 import numpy as np
 import pytest
 from jepa_ros.action import ReachGoal
-from jepa_ros.msg import ActionCandidates, ActionPlan, CandidateCosts, Embedding, Goal, PlannerStatus
+from jepa_ros.msg import (
+    ActionCandidates,
+    ActionPlan,
+    CandidateCosts,
+    Embedding,
+    Goal,
+    PlannerStatus,
+    SafetyStatus,
+)
 from node_bench import WAIT_S, make_checkpoint, make_spec
 from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
@@ -15,6 +24,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.planner import PlannerNode
+from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, Calibration
 
 SPEC = make_spec()
 D = 16
@@ -289,6 +299,65 @@ def test_unusable_goal_is_rejected_with_words(world, checkpoint, request_, says)
     _, result = Bench(world, checkpoint).send(**request_)
     result = result()
     assert result.termination_reason == RESULT.REJECTED and says in result.text
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory):
+    """A checkpoint that knows what is normal for the bench's encoder: latents around 0, surprises below 0.5."""
+    folder = tmp_path_factory.mktemp("calibrated")
+    make_checkpoint(folder)
+    quantiles = {q: 0.5 for q in QUANTILES}
+    found = Calibration(np.zeros(D), np.eye(D), 1.0, {q: 3.0 for q in QUANTILES}, quantiles, 1, "")
+    (folder / CALIBRATION).write_text(json.dumps({"model_id": "model"} | found.to_dict()))
+    return str(folder)
+
+
+def test_what_stays_strange_is_held_and_ends_the_goal(world, calibrated):
+    bench = Bench(world, calibrated, give_up_s=1.0)
+    bench.speed = 0.02
+    _, result = bench.send()
+    held = bench.status.wait(lambda m: m.reason == PlannerStatus.IMAGE_FROZEN)
+    assert (held.state, held.speed, round(held.surprise_threshold, 6)) == (PlannerStatus.WAITING, 0.0, 0.45)
+    hold = bench.plans.wait(lambda m: m.plan_id == held.plan_id)
+    assert not tensor.from_msg(hold.actions).any() and hold.execute == SPEC.block
+    result = result()
+    assert result.termination_reason == RESULT.SURPRISE and result.text.startswith("held: the image has not")
+    moves = [tensor.from_msg(plan.actions).any() for plan in bench.plans.messages]
+    assert moves == [True] + [False] * (len(moves) - 1) and result.plans == len(moves)
+
+
+def test_a_strange_look_is_not_the_goal(world, calibrated):
+    bench = Bench(world, calibrated, confirm_looks=1, give_up_s=1.0)
+    bench.latent = GOAL + 5.0  # unlike any training data
+    _, result = bench.send(tolerance=9.0)
+    assert result().termination_reason == RESULT.SURPRISE
+
+
+@pytest.mark.parametrize("why", ["no calibration", "another model's", "switched off"])
+def test_without_a_yardstick_looks_are_not_judged_and_that_is_said(world, calibrated, checkpoint, why, capfd):
+    found = {"no calibration": checkpoint}.get(why, calibrated)
+    bench = Bench(world, found, **{"surprise.enabled": why != "switched off"})
+    bench.encoder_id = "another" if why == "another model's" else "model"
+    bench.speed = 0.02
+    bench.send(goal_embedding=Embedding(encoder_id=bench.encoder_id, latent=tensor.to_msg("l", GOAL[None])))
+    status = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.plans == 3)
+    assert math.isnan(status.surprise) and math.isnan(status.surprise_threshold) and status.speed == 1.0
+    said = bench.node.not_judged if why != "another model's" else capfd.readouterr().err
+    assert "looks are not judged" in said
+
+
+@pytest.mark.parametrize("reason", [SafetyStatus.TOO_MANY_VETOES, SafetyStatus.ESTOP])
+def test_a_guard_that_lets_nothing_through_ends_the_goal(world, checkpoint, reason):
+    bench = Bench(world, checkpoint)
+    safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
+    _, result = bench.send()
+    bench.plans.wait()
+    safety.publish(SafetyStatus(state=SafetyStatus.HOLDING, reason=SafetyStatus.PLAN_STALE, text="harmless"))
+    state = SafetyStatus.ESTOPPED if reason == SafetyStatus.ESTOP else SafetyStatus.HOLDING
+    safety.publish(SafetyStatus(state=state, reason=reason, text="come and see"))
+    result = result()
+    assert result.termination_reason == RESULT.SAFETY and result.text.endswith("come and see")
+    assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.SAFETY
 
 
 def test_foreign_models_embeddings_end_the_goal(world, checkpoint):

@@ -1,6 +1,7 @@
 """The parameter reference is the code's."""
 
 from jepa_ros.nodes.graph import find
+from jepa_ros.nodes.lifecycle import AUTOSTART
 from jepa_ros.nodes.reference import NODES, text
 
 
@@ -11,7 +12,7 @@ def test_committed_reference_is_the_codes():
 
 def test_every_number_has_bounds_and_every_parameter_words():
     for node in NODES:
-        for param in node.PARAMS:
+        for param in (AUTOSTART, *node.PARAMS):
             number = param.default[0] if isinstance(param.default, list) else param.default
             assert param.description.strip(), param.name
             assert type(number) not in (int, float) or param.low is not None and param.high is not None, (

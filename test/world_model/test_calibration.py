@@ -157,3 +157,18 @@ def test_the_shipped_checkpoint_is_calibrated_on_the_data_it_was_trained_on():
     noise = np.random.default_rng(0).integers(0, 256, (4, *shipped.model.image_size, 3), dtype=np.uint8)
     latents = shipped.model.encode(torch.from_numpy(noise)).numpy()
     assert found.ood_score(latents).min() > found.ood_quantiles["0.99"]
+
+
+def test_calibration_is_read_beside_the_model_it_was_made_for(tmp_path):
+    from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, read_calibration
+
+    assert read_calibration(tmp_path) is None
+    made = Calibration(
+        np.zeros(2), np.eye(2), 1.0, dict.fromkeys(QUANTILES, 3.0), dict.fromkeys(QUANTILES, 0.5), 9, ""
+    )
+    (tmp_path / CALIBRATION).write_text(json.dumps({"model_id": "abc"} | made.to_dict()))
+    model_id, found = read_calibration(tmp_path)
+    assert (model_id, found.to_dict()) == ("abc", made.to_dict())
+    (tmp_path / CALIBRATION).write_text('{"model_id": "abc"}')
+    with pytest.raises(JepaError, match="calibration.json.*jepa calibrate"):
+        read_calibration(tmp_path)

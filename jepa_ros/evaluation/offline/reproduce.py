@@ -18,6 +18,7 @@ from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S, JointHistory
 from jepa_ros.planning.memory import DEFAULT_GAP_S, ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.surprise import Level, SurpriseGate
 from jepa_ros.world_model.checkpoint import Checkpoint
 
 _HISTORY_NS = 2_000_000_000
@@ -29,12 +30,16 @@ _MOST_EMBEDDINGS = 300
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """What a live planner and cost node were run with; the nodes' defaults where the bag does not tell."""
+    """What a live planner and cost node were run with; the nodes' defaults where the bag does not tell.
+
+    surprise: settings of the planner's surprise gate, names and values; None where it judged nothing.
+    """
 
     planner: PlannerConfig = PlannerConfig()
     weights: tuple[tuple[str, float], ...] = tuple(DEFAULT_WEIGHTS.items())
     memory_gap_s: float = DEFAULT_GAP_S
     joint_state_tolerance_s: float = DEFAULT_TOLERANCE_S
+    surprise: tuple[tuple[str, float], ...] | None = None
 
     @classmethod
     def of(cls, recording: Recording) -> "LiveSettings":
@@ -44,11 +49,14 @@ class LiveSettings:
         planner, cost = by_node.get("planner", {}), by_node.get("cost", {})
         known = {f.name for f in fields(PlannerConfig)}
         weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
+        gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
+        judged = gate.pop("enabled", False)
         return cls(
             PlannerConfig.from_dict({k: v for k, v in planner.items() if k in known}),
             tuple(weights.items()),
             planner.get("memory_gap_s", DEFAULT_GAP_S),
             planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
+            tuple(gate.items()) if judged else None,
         )
 
 
@@ -75,9 +83,7 @@ def reproduce(
 ) -> Reproduction | None:
     """Plan again what the bag's graph planned; None where the bag holds no plan and no embedding of this
     checkpoint. settings: None takes those that the bag tells."""
-    plans = [p for p in recording.plans if p.model_id == checkpoint.model_id and p.predicted.size][
-        :_MOST_PLANS
-    ]
+    plans = _searched([p for p in recording.plans if p.model_id == checkpoint.model_id])[:_MOST_PLANS]
     seen = [e for e in recording.embeddings if e.encoder_id == checkpoint.model_id]
     seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
     if not plans and not seen:
@@ -117,6 +123,18 @@ def merge(found: Sequence[Reproduction]) -> dict | None:
     }
 
 
+def _searched(plans: Sequence[RecordedPlan]) -> list[RecordedPlan]:
+    """Without those not to move at the end of a goal, which cut it short; the others are of looks that the surprise
+    gate held the arm for."""
+    found = []
+    for _, group in groupby(plans, lambda p: p.goal_id):
+        group = list(group)
+        while group and not group[-1].predicted.size:
+            group.pop()
+        found += group
+    return found
+
+
 def _latents(recording: Recording, checkpoint: Checkpoint, stamps: set[int]) -> dict[int, np.ndarray]:
     """Stamp to latent (D,) of the images with these stamps."""
     known = recording.streams.image_stamps
@@ -141,9 +159,13 @@ class _Repeat:
         )
         self.goals = {g.goal_id: g.latent for g in recording.goals}
         self.energy = Energy(checkpoint.spec, dict(settings.weights))
+        gate = None
+        if settings.surprise is not None and checkpoint.calibration is not None:
+            gate = SurpriseGate.calibrated(checkpoint.calibration, **dict(settings.surprise))
         self.episode = PlanningEpisode(
             Planner(checkpoint.spec, settings.planner),
             ShortTermMemory(checkpoint.spec, checkpoint.model.context, settings.memory_gap_s),
+            gate,
         )
 
     def goal(self, goal_id: str, plans: list[RecordedPlan]) -> tuple[int, float]:
@@ -160,8 +182,8 @@ class _Repeat:
                 self.latents[plan.stamp_ns], proprio, plan.stamp_ns * 1e-9, set_back=plan.stamp_ns < last
             )
             last = plan.stamp_ns
-            actions = self._plan(self.goals[goal_id])
-            self.episode.execute(actions)
+            held = self.episode.judgement.level == Level.HOLD
+            actions = self.episode.hold() if held else self._plan(self.goals[goal_id])
             if np.array_equal(actions, plan.actions):
                 equal += 1
             else:
@@ -181,7 +203,10 @@ class _Repeat:
             goal,
             self.episode.planner.reduction,
         )
-        return self.episode.plan(evaluator.evaluate)[1]
+        solution, actions = self.episode.plan(evaluator.evaluate)
+        predicted = self.episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
+        self.episode.execute(actions, predicted)
+        return actions
 
     def _joints(self, stamp_ns: int) -> np.ndarray | None:
         """(A,) rad as the live planner's joint history gives them at a stamp."""

@@ -1,0 +1,27 @@
+"""Finds the files of this package. No ROS import here."""
+
+from pathlib import Path
+
+from jepa_ros.errors import JepaError
+
+
+def find(relative: str) -> Path:
+    """A file or folder of this package, in the source tree or in an installed share folder."""
+    for parent in Path(__file__).resolve().parents[2:7]:
+        for base in (parent, parent / "share" / "jepa_ros"):
+            if (base / "package.xml").is_file() and (base / relative).exists():
+                return base / relative
+    raise JepaError(f"{relative} of jepa_ros was not found; build the workspace, or give the path")
+
+
+def find_checkpoint(name: str) -> Path:
+    """A checkpoint directory: a path, or the name of a model in models/."""
+    if (Path(name) / "config.json").is_file():
+        return Path(name).resolve()
+    try:
+        return find(f"models/{name}")
+    except JepaError:
+        raise JepaError(
+            f"checkpoint {name!r}: neither a directory with a config.json nor a model shipped in models/; "
+            "give a directory that `jepa train --out` wrote"
+        ) from None
