@@ -22,7 +22,7 @@ from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
-    from jepa_ros.evaluation.closed_loop import SimulatedArm
+    from jepa_ros.evaluation.simulated_arm import SimulatedArm
     from jepa_ros.simulation.tasks import Goal
     from jepa_ros.world_model.checkpoint import Checkpoint
 

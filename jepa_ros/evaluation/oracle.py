@@ -7,7 +7,8 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.evaluation.agents import Agent
-from jepa_ros.evaluation.closed_loop import SETPOINT_TICKS, TICK_S, Timing
+from jepa_ros.evaluation.closed_loop import Timing
+from jepa_ros.evaluation.simulated_arm import SETPOINT_TICKS, TICK_S
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.safety.limiter import SetpointLimiter

@@ -7,8 +7,9 @@ import pytest
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent
-from jepa_ros.evaluation.closed_loop import TICK_S, HoldTimer, SimulatedArm, Timing, run_episode
+from jepa_ros.evaluation.closed_loop import HoldTimer, Timing, run_episode
 from jepa_ros.evaluation.oracle import Imagination
+from jepa_ros.evaluation.simulated_arm import TICK_S, SimulatedArm
 
 SEED = 1003
 
