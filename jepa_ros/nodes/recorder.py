@@ -1,7 +1,6 @@
 """Records topics of the live graph into a bag. Callbacks only queue; data/bag_queue.py writes."""
 
 import importlib
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -23,6 +22,7 @@ from jepa_ros.nodes import qos
 from jepa_ros.nodes.parameter_survey import ParameterSurvey
 from jepa_ros.nodes.record_metadata import describe, origin
 from jepa_ros.nodes.record_topics import RecordTopic
+from jepa_ros.nodes.spinning import SpinThread
 
 _POLL_S = 0.2
 _LAST_ANSWERS_S = 1.0
@@ -83,8 +83,7 @@ class Recorder:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._node.create_timer(_POLL_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._thread = threading.Thread(target=self._spin, name="recorder", daemon=True)
-        self._thread.start()
+        self._spinner = SpinThread(self._executor, "recorder", self._crashed)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -129,8 +128,7 @@ class Recorder:
         deadline = time.monotonic() + _LAST_ANSWERS_S
         while self._survey.silent and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._executor.shutdown()
-        self._thread.join(5.0)
+        self._spinner.stop()
         for subscription in self._subscriptions.values():
             while (taken := subscription.handle.handle.take_message(subscription.message, True)) is not None:
                 subscription.handle.callback(*taken)
@@ -246,13 +244,8 @@ class Recorder:
             if count.dropped or count.lost
         }
 
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
-        except Exception as error:
-            self._crash = error
+    def _crashed(self, error: Exception) -> None:
+        self._crash = error
 
 
 def bag_qos(profile: QoSProfile) -> Qos:

@@ -3,6 +3,7 @@ bounded."""
 
 import itertools
 import threading
+import traceback
 
 WAIT_S = 20.0
 
@@ -48,6 +49,8 @@ class World:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
+        from jepa_ros.nodes.spinning import SpinThread
+
         self.namespace = f"/t{next(self._count)}"
         self.context = rclpy.Context()
         rclpy.init(context=self.context)
@@ -55,16 +58,7 @@ class World:
         self.nodes = []
         self.bench = rclpy.create_node("bench", namespace=self.namespace, context=self.context)
         self.executor.add_node(self.bench)
-        self.thread = threading.Thread(target=self._spin, daemon=True)
-        self.thread.start()
-
-    def _spin(self):
-        from rclpy.executors import ExternalShutdownException
-
-        try:
-            self.executor.spin()
-        except ExternalShutdownException:
-            pass
+        self.spinner = SpinThread(self.executor, "world", traceback.print_exception)
 
     def make(self, kind, start=True, parameters=(), **kwargs):
         """A node with parameters (a dict), started unless told otherwise."""
@@ -126,8 +120,7 @@ class World:
         for step in ("stop", "trigger_shutdown"):
             for node in self.nodes:
                 self.in_executor(getattr(node, step))
-        self.executor.shutdown()
-        self.thread.join(5.0)
+        self.spinner.stop()
         for node in self.nodes:
             node.destroy_node()
         self.bench.destroy_node()
