@@ -4,6 +4,9 @@ from rclpy.action import ActionServer, CancelResponse, GoalResponse
 
 from jepa_ros.action import ReachGoal
 
+_RESULT_TIMEOUT_S = 60
+"""How long a client can ask for the result of an ended goal; the goal's image is kept as long (900 s by rclpy)."""
+
 
 class ReachGoalServer(ActionServer):
     """An action server whose goals are executed elsewhere: ``on_goal(handle)`` is told of an accepted goal,
@@ -27,6 +30,7 @@ class ReachGoalServer(ActionServer):
             execute_callback=lambda handle: ReachGoal.Result(),
             goal_callback=lambda _: GoalResponse.ACCEPT if accepts() else GoalResponse.REJECT,
             cancel_callback=cancel,
+            result_timeout=_RESULT_TIMEOUT_S,
         )
 
     def notify_execute(self, goal_handle, execute_callback):
