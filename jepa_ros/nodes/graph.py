@@ -40,6 +40,7 @@ class Graph:
     robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
     params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
     checkpoint: a directory, or the name of a shipped model.
+    checkpoint_sha256: of its model.safetensors; another file is refused. "" takes any.
     simulator: False where a robot or another simulator gives image and joint_states.
     image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
         names; "" is this graph's own. A name without a leading slash lies in the namespace.
@@ -54,6 +55,7 @@ class Graph:
     seed: int = 0
     robot: str = ""
     checkpoint: str = "reach"
+    checkpoint_sha256: str = ""
     device: str = ""
     params_file: str | None = None
     use_sim_time: bool = False
@@ -113,6 +115,8 @@ class Graph:
             values: dict[str, object] = {"autostart": self.autostart}
             if node in WITH_CHECKPOINT:
                 values["checkpoint"] = checkpoint
+                if self.checkpoint_sha256:
+                    values["checkpoint_sha256"] = self.checkpoint_sha256
             if node in WITH_DEVICE and self.device:
                 values["device"] = self.device
             if node == "simulator":

@@ -28,6 +28,7 @@ from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
+from jepa_ros.world_model.trust import require_digest
 
 _ENCODE_TIMEOUT_S = 5.0
 
@@ -57,6 +58,7 @@ class PlannerNode(ManagedNode):
             raise JepaError(
                 "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
             )
+        require_digest(self.param("checkpoint"), self.param("checkpoint_sha256"))
         self._card = card = read_card(self.param("checkpoint"))
         spec = card.spec
         spec.require_match(
