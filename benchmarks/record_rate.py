@@ -2,14 +2,14 @@
 
     python benchmarks/record_rate.py --seconds 30 --json FILE
 
-A camera of --rate Hz (rgb8; --content noise or smooth) and joint states of 100 Hz, both with a queue of one, are
-published with numbered stamps for --seconds; `jepa record` records them; then the bag is read back and every number
-is looked for.
+A camera of --rate Hz (rgb8) and joint states of 100 Hz are published with numbered stamps for --seconds;
+`jepa record` records them; then the bag is read back and every number is looked for.
 """
 
 import argparse
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -31,6 +31,9 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument(
         "--content", choices=("noise", "smooth"), default="noise", help="noise: incompressible"
+    )
+    parser.add_argument(
+        "--depth", type=int, default=5, help="queue of the publishers; 1 loses where they are late"
     )
     parser.add_argument("--compression", choices=("zstd", "none"), default="zstd")
     parser.add_argument("--json", type=Path, metavar="FILE")
@@ -65,6 +68,7 @@ def measure(args) -> dict:
                 text=True,
                 check=True,
             )
+            peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{recorder.pid}/status").read_text())
             recorder.send_signal(signal.SIGINT)
             table, _ = recorder.communicate(timeout=60)
         finally:
@@ -81,6 +85,7 @@ def measure(args) -> dict:
         "topics": counted,
         "bag_mb": round(1e-6 * size, 1),
         "recorder_cpu_share": round((usage.ru_utime + usage.ru_stime - published["cpu_s"]) / args.seconds, 3),
+        "recorder_peak_mb": round(int(peak[1]) / 1e3),
         "published_late_ms_max": published["late_ms_max"],
         "machine": machine(),
         "commit": source_commit(),
@@ -119,7 +124,7 @@ def publish(args) -> None:
 
     rclpy.init()
     node = rclpy.create_node("camera", namespace=NAMESPACE)
-    qos = QoSProfile(depth=1)  # as the simulator and many drivers have it: a slow reader would lose
+    qos = QoSProfile(depth=args.depth)
     images = node.create_publisher(Image, "image", qos)
     joints = node.create_publisher(JointState, "joint_states", qos)
     rng = np.random.default_rng(0)
@@ -138,12 +143,16 @@ def publish(args) -> None:
     total = {"image": int(args.seconds * args.rate), "joint_states": int(args.seconds * JOINT_RATE_HZ)}
     sent = {"image": 0, "joint_states": 0}
     period = {"image": 1 / args.rate, "joint_states": 1 / JOINT_RATE_HZ}
-    began, late = time.monotonic(), 0.0
+    due = dict.fromkeys(sent, time.monotonic())
+    late = 0.0
     while sent != total:
-        name = min((n for n in sent if sent[n] < total[n]), key=lambda n: sent[n] * period[n])
-        due = began + sent[name] * period[name]
-        time.sleep(max(0.0, due - time.monotonic()))
-        late = max(late, time.monotonic() - due)
+        name = min((n for n in sent if sent[n] < total[n]), key=due.get)
+        time.sleep(max(0.0, due[name] - time.monotonic()))
+        now = time.monotonic()
+        late = max(late, now - due[name])
+        due[name] = max(
+            due[name] + period[name], now + period[name] / 2
+        )  # a late camera does not catch up at once
         message, publisher = (image, images) if name == "image" else (state, joints)
         message.header.stamp.sec = sent[name]
         if name == "image":

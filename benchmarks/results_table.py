@@ -96,10 +96,42 @@ def training_table() -> list[str]:
     ]
 
 
+def offline_table() -> list[str]:
+    """Speed and memory of the evaluation of recorded bags."""
+    speed, memory = load("offline_speed.json"), load("offline_memory.json")
+    return [
+        f"`{speed['command']}`, `{memory['command']}`: start-up, encoding and report included",
+        "",
+        "| `jepa offline` on a bag of | size | recorded | spent | times real time | peak memory |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {bag['megabytes']:.0f} MB | {bag['recorded_s']:.0f} s | {bag['spent_s']:.1f} s | "
+            f"{bag['times_real_time']:.0f} | {bag['peak_mb']:.0f} MB |"
+            for name, bag in [*speed["bags"].items(), *memory["bags"].items()]
+        ),
+    ]
+
+
+def recording_table() -> list[str]:
+    """What the recorder lost, and what the cache of read bags gains."""
+    rate, cache = load("record_rate.json"), load("bag_cache.json")
+    images, joints = rate["topics"]["image"], rate["topics"]["joint_states"]
+    return [
+        "`python benchmarks/record_rate.py --seconds 60`, `python benchmarks/bag_cache.py --bags bags/reach --limit 1000`",
+        "",
+        "| recording and reading | |",
+        "|---|---|",
+        f"| `jepa record`, {rate['image']}, {rate['seconds']:.0f} s | {images['recorded']} of {images['published']} images, "
+        f"{joints['recorded']} of {joints['published']} joint states; {rate['recorder_cpu_share']:.0%} of a core |",
+        f"| reading 1000 bags, then again from the cache | {cache['seconds']['without cache']:.1f} s, "
+        f"{cache['seconds']['with cache, from then on']:.1f} s |",
+    ]
+
+
 def tables() -> str:
     """All tables, as Markdown."""
     machine = load("demo_distributed.json")["machine"]
-    parts = [closed_loop_table(), graph_table(), training_table()]
+    parts = [closed_loop_table(), graph_table(), training_table(), offline_table(), recording_table()]
     return "\n\n".join("\n".join(part) for part in parts) + (
         "\n\nOn plain reaching the intervals of all learned agents overlap: decoding joint angles is a "
         f"strong yardstick here, on both images as strong as planning. One training seed was run. "

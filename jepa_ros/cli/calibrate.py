@@ -1,11 +1,17 @@
 """`jepa calibrate`: a checkpoint and bags in, calibration.json beside the checkpoint's weights out."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.errors import JepaError
+
+if TYPE_CHECKING:
+    from jepa_ros.data.load_report import LoadReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         progress=True,
     )
     print(report)
-    print(_compare_data(report.digest, (checkpoint.config.get("data") or {}).get("digest")))
+    print(_compare_data(report, checkpoint.config.get("data") or {}))
     split = split_episodes(episodes, spec, config)
     calibration = calibrate(model.to(args.device), split.train, split.validation, report.digest)
     try:
@@ -83,10 +89,17 @@ def _split_settings(config: dict) -> dict:
     return {key: training[key] for key in ("clip", "validation") if key in training}
 
 
-def _compare_data(digest: str, trained_on: str | None) -> str:
-    if digest == trained_on:
-        return "these are the bags the checkpoint was trained on: the same episodes are held out as there"
-    return (
-        f"these are not the bags the checkpoint was trained on ({trained_on or 'unknown'}): what counts as "
-        "normal is what these bags show"
-    )
+def _compare_data(report: LoadReport, trained_on: dict) -> str:
+    """report: what the bags gave.  trained_on: digest, episodes and frames of the training."""
+    if report.digest != trained_on.get("digest"):
+        return (
+            f"these are not the bags the checkpoint was trained on ({trained_on.get('digest', 'unknown')}): "
+            "what counts as normal is what these bags show"
+        )
+    counts = (trained_on.get("episodes"), trained_on.get("frames"))
+    if (report.episodes, report.frames) != counts:
+        return (
+            f"these are the bags the checkpoint was trained on, but training read {counts[0]} episodes "
+            f"of {counts[1]} frames from them: give its --boundaries and topics to hold the same ones out"
+        )
+    return "these are the bags the checkpoint was trained on: the same episodes are held out as there"

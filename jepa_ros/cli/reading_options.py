@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """--boundaries, --cache, --no-cache."""
-    parser.add_argument(
-        "--boundaries",
-        nargs="+",
-        choices=KINDS,
-        default=["gaps"],
-        help="what begins an episode: a gap in the data (always), a new goal, a message on the marker topic",
-    )
+    add_boundary_option(parser)
     parser.add_argument(
         "--cache",
         type=Path,
@@ -29,6 +23,17 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "~/.cache, the newest 20 GB",
     )
     parser.add_argument("--no-cache", action="store_true", help="read every bag, keep nothing")
+
+
+def add_boundary_option(parser: argparse.ArgumentParser) -> None:
+    """--boundaries."""
+    parser.add_argument(
+        "--boundaries",
+        nargs="+",
+        choices=KINDS,
+        default=["gaps"],
+        help="what begins an episode: a gap in the data (always), a new goal, a message on the marker topic",
+    )
 
 
 def chosen_cache(args: argparse.Namespace) -> BagCache | None:

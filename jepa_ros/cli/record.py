@@ -2,11 +2,12 @@
 
 import argparse
 import math
-import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -48,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--checkpoint",
-        default="",
         metavar="CKPT",
         help="what the bag names as its model (default: the checkpoint that the nodes name)",
     )
@@ -91,7 +91,10 @@ def run(args: argparse.Namespace) -> int:
         use_sim_time=args.use_sim_time,
     )
     end = threading.Event()
-    previous = {s: signal.signal(s, lambda *_: end.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; nohup ignores that
+        ending.append(signal.SIGHUP)
+    previous = {s: signal.signal(s, lambda *_: end.set()) for s in ending}
     try:
         line = _StatusLine()
         with Recorder(settings, line.say) as recorder:
@@ -102,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
                 end.wait(min(1.0, max(0.0, ends - time.monotonic())))
                 line.show(recorder, time.monotonic() - began)
             line.end()
-        _report(recorder)
+        with suppress(OSError):
+            _report(recorder)
         return 0 if any(count.messages for count in recorder.counts.values()) else 1
     finally:
         for signum, handler in previous.items():
@@ -116,7 +120,7 @@ class _StatusLine:
         self._live = sys.stderr.isatty()
 
     def say(self, text: str) -> None:
-        print(("\r\x1b[2K" if self._live else "") + text, file=sys.stderr, flush=True)
+        self._print(("\r\x1b[2K" if self._live else "") + text + "\n")
 
     def show(self, recorder, seconds: float) -> None:
         if not self._live:
@@ -131,12 +135,15 @@ class _StatusLine:
                 f"lost {sum(c.dropped + c.lost for c in counts)}",
             ]
         )
-        width = max(40, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-        print(f"\r\x1b[2K{text[:width]}", end="", file=sys.stderr, flush=True)
+        self._print(f"\r\x1b[2K{text[: shutil.get_terminal_size((120, 24)).columns - 1]}")
 
     def end(self) -> None:
         if self._live:
-            print(file=sys.stderr, flush=True)
+            self._print("\n")
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):  # the terminal may be gone; the recording goes on
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def _report(recorder) -> None:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim
         ),
     )
-    spec = _read_spec(args.action_spec)
+    spec = read_action_spec(args.action_spec)
     make_folder(args.out)
     cache = chosen_cache(args)
     episodes, report = read_episodes(
@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_spec(path: Path | None) -> ActionSpec | None:
+def read_action_spec(path: Path | None) -> ActionSpec | None:
+    """The contract in a JSON file; None for None."""
     if path is None:
         return None
     try:

@@ -8,9 +8,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import yaml
 from rosbags.interfaces import MessageDefinitionFormat
@@ -18,13 +20,25 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
-from jepa_ros.data.bag_writer import CUSTOM_KEY
+from jepa_ros.data.bag_writer import CUSTOM_KEY, zstd
 from jepa_ros.data.mcap_salvage import McapSalvage
 from jepa_ros.data.messages import build_typestore, own_types, typestore
+from jepa_ros.data.sqlite_salvage import SqliteSalvage
 from jepa_ros.errors import JepaError
 
 STORAGE = {".mcap": "mcap", ".db3": "sqlite3"}
-_AGAIN = "repair it with `ros2 bag reindex` or `mcap recover`, or record it again"
+_REPAIR = {
+    "mcap": "repair it with `mcap recover`, or record it again",
+    "sqlite3": "repair it with sqlite3's `.recover`, or record it again",
+    "metadata": "make its metadata.yaml anew with `ros2 bag reindex`",
+    "": "is it a bag?",
+}
+_USED = "what is healthy in it is used; "
+_NO_METADATA = "metadata.yaml is missing{}; read without it (`ros2 bag reindex` makes a new one)"
+
+
+_LATEST = 2**62  # ns; later times of recording are damage
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class Connection:
 def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
     """Bags at or under the paths, sorted within each path; hidden folders (unfinished bags) are left out.
 
-    A bag is a folder with metadata.yaml, or an .mcap or .db3 file without it.
+    A bag is a folder with metadata.yaml, or an .mcap or .db3 file (or one of these as .zstd) without it.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else paths
     bags = []
@@ -70,7 +84,7 @@ def find_bags(paths: Sequence[str | Path] | str | Path) -> list[Path]:
 
 def _walk(path: Path) -> Iterator[Path]:
     if path.is_file():
-        if path.suffix in STORAGE:
+        if Path(path.name.removesuffix(".zstd")).suffix in STORAGE:
             yield path
     elif (path / "metadata.yaml").exists():
         yield path
@@ -110,11 +124,10 @@ class BagFile:
         self._store: Typestore | None = None
         file, custom = _single_file(self.path) if self.path.is_dir() else (self.path, None)
         if self.path.is_file() and not (self.path.parent / "metadata.yaml").exists():
-            self.damage.append(
-                "metadata.yaml is missing beside it; read without it (`ros2 bag reindex` makes a new one)"
-            )
-        files = _storage_files(self.path)
-        self.storage = next((STORAGE[f.suffix] for f in files if f.suffix in STORAGE), "")
+            self.damage.append(_NO_METADATA.format(" beside it"))
+        names = [f.name.removesuffix(".zstd") for f in _storage_files(self.path)]
+        self.storage = next((STORAGE[Path(n).suffix] for n in names if Path(n).suffix in STORAGE), "")
+        self._repair = _REPAIR[self.storage]
         self._reader: Reader | None = None
         try:
             reader = Reader(file)
@@ -123,8 +136,18 @@ class BagFile:
             self.connections = tuple(map(_connection, reader.connections))
             custom = custom or reader.storage.metadata.custom
         except Exception as error:  # rosbags raises many kinds on damaged bytes
-            self.damage.append(f"damaged ({_words(error)}); what is healthy in it is used; {_AGAIN}")
-            self.connections, custom = self._survey()
+            if self.path.is_dir() and not (self.path / "metadata.yaml").exists():
+                self.damage.append(_NO_METADATA.format(" in it"))
+            else:
+                repair = (
+                    _REPAIR["metadata"]
+                    if re.search("metadata|files are missing", str(error))
+                    else self._repair
+                )
+                self.damage.append(f"damaged ({_words(error)}); {_USED}{repair}")
+            self._reader = None
+            self.connections, salvaged = self._survey()
+            custom = custom or salvaged
         if not custom and self.storage == "mcap" and self.path.is_file():
             custom = _early_metadata(self.path)
         self.metadata = self._recorder_metadata(custom or {})
@@ -148,33 +171,38 @@ class BagFile:
         wanted = {c.topic: c.msgtype for c in self.connections if topics is None or c.topic in topics}
         if not wanted:
             return
-        newest, at_newest, count = -1, Counter(), Counter()
+        given = 0
         if self._reader is not None:
             chosen = [c for c in self._reader.connections if c.topic in wanted]
-            healthy = self._reader.messages(chosen)
-            while True:
-                try:
-                    connection, logged, data = next(healthy)
-                except StopIteration:
-                    left = sum(c.msgcount for c in chosen) - sum(count.values())
-                    if left > 0:
-                        self._note(f"damaged: {left} messages that its index counts are not in it; {_AGAIN}")
+            try:
+                for connection, logged, data in self._reader.messages(chosen):
+                    given += 1
+                    if _is_healthy(logged, data):
+                        yield RawMessage(connection.topic, connection.msgtype, logged, _unpacked(data))
+                    else:
+                        self._note("damaged: messages without a time of recording are left out")
+            except Exception as error:  # rosbags raises many kinds on damaged bytes
+                self._note(f"damaged ({_words(error)}); {_USED}{self._repair}")
+            else:
+                left = sum(c.msgcount for c in chosen) - given
+                if left <= 0:
                     return
-                except Exception as error:
-                    self._note(f"damaged ({_words(error)}); what is healthy in it is used; {_AGAIN}")
-                    break
-                if logged > newest:
-                    newest, at_newest = logged, Counter()
-                at_newest[connection.topic] += logged == newest
-                count[connection.topic] += 1
-                yield RawMessage(connection.topic, connection.msgtype, logged, data)
+                self._note(f"damaged: {left} messages that its index counts are not in it; {self._repair}")
+        seen = self._first(given, wanted)
         for topic, logged, data in self._salvage():
-            if topic not in wanted or logged < newest:
+            if topic not in wanted or not _is_healthy(logged, data):
                 continue
-            if logged == newest and at_newest[topic] > 0:  # came before the damage
-                at_newest[topic] -= 1
+            if seen[topic, logged] > 0:  # came before the damage
+                seen[topic, logged] -= 1
                 continue
-            yield RawMessage(topic, wanted[topic], logged, data)
+            yield RawMessage(topic, wanted[topic], logged, _unpacked(data))
+
+    def _first(self, count: int, topics: Collection[str]) -> Counter:
+        """How often each (topic, log time) is among the first messages of a file that ends in damage."""
+        if not count:
+            return Counter()
+        chosen = [c for c in self._reader.connections if c.topic in topics]
+        return Counter((c.topic, logged) for c, logged, _ in islice(self._reader.messages(chosen), count))
 
     def deserialize(self, message: RawMessage):
         """The message as a dataclass of rosbags; ValueError where its bytes are not of its type."""
@@ -215,46 +243,32 @@ class BagFile:
     def _survey(self) -> tuple[tuple[Connection, ...], dict | None]:
         """Connections and recorder's metadata of what can be salvaged."""
         counts: Counter = Counter()
-        kinds, custom = {}, None
-        for file in _storage_files(self.path):
-            if file.suffix == ".mcap":
-                salvage = McapSalvage(file)
-                counts.update(topic for topic, *_ in salvage.messages())
-                kinds |= {
-                    topic: (kind, text if form == "ros2msg" else "")
-                    for topic, kind, form, text in salvage.channels.values()
-                }
-                custom = custom or salvage.metadata.get(CUSTOM_KEY)
-                if salvage.damage:
-                    self._note(f"{file.name}: {_some(salvage.damage)}")
-            else:
-                for connection, _, _ in self._rows(file):
-                    counts[connection.topic] += 1
-                    kinds[connection.topic] = (connection.msgtype, "")
+        kinds: dict[str, tuple[str, str]] = {}
+        custom = None
+        for salvage in self._salvages():
+            for topic, *_ in salvage.messages():
+                counts[topic] += 1
+                if topic not in kinds:
+                    kinds |= {name: (kind, *rest) for name, kind, *rest in salvage.channels.values()}
+            custom = custom or salvage.metadata.get(CUSTOM_KEY)
         if not counts:
-            reason = "; ".join(self.damage)
             self.close()
-            raise JepaError(f"{self.path}: no message can be read from it: {reason}")
-        return tuple(Connection(t, kinds[t][0], n, kinds[t][1]) for t, n in counts.items()), custom
+            reasons = "; ".join(self.damage).replace(_USED, "")
+            raise JepaError(f"{self.path}: no message can be read from it: {reasons}")
+        return tuple(Connection(t, kinds[t][0], n, _msg_text(*kinds[t])) for t, n in counts.items()), custom
 
     def _salvage(self) -> Iterator[tuple[str, int, bytes]]:
-        for file in _storage_files(self.path):
-            if file.suffix == ".mcap":
-                salvage = McapSalvage(file)
-                yield from salvage.messages()
-                if salvage.damage:
-                    self._note(f"{file.name}: {_some(salvage.damage)}")
-            else:
-                for connection, logged, data in self._rows(file):
-                    yield connection.topic, logged, data
+        for salvage in self._salvages():
+            yield from salvage.messages()
 
-    def _rows(self, file: Path) -> Iterator[tuple]:
-        """The rows of one sqlite3 file, up to where it is damaged."""
-        try:
-            with Reader(file) as reader:
-                yield from reader.messages()
-        except Exception as error:
-            self._note(f"{file.name}: {_words(error)}; the rest of this file is left out")
+    def _salvages(self) -> Iterator[McapSalvage | SqliteSalvage]:
+        """One for every file; what they found is noted when the next is asked for."""
+        for file in _storage_files(self.path):
+            with _plain_file(file) as (plain, complaint):
+                salvage = (McapSalvage if plain.suffix == ".mcap" else SqliteSalvage)(plain)
+                yield salvage
+                if complaint or salvage.damage:
+                    self._note(f"{file.name}: {_some([*complaint, *salvage.damage])}")
 
     def _note(self, text: str) -> None:
         if text not in self.damage:
@@ -273,7 +287,48 @@ def _connection(connection) -> Connection:
     definition = connection.msgdef
     text = definition.data if definition.format == MessageDefinitionFormat.MSG else ""
     qos = tuple(connection.ext.offered_qos_profiles or ())
-    return Connection(connection.topic, connection.msgtype, connection.msgcount, text, qos)
+    topic, kind, count = connection.topic, connection.msgtype, connection.msgcount
+    if not (isinstance(topic, str) and isinstance(kind, str) and isinstance(count, int)):
+        raise ValueError(f"topic {topic!r} of type {kind!r} with {count!r} messages")
+    return Connection(topic, kind, count, text, qos)
+
+
+def _msg_text(kind: str, encoding: str = "", text: str = "") -> str:
+    """The definition of a salvaged type where it is in the msg format."""
+    return text if encoding == "ros2msg" else ""
+
+
+def _is_healthy(logged, data) -> bool:
+    """Whether a message has a time of recording, in ns, and bytes: a damaged file may give anything."""
+    return isinstance(logged, int) and 0 <= logged < _LATEST and isinstance(data, bytes | memoryview)
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The CDR bytes of a message that was compressed by itself, as far as rosbags has not unpacked it."""
+    if data[:4] != _ZSTD:
+        return data
+    try:
+        return zstd.decompress(data)
+    except zstd.ZstdError:  # its type's reader says what is wrong with it
+        return data
+
+
+@contextmanager
+def _plain_file(file: Path) -> Iterator[tuple[Path, list[str]]]:
+    """(the file, complaints): of a compressed file a temporary one, as far as it can be unpacked."""
+    if file.suffix != ".zstd":
+        yield file, []
+        return
+    with TemporaryDirectory() as folder:
+        plain, complaints = Path(folder, file.stem), []
+        with plain.open("wb") as unpacked:
+            try:
+                with zstd.open(file, "rb") as packed:
+                    while block := packed.read(1 << 16):
+                        unpacked.write(block)
+            except (OSError, EOFError, zstd.ZstdError) as error:
+                complaints.append(_words(error))
+        yield plain, complaints
 
 
 def _single_file(path: Path) -> tuple[Path, dict | None]:

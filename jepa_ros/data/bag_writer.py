@@ -82,10 +82,10 @@ class BagWriter:
             version=9,
             storage_plugin=StoragePlugin.MCAP,
         )
+        if compression not in COMPRESSIONS:
+            raise JepaError(f"compression is {compression!r}; choose one of {', '.join(COMPRESSIONS)}")
         if compression == "zstd":
             writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        elif compression not in COMPRESSIONS:
-            raise JepaError(f"compression is {compression!r}; choose one of {', '.join(COMPRESSIONS)}")
         try:
             writer.open()
         except OSError as error:

@@ -79,11 +79,11 @@ class EpisodeBag:
             ),
         )
 
-    def command(self, time: float, target: np.ndarray) -> None:
-        """A trajectory of one point: `target` (A,) rad one action period after `time`."""
+    def command(self, time: float, target: np.ndarray, period: float | None = None) -> None:
+        """A trajectory of one point: `target` (A,) rad a period (s; default: an action's) after `time`."""
         now = round(time * 1e9)
         nothing = np.zeros(0)
-        seconds, rest = divmod(round(self._spec.dt * 1e9), 10**9)
+        seconds, rest = divmod(round((period or self._spec.dt) * 1e9), 10**9)
         point = message_class("trajectory_msgs/msg/JointTrajectoryPoint")(
             positions=np.array(target, float),
             velocities=nothing,

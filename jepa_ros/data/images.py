@@ -73,10 +73,14 @@ def decode_image(
     depth, channels, conversion = ENCODINGS[encoding]
     row = width * channels * depth
     flat = np.frombuffer(data, dtype=np.uint8)
-    if height < 1 or width < 1 or step < row or flat.size < step * height:
+    if height < 1 or width < 1:
+        raise JepaError(
+            f"image of encoding {encoding!r} is empty (height {height}, width {width}); check the driver"
+        )
+    if step < row or flat.size < step * height:
         raise JepaError(
             f"image of encoding {encoding!r} has {flat.size} bytes for height {height}, width {width}, "
-            f"step {step}; expected step >= {row} and at least step * height bytes"
+            f"step {step}; expected step >= {row} and at least step * height bytes; check the camera driver"
         )
     if "YUV" in (conversion or "") and width % 2:
         raise JepaError(

@@ -1,14 +1,16 @@
 """What is healthy in a damaged MCAP file: chunk by chunk, whatever became of the index.
 
-The format: https://mcap.dev/spec. A file that was cut off (a killed recorder, a full disk) keeps every whole chunk; a
-chunk with a wrong checksum is left out, and the next one is looked for.
+The format: https://mcap.dev/spec. A file that was cut off (a killed recorder, a full disk) keeps every whole
+chunk; a chunk with a wrong checksum is left out, and the
+next one is looked for. One record at a time is in memory.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from io import BytesIO
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import BinaryIO
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
@@ -21,7 +23,9 @@ _COMPRESSION_AT = (
     _HEADER + 28
 )  # of a chunk: its field `compression`, from which a lost scan finds a chunk again
 _MARKS = (b"\x04\x00\x00\x00zstd", b"\x03\x00\x00\x00lz4")
+_USED = (Opcode.CHUNK, Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.METADATA)
 _LARGEST = 1 << 30  # bytes that a chunk may unpack to
+_WINDOW = 1 << 24  # bytes that are searched at once
 
 
 class McapSalvage:
@@ -41,30 +45,31 @@ class McapSalvage:
     def messages(self) -> Iterator[tuple[str, int, bytes]]:
         """(topic, log time in ns, CDR bytes) of every healthy message, in the file's order."""
         with open(self.path, "rb") as file:
-            if not file.read(1):
+            size = os.fstat(file.fileno()).st_size
+            if not size:
                 self.damage.append("the file is empty")
                 return
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-                if data[: len(_MAGIC)] != _MAGIC:
-                    self.damage.append("it does not begin like an MCAP file")
-                yield from self._scan(data)
+            if file.read(len(_MAGIC)) != _MAGIC:
+                self.damage.append("it does not begin like an MCAP file")
+            yield from self._scan(file, size)
 
-    def _scan(self, data: mmap) -> Iterator[tuple[str, int, bytes]]:
+    def _scan(self, file: BinaryIO, size: int) -> Iterator[tuple[str, int, bytes]]:
         position, ended = len(_MAGIC), False
-        while position + _HEADER <= len(data) and not ended:
-            opcode, length = struct.unpack_from("<BQ", data, position)
+        while position + _HEADER <= size and not ended:
+            opcode, length = struct.unpack("<BQ", _read(file, position, _HEADER))
             body = position + _HEADER
             known = 1 <= opcode <= 0x0F or opcode >= 0x80  # 0x80 on: private records
-            if not known or body + length > len(data):
+            if not known or body + length > size:
                 self.damage.append(
-                    f"at byte {position} of {len(data)}: "
+                    f"at byte {position} of {size}: "
                     + ("the file ends within a record" if known else "no record begins")
                 )
-                position = self._next_chunk(data, position + 1)
+                position = _next_chunk(file, size, position + 1)
                 continue
             ended = opcode == Opcode.FOOTER
             try:
-                yield from self._record(opcode, data[body : body + length])
+                if opcode in _USED:
+                    yield from self._record(opcode, _read(file, body, length))
             except Exception as error:  # damaged bytes raise many kinds
                 self.damage.append(f"at byte {position}: {type(error).__name__}: {error}")
             position = body + length
@@ -100,17 +105,28 @@ class McapSalvage:
         elif isinstance(record, Message) and record.channel_id in self.channels:
             yield self.channels[record.channel_id][0], record.log_time, record.data
 
-    @staticmethod
-    def _next_chunk(data: mmap, start: int) -> int:
-        """Where the next chunk record begins; the file's length where there is none."""
-        found = []
-        for mark in _MARKS:
-            at = data.find(mark, start + _COMPRESSION_AT)
-            while at >= 0:
-                begin = at - _COMPRESSION_AT
-                opcode, length = struct.unpack_from("<BQ", data, begin)
-                if opcode == Opcode.CHUNK and begin + _HEADER + length <= len(data):
-                    found.append(begin)
-                    break
-                at = data.find(mark, at + 1)
-        return min(found, default=len(data))
+
+def _read(file: BinaryIO, position: int, length: int) -> bytes:
+    file.seek(position)
+    return file.read(length)
+
+
+def _next_chunk(file: BinaryIO, size: int, start: int) -> int:
+    """Where the next chunk record begins; the file's size where there is none."""
+    at = start + _COMPRESSION_AT
+    while at < size:
+        window = _read(file, at, _WINDOW)
+        for hit in sorted(hit for mark in _MARKS for hit in _hits(window, mark)):
+            begin = at + hit - _COMPRESSION_AT
+            opcode, length = struct.unpack("<BQ", _read(file, begin, _HEADER))
+            if opcode == Opcode.CHUNK and begin + _HEADER + length <= size:
+                return begin
+        at += _WINDOW - max(map(len, _MARKS))  # a mark may lie across the windows' border
+    return size
+
+
+def _hits(window: bytes, mark: bytes) -> Iterator[int]:
+    at = window.find(mark)
+    while at >= 0:
+        yield at
+        at = window.find(mark, at + 1)

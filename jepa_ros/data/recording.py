@@ -35,7 +35,10 @@ _OPTIONAL = (
     "tf_static",
     "episode_marker",
 )
+_CHANGED = "the bag is not as it was when it was read first; is it still being recorded?"
 _ALL_DAMAGED = "its messages are all in the damaged part of the bag"
+LARGEST_RAD = 1e4
+"""No joint is turned farther; larger numbers are damage."""
 Value = TypeVar("Value")
 
 
@@ -202,12 +205,15 @@ class Recording:
         waiting, topic = sorted(map(int, ordinals), reverse=True), self.topics["image"]
         if not waiting:
             return
+        logged = dict(zip(self._ordinals.tolist(), self.streams.image_logged.tolist(), strict=True))
         with BagFile(self.path) as bag:
             for ordinal, message in enumerate(bag.messages([topic])):
                 if ordinal != waiting[-1]:
                     continue
                 waiting.pop()
                 try:
+                    if message.log_ns != logged[ordinal]:
+                        raise ValueError(_CHANGED)
                     msg = bag.deserialize(message)
                     image = decode_message(msg)
                     kind = msg.format if message.msgtype == COMPRESSED else msg.encoding
@@ -217,6 +223,7 @@ class Recording:
                     yield ordinal, str(error)
                 if not waiting:
                     return
+        yield from ((ordinal, _CHANGED) for ordinal in reversed(waiting))
 
     def _drop(self, ordinals) -> None:
         keep = ~np.isin(self._ordinals, list(ordinals))
@@ -300,6 +307,9 @@ class _Pass:
                     handler(message)
                 except (ValueError, JepaError) as error:
                     self._unreadable.setdefault(message.topic, []).append(str(error))
+                except (AttributeError, TypeError) as error:  # the bag brings a definition of its own
+                    text = f"{message.msgtype} of another version: {error}"
+                    self._unreadable.setdefault(message.topic, []).append(text)
         recording = self.recording
         kinds = {c.topic: c.msgtype for c in self.bag.connections}
         recording.logs = {
@@ -320,7 +330,7 @@ class _Pass:
         values = self._joint_order.pick(msg.name, msg.position)
         if values is None:  # of another part of the robot
             return
-        if np.all(np.isfinite(values)):
+        if _are_positions(values):
             self._joints.append((message.log_ns, stamp_ns(msg), values))
         else:
             self._not_finite[message.topic] += 1
@@ -332,7 +342,7 @@ class _Pass:
             return
         if any(p is None for p in points):
             raise ValueError(self._command_order.complaint())
-        if not np.all(np.isfinite(points)):
+        if not _are_positions(points):
             self._not_finite[message.topic] += 1
             return
         times = np.array([p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in msg.points])
@@ -447,6 +457,11 @@ class _Pass:
             topic, "its header stamps are all 0; the times of recording are used in their place"
         )
         return logged.copy()
+
+
+def _are_positions(values) -> bool:
+    """Whether they can be joint positions, in rad: NaN, Inf and what damaged bytes give are not."""
+    return bool(np.all(np.abs(values) < LARGEST_RAD))  # false for NaN
 
 
 def _as_dict(msg, message: RawMessage) -> dict:

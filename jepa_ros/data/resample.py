@@ -145,18 +145,16 @@ def _resample_epoch(
         anchor = np.searchsorted(streams.image_stamps, start)
         if anchor == len(streams.image_stamps):
             break
-        grid = np.arange(
-            streams.image_stamps[anchor], streams.image_stamps[-1] + NEWER * dt, dt, dtype=np.int64
-        )
-        images, image_fresh = _select(streams.image_stamps, grid, dt, limits["image"])
-        joints, joint_fresh = _select(streams.joint_stamps, grid, dt, limits["joint_states"])
-        stale = np.flatnonzero(~(image_fresh & joint_fresh))
-        length = int(stale[0]) if stale.size else len(grid)
-        if length:
-            runs.append((images[:length], joints[:length], grid[:length]))
-        if length == len(grid):
+        begin = int(streams.image_stamps[anchor])
+        images, joints, grid = _fresh_run(begin, streams, dt, limits)
+        if len(grid):
+            runs.append((images, joints, grid))
+            start = int(grid[-1]) + dt
+            continue
+        following = np.searchsorted(streams.joint_stamps, begin, side="right")
+        if following == len(streams.joint_stamps):
             break
-        start = int(grid[length]) if length else int(grid[0]) + 1
+        start = max(begin + 1, int(streams.joint_stamps[following]) - int(NEWER * dt))
     begins = _on_stamp_clock(cuts, streams)
     runs = [part for run in runs for part in _split(run, begins)]
     targets = _replay(streams, arrivals, [t for *_, grid in runs for t in grid.tolist()], spec)
@@ -167,6 +165,26 @@ def _resample_epoch(
         actions = np.zeros_like(commanded)
         actions[:-1] = np.diff(commanded, axis=0)
         yield Frames(first_image + images, streams.joint_positions[joints], actions, grid * 1e-9, commanded)
+
+
+def _fresh_run(
+    begin: int, streams: Streams, dt: int, limits: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(images, joints, grid) from `begin` up to the first frame without a fresh image and joint state.
+
+    The grid grows while all is fresh: neither a clock that jumps ahead nor many gaps take time or memory.
+    """
+    last = int(streams.image_stamps[-1]) + int(NEWER * dt)
+    length = 64
+    while True:
+        grid = np.arange(begin, min(begin + length * dt, last), dt, dtype=np.int64)
+        images, image_fresh = _select(streams.image_stamps, grid, dt, limits["image"])
+        joints, joint_fresh = _select(streams.joint_stamps, grid, dt, limits["joint_states"])
+        stale = np.flatnonzero(~(image_fresh & joint_fresh))
+        if stale.size or begin + length * dt >= last:
+            end = int(stale[0]) if stale.size else len(grid)
+            return images[:end], joints[:end], grid[:end]
+        length *= 4
 
 
 def _split(run: tuple[np.ndarray, ...], begins: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:

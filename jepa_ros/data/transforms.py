@@ -1,6 +1,5 @@
 """Where the end effector was, by chaining recorded tf transforms from base to tip."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +10,8 @@ from jepa_ros.errors import JepaError
 
 Transform = tuple[int, str, str, tuple[float, float, float], tuple[float, float, float, float], bool]
 """(stamp in ns, parent frame, child frame, translation x y z in m, quaternion x y z w, from /tf_static)."""
+
+_LARGEST = 1e6  # m; no frame is farther away
 
 
 @dataclass
@@ -58,7 +59,7 @@ def _links(transforms: Iterable[Transform]) -> dict[str, _Link]:
     links: dict[str, _Link] = {}
     for stamp, parent, child, translation, (x, y, z, w), static in transforms:
         pose = (*translation, w, x, y, z)
-        if not all(map(math.isfinite, pose)):
+        if not all(abs(value) < _LARGEST for value in pose):  # NaN, Inf, damage
             continue
         parent, child = parent.strip("/"), child.strip("/")
         link = links.get(child)

@@ -71,17 +71,21 @@ class Inbox:
         """Whatever its stamp."""
         return self._look
 
-    def look_from(self, not_before_ns: int, clock_set_back_ns: int, timeout_s: float) -> Look | None:
+    def look_from(
+        self,
+        not_before_ns: int,
+        clock_set_back_ns: int,
+        timeout_s: float,
+        not_after_ns: Callable[[], int] = lambda: 2**63,
+    ) -> Look | None:
         """The newest look whose image is stamped not_before_ns or later, or so early that the clock must have
-        been set back since: before clock_set_back_ns."""
+        been set back since: before clock_set_back_ns. One from after not_after_ns() is older than that."""
 
         def ready():
             look = self._look
-            return (
-                look
-                if look and (look.stamp_ns >= not_before_ns or look.stamp_ns < clock_set_back_ns)
-                else None
-            )
+            if look is None or look.stamp_ns > not_after_ns():
+                return None
+            return look if look.stamp_ns >= not_before_ns or look.stamp_ns < clock_set_back_ns else None
 
         return self.wait_for(ready, timeout_s)
 

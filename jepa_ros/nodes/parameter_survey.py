@@ -53,7 +53,7 @@ class ParameterSurvey:
 
         def got_values(names, response):
             self.found[full] = {
-                name: parameter_value_to_python(value)
+                name: _plain(parameter_value_to_python(value))
                 for name, value in zip(names, response.values, strict=False)
             }
             for call in self._pending.pop(full):
@@ -63,6 +63,11 @@ class ParameterSurvey:
         self._pending[full] = [
             _Call(self._node, ListParameters, f"{full}/list_parameters", request, got_names)
         ]
+
+
+def _plain(value):
+    """A value that JSON takes: bytes become numbers."""
+    return [v[0] if isinstance(v, bytes) else v for v in value] if isinstance(value, list) else value
 
 
 class _Call:

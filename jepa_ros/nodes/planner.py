@@ -49,6 +49,7 @@ class PlannerNode(ManagedNode):
 
     def __init__(self, link=None, **kwargs):
         self._given_link = link
+        self._own_goal = ""  # the last that this node put on the topic
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         super().__init__(**kwargs)
@@ -178,8 +179,11 @@ class PlannerNode(ManagedNode):
     # Goals in.
 
     def _on_goal_topic(self, msg: Goal, info) -> None:
-        own = msg.goal_id == self._pursuit.status.goal_id
-        if own or self._by_action(self._inbox.current) or not self.param("follow_goal_topic"):
+        if (
+            msg.goal_id == self._own_goal
+            or self._by_action(self._inbox.current)
+            or not self.param("follow_goal_topic")
+        ):
             return
         if info["source_timestamp"] < self._activated_ns:
             self.get_logger().info(
@@ -263,7 +267,7 @@ class PlannerNode(ManagedNode):
                 f"{embedding.encoder_id!r}; make it again: `jepa calibrate`"
             )
         if self._by_action(goal):
-            self._pursuit.status.goal_id = goal_id
+            self._pursuit.status.goal_id = self._own_goal = goal_id
             self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))
         return Target(goal_id, latent, embedding.encoder_id, float(tolerance), float(timeout_s))
 

@@ -133,7 +133,12 @@ class Pursuit:
             # Look.
             due_s = 1e-9 * np.clip(not_before - self._now_ns(), 0, self._block_ns)
             patience_s = due_s + self._settings.image_timeout_s
-            look = self._inbox.look_from(not_before, last - _SET_BACK_NS, min(left, patience_s))
+            look = self._inbox.look_from(
+                not_before,
+                last - _SET_BACK_NS,
+                min(left, patience_s),
+                lambda: self._now_ns() + _SET_BACK_NS,
+            )
             if look is None and left > patience_s:
                 self._wait(
                     PlannerStatus.NO_IMAGE,

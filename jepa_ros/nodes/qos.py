@@ -2,8 +2,11 @@
 
 Embeddings, candidates, rollouts, costs and plans are RELIABLE with a queue of one: only the newest counts,
 but that one must arrive (best effort loses most messages above about 500 kB on default Fast DDS). Goals are
-latched, so that a restarted `cost` or `planner` still finds the goal.
+latched, so that a restarted `cost` or `planner` still finds the goal. A recorder takes what is offered, and waits in
+a deep queue.
 """
+
+from collections.abc import Iterable
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -29,3 +32,15 @@ def image(reliability: str) -> QoSProfile:
     effort loses large images."""
     policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(depth=1, reliability=policy)
+
+
+def recorder(offered: Iterable[QoSProfile]) -> QoSProfile:
+    """The reader that loses least and still meets every publisher: reliable if all are, latched if all are."""
+    offered = list(offered)
+    reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
+    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
+    return QoSProfile(
+        depth=500,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

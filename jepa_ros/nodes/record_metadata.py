@@ -51,10 +51,12 @@ def describe(parameters: Mapping[str, Mapping[str, object]], checkpoint: str = "
 
     checkpoint: "" takes the parameter of that name. action_spec is the checkpoint's, else that of `robot.*`.
     """
-    found: dict = {"parameters": {node: dict(values) for node, values in sorted(parameters.items())}}
-    checkpoint = checkpoint or next((v["checkpoint"] for v in parameters.values() if v.get("checkpoint")), "")
-    if checkpoint:
-        found |= describe_checkpoint(checkpoint)
+    parameters = {node: dict(values) for node, values in sorted(parameters.items())}
+    found: dict = {"parameters": parameters}
+    named = [values.get("checkpoint") for values in parameters.values()]
+    checkpoints = [name for name in (checkpoint, *named) if isinstance(name, str) and name]
+    if checkpoints:
+        found |= describe_checkpoint(checkpoints[0])
     if "action_spec" not in found and (spec := _robot_spec(parameters)):
         found["action_spec"] = spec.to_dict()
     return found

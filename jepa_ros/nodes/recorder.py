@@ -3,7 +3,7 @@
 import importlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,18 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 from jepa_ros.data.bag_queue import BagQueue, TopicCount
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.installed_types import knows
+from jepa_ros.nodes import qos
 from jepa_ros.nodes.parameter_survey import ParameterSurvey
 from jepa_ros.nodes.record_metadata import describe, origin
 from jepa_ros.nodes.record_topics import RecordTopic
 
-DEPTH = 500
-"""Of every subscription: what may wait while the executor is busy elsewhere."""
 _POLL_S = 0.2
 _LAST_ANSWERS_S = 1.0
 
@@ -132,6 +131,9 @@ class Recorder:
             time.sleep(0.02)
         self._executor.shutdown()
         self._thread.join(5.0)
+        for subscription in self._subscriptions.values():
+            while (taken := subscription.handle.handle.take_message(subscription.message, True)) is not None:
+                subscription.handle.callback(*taken)
         self._node.destroy_node()
         self._context.try_shutdown()
         self._tell_origin(silent_nodes=self._survey.silent, lost=self._losses())
@@ -160,7 +162,11 @@ class Recorder:
     def _take_up(self, topic: str, expected: str) -> None:
         publishers = self._node.count_publishers(topic)
         known = self._subscriptions.get(topic)
-        if publishers == 0 or (known is not None and publishers == known.publishers):
+        if known is not None and known.publishers == publishers:
+            return
+        if publishers == 0:
+            if known is not None:
+                known.publishers = 0  # who comes back may offer less
             return
         offers = self._node.get_publishers_info_by_topic(topic)
         kinds = sorted({offer.topic_type for offer in offers})
@@ -174,7 +180,7 @@ class Recorder:
                 self._say(f"warning: {topic} is {kind}, not {expected}; it is recorded as it is")
         else:
             known.publishers = publishers
-            profile = fitting_qos([*offered, known.profile])
+            profile = qos.recorder([*offered, known.profile])
             if not _same(profile, known.profile):
                 self._say(f"warning: {topic} has a publisher with a weaker QoS; subscribing again to hear it")
                 self._node.destroy_subscription(known.handle)
@@ -193,7 +199,7 @@ class Recorder:
                 f"source the workspace that holds {kind.split('/')[0]}"
             )
             return
-        profile = fitting_qos(offered)
+        profile = qos.recorder(offered)
         self._queue.add_topic(topic, kind, list(dict.fromkeys(map(bag_qos, offered))))
         handle = self._subscribe(message, topic, profile)
         self._subscriptions[topic] = _Subscription(handle, kind, message, profile, publishers)
@@ -247,18 +253,6 @@ class Recorder:
             pass
         except Exception as error:
             self._crash = error
-
-
-def fitting_qos(offered: Iterable[QoSProfile]) -> QoSProfile:
-    """The strongest profile that every publisher satisfies: reliable if all are, latched if all are."""
-    offered = list(offered)
-    reliable = all(q.reliability == ReliabilityPolicy.RELIABLE for q in offered)
-    latched = all(q.durability == DurabilityPolicy.TRANSIENT_LOCAL for q in offered)
-    return QoSProfile(
-        depth=DEPTH,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-    )
 
 
 def bag_qos(profile: QoSProfile) -> Qos:

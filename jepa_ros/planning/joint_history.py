@@ -53,4 +53,4 @@ class JointHistory:
             return None
         (t0, q0), (t1, q1) = near[0], near[-1]
         share = np.clip((stamp_ns - t0) / (t1 - t0), 0.0, 1.0) if t1 > t0 else 0.0
-        return q0 + share * (q1 - q0)
+        return (1.0 - share) * q0 + share * q1  # at a sample's own stamp exactly that sample

@@ -44,7 +44,7 @@ def save(path, spec=SPEC, **config):
 
 def test_bags_of_the_training_are_recognised_and_its_held_out_episodes_used(bags, tmp_path, capsys):
     _, report = read_episodes(bags, SPEC, (16, 16))
-    data = {"digest": report.digest}
+    data = {"digest": report.digest, "episodes": report.episodes, "frames": report.frames}
     command = save(tmp_path, training={"clip": 4, "validation": 0.2, "batch": 96}, data=data)
     assert main([*command, str(bags)]) == 0
     told = capsys.readouterr().out
@@ -55,6 +55,9 @@ def test_bags_of_the_training_are_recognised_and_its_held_out_episodes_used(bags
     assert found.frames == report.frames - held_out * report.frames // 10
     assert f"on {held_out * report.frames // 10} held-out frames" in told
     assert f"{found.surprise_quantiles['0.99']:9.4g}" in told
+    save(tmp_path, data=data | {"episodes": 3})
+    assert main([*command, str(bags)]) == 0
+    assert "but training read 3 episodes" in capsys.readouterr().out
     assert json.loads((tmp_path / "config.json").read_text())["goal_tolerance"] == 0.2
 
 

@@ -51,6 +51,8 @@ def start(tmp_path):
             text=True,
             env=environment,
             cwd=ROOT,
+            # A run under nohup ignores SIGHUP, and so would every process it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         started.append(process)
         return process
@@ -129,7 +131,7 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
 @pytest.mark.timeout(LIVE_S + 30)
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGHUP])
 def test_ctrl_c_and_a_closed_terminal_stop_everything_quietly(start, tmp_path, signum):
-    process = start("--composition", "single", "--seed", "9")
+    process = start("--composition", "single", "--seed", "9", "--episodes", "9")
     for line in process.stdout:
         if " plans at " in line:
             break

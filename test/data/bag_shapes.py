@@ -4,9 +4,11 @@ Written with rosbags alone, so that nothing of this package's own writer is in t
 """
 
 import sqlite3
-from collections.abc import Mapping
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -14,12 +16,22 @@ import cv2
 import numpy as np
 import yaml
 from backports import zstd
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import (
+    Nodetype,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.messages import own_types
 
+Message = tuple[int, str, object]
 SECOND = 10**9
 START = 1_750_000_000 * SECOND
 DT = SECOND // 10
@@ -53,8 +65,11 @@ class Shape:
 
     encoding: of raw images.  format: of compressed ones; "" for raw.  size: (h, w).  padding: bytes a row.
     joint_order, command_order: names in the messages, in their order, with joints of other parts among them.
-    files: over how many the bag is split.  jitter: s by which stamps and arrivals scatter.
+    files: over how many the bag is split.  chunk: bytes that an MCAP chunk holds at least.
+    jitter: s by which stamps and arrivals scatter.
     vendor: with a topic of a type that no distribution has.  tf: with the arm's frames.
+    graph: with what this package's nodes say.  older: PlannerStatus of a version without a header.
+    custom: metadata.yaml's custom_data.
     """
 
     storage: str = "mcap"
@@ -70,9 +85,12 @@ class Shape:
     joint_order: tuple[str, ...] = JOINTS
     command_order: tuple[str, ...] = JOINTS
     files: int = 1
+    chunk: int = 2**20
     jitter: float = 0.0
     vendor: bool = False
     tf: bool = False
+    graph: bool = False
+    older: bool = False
     custom: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -113,15 +131,34 @@ def tip_position(joints: np.ndarray) -> np.ndarray:
     return np.stack([reach * np.cos(pan), reach * np.sin(pan), 0.1 + 0.3 * np.sin(lift)], axis=1)
 
 
-def write_bag(path: Path, shape: Shape | None = None, frames: int = 24, seed: int = 0) -> Path:
-    """A bag of this shape: frames at 10 Hz, each followed by a command to the next frame's joints."""
+def write_bag(
+    path: Path,
+    shape: Shape | None = None,
+    frames: int = 24,
+    seed: int = 0,
+    edit: Callable[[Message], Message | None] = lambda message: message,
+) -> Path:
+    """A bag of this shape: frames at 10 Hz, each followed by a command to the next frame's joints.
+
+    edit: what is to be recorded in place of (log time, topic, message): None leaves it out; a message of None
+    declares its topic only.
+    """
     shape = shape or Shape()
     path.parent.mkdir(parents=True, exist_ok=True)
-    messages = list(_messages(shape, frames, seed))
+    messages, kinds = [], {}
+    for original in _messages(shape, frames, seed):
+        message = edit(original)
+        if message is not None:
+            logged, topic, content = message
+            kinds[topic] = (original[2] if content is None else content).__msgtype__
+            if content is not None:
+                messages.append(message)
     messages.sort(key=lambda m: m[0])
     parts = np.array_split(np.arange(len(messages)), shape.files)
     written = [
-        _write_part(path.parent / f".{path.name}" / f"{path.name}_{i}", [messages[k] for k in part], shape)
+        _write_part(
+            path.parent / f".{path.name}" / f"{path.name}_{i}", [messages[k] for k in part], kinds, shape
+        )
         for i, part in enumerate(parts)
     ]
     _merge(path, written, shape)
@@ -188,15 +225,22 @@ def compress(format: str, image: np.ndarray) -> bytes:
 
 
 @cache
-def _store(distro: str):
+def _store(distro: str, older: bool = False):
     store = get_typestore(DISTROS[distro])
     store.register(get_types_from_msg("float32 force\nstring[] notes\n", "vendor_msgs/msg/Grip"))
+    status = "jepa_ros/msg/PlannerStatus"
+    store.register(own_types() | (get_types_from_msg("string words", status) if older else {}))
     return store
 
 
-def _messages(shape: Shape, frames: int, seed: int):
+def vendor_message():
+    """A message of a type that no distribution has."""
+    return _store("jazzy").types["vendor_msgs/msg/Grip"](force=1.5, notes=["ok"])
+
+
+def _messages(shape: Shape, frames: int, seed: int) -> Iterator[Message]:
     """(log time, topic, message) of everything in the bag."""
-    types = _store(shape.distro).types
+    types = _store(shape.distro, shape.older).types
     rng = np.random.default_rng(seed + 1)
 
     def scatter(most: float) -> int:
@@ -240,6 +284,8 @@ def _messages(shape: Shape, frames: int, seed: int):
             )
             if shape.tf:
                 yield now, "/tf", _arm_frames(types, header, stamp, track[t])
+            if shape.graph:
+                yield from _graph(shape, now, header(stamp), t)
             if shape.vendor:
                 yield now, "/gripper/grip", types["vendor_msgs/msg/Grip"](force=1.5, notes=["ok"])
         if t + 1 < frames:
@@ -278,6 +324,44 @@ def _image(types, shape: Shape, header, frame: int):
     )
 
 
+def _graph(shape: Shape, now: int, header, frame: int) -> Iterator[Message]:
+    """What encoder, planner and action publisher say of one frame."""
+    distro = shape.distro
+
+    def tensor(*extents: int):
+        data = np.zeros(extents, "<f4").reshape(-1).view(np.uint8)
+        sizes = np.array(extents, np.uint32)
+        return blank(distro, "Tensor", name="latent", dtype="float32", shape=sizes, data=data)
+
+    embedding = blank(distro, "Embedding", header=header, encoder_id="sha256:ab", latent=tensor(1, 4))
+    yield now, "/jepa/embedding", embedding
+    if frame == 0:
+        yield now, "/jepa/goal", blank(distro, "Goal", header=header, goal_id="1", embedding=embedding)
+    plan = {"joint_names": list(JOINTS), "actions": tensor(8, 3), "predicted": embedding}
+    yield now, "/jepa/plan", blank(distro, "ActionPlan", header=header, plan_id=str(frame), **plan)
+    status = blank(distro, "PlannerStatus", header=header)
+    if shape.older:
+        status = _store(distro, True).types["jepa_ros/msg/PlannerStatus"](words="planning")
+    yield now, "/jepa/planner/status", status
+    yield now, "/jepa/action_publisher/safety_status", blank(distro, "SafetyStatus", header=header)
+
+
+def blank(distro: str, kind: str, /, **values):
+    """A jepa_ros message whose other fields are zero or empty."""
+    store = _store(distro)
+
+    def empty(node, detail):
+        if node == Nodetype.NAME:
+            fields = store.fielddefs[detail][1]
+            return store.types[detail](**{name: empty(*inner) for name, inner in fields})
+        if node == Nodetype.BASE:
+            return "" if detail[0] == "string" else 0
+        of = detail[0][1][0]
+        return [] if of == "string" else np.zeros(0, of)
+
+    return replace(empty(Nodetype.NAME, f"jepa_ros/msg/{kind}"), **values)
+
+
 def _transform(types, header, child: str, shift, turn):
     return types["geometry_msgs/msg/TransformStamped"](
         header=header,
@@ -306,9 +390,9 @@ def _arm_frames(types, header, stamp: int, joints: np.ndarray):
 # Files
 
 
-def _write_part(path: Path, messages, shape: Shape) -> Path:
-    """One file of a bag, as a bag of its own."""
-    store = _store(shape.distro)
+def _write_part(path: Path, messages: list[Message], kinds: Mapping[str, str], shape: Shape) -> Path:
+    """One file of a bag, as a bag of its own. kinds: topic to type."""
+    store = _store(shape.distro, shape.older)
     path.parent.mkdir(exist_ok=True)
     writer = Writer(
         path,
@@ -320,18 +404,43 @@ def _write_part(path: Path, messages, shape: Shape) -> Path:
     for key, value in shape.custom.items():
         writer.set_custom_data(key, value)
     with writer:
-        connections = {}
+        connections = {
+            topic: writer.add_connection(
+                topic,
+                kind,
+                typestore=store,
+                offered_qos_profiles=[_CAMERA_QOS] if topic == shape.image_topic else [],
+            )
+            for topic, kind in kinds.items()
+        }
         for logged, topic, message in messages:
-            if topic not in connections:
-                connections[topic] = writer.add_connection(
-                    topic,
-                    message.__msgtype__,
-                    typestore=store,
-                    offered_qos_profiles=[_CAMERA_QOS] if topic == shape.image_topic else [],
-                )
-            data = store.serialize_cdr(message, message.__msgtype__)
-            writer.write(connections[topic], logged, data)
+            writer.write(connections[topic], logged, store.serialize_cdr(message, kinds[topic]))
+            if shape.storage == "mcap" and writer.storage.chunk.bio.tell() > shape.chunk:
+                writer.storage.close_chunk()
+    for file in path.glob("*.mcap"):
+        _add_checksums(file)
     return path
+
+
+def mcap_records(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """(opcode, where its content begins, where it ends) of every record of a healthy MCAP file."""
+    at = 8
+    while at + 9 <= len(data):
+        opcode, length = struct.unpack_from("<BQ", data, at)
+        yield opcode, at + 9, at + 9 + length
+        at += 9 + length
+
+
+def _add_checksums(file: Path) -> None:
+    """The checksums of chunks that rosbag2 writes and rosbags leaves out."""
+    data = bytearray(file.read_bytes())
+    for opcode, begin, end in list(mcap_records(data)):
+        if opcode == 0x06:
+            name_length = struct.unpack_from("<I", data, begin + 28)[0]
+            body = bytes(data[begin + 40 + name_length : end])
+            plain = zstd.decompress(body) if name_length else body
+            struct.pack_into("<I", data, begin + 24, zlib.crc32(plain))
+    file.write_bytes(data)
 
 
 def _merge(path: Path, parts: list[Path], shape: Shape) -> None:

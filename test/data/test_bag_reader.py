@@ -160,6 +160,13 @@ def test_a_bag_that_lost_its_end_is_used(recorded, tmp_path):
     assert [len(e) for e in read(tmp_path / "bags")[0]] == [30, 30]
 
 
+def test_a_bag_that_lost_its_end_keeps_what_metadata_yaml_says_of_it(recorded, tmp_path):
+    file = recorded() / "a.mcap"
+    file.write_bytes(file.read_bytes()[:-50])
+    (episode,), report = read(tmp_path / "bags")
+    assert episode.metadata["task"] == "walk" and report.spec.joint_names == ("pan", "lift", "wrist")
+
+
 @pytest.mark.parametrize("cut", [0, 20, 2000])
 def test_a_truncated_file_is_named(recorded, tmp_path, cut):
     recorded("good")

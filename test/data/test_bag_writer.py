@@ -1,10 +1,13 @@
 """Bags are whole or absent, and hold what was written."""
 
+import shutil
+
 import numpy as np
 import pytest
-from rosbags.interfaces import QosDurability
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import Reader
 
+from jepa_ros.data.bag_files import BagFile
 from jepa_ros.data.bag_writer import BagWriter, partial_folder
 from jepa_ros.data.messages import deserialize, make_header, message_class, serialize, stamp_ns
 from jepa_ros.errors import JepaError
@@ -109,3 +112,56 @@ def test_misuse_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(JepaError, match="cannot create"):
         BagWriter(tmp_path / "file" / "bag", {"/a": HEADER})
+
+
+def test_a_live_bag_can_be_read_up_to_its_last_flush(tmp_path):
+    bag = BagWriter(tmp_path / "bag", {"/a": HEADER}, {"state": "early"}, live=True)
+    bag.write("/a", 1, make_header(1, "kept"))
+    bag.set_metadata({"state": "late"})
+    bag.flush()
+    bag.write("/a", 2, make_header(2, "lost"))
+    crashed = shutil.copytree(tmp_path / "bag", tmp_path / "crashed")
+    bag.close()
+    assert [t for _, t, _ in read_all(tmp_path / "bag")] == [1, 2]
+    for path, times in ((crashed, [1]), (tmp_path / "bag", [1, 2])):
+        with BagFile(path) as file:
+            assert [m.log_ns for m in file.messages()] == times
+            assert file.metadata == {"state": "late"}
+    assert not partial_folder(tmp_path / "bag").exists()
+
+
+def test_a_live_bag_takes_topics_while_open_and_keeps_their_qos(tmp_path):
+    qos = Qos(
+        QosHistory.KEEP_LAST,
+        3,
+        QosReliability.BEST_EFFORT,
+        QosDurability.VOLATILE,
+        QosTime(0, 0),
+        QosTime(0, 0),
+        QosLiveliness.AUTOMATIC,
+        QosTime(0, 0),
+        False,
+    )
+    with BagWriter(tmp_path / "bag", {"/a": HEADER}, live=True, compression="none") as bag:
+        bag.write("/a", 1, make_header(1, "first chunk"))
+        bag.flush()
+        bag.add_topic("/b", "std_msgs/msg/String", [qos])
+        bag.write("/b", 2, message_class("std_msgs/msg/String")(data="later"))
+    assert [(topic, t) for topic, t, _ in read_all(tmp_path / "bag")] == [("/a", 1), ("/b", 2)]
+    with Reader(tmp_path / "bag") as reader:
+        assert reader.connections[1].ext.offered_qos_profiles == [qos]
+
+
+def test_a_live_bag_outlives_an_error_of_its_writer(tmp_path):
+    with pytest.raises(ZeroDivisionError), BagWriter(tmp_path / "bag", {"/a": HEADER}, live=True) as bag:
+        bag.write("/a", 1, make_header(1))
+        1 / 0
+    assert len(read_all(tmp_path / "bag")) == 1
+    with pytest.raises(JepaError, match="exists already"):
+        BagWriter(tmp_path / "bag", {"/a": HEADER}, live=True)
+
+
+def test_unknown_compression_is_named(tmp_path):
+    with pytest.raises(JepaError, match="'lzma'.*zstd, none"):
+        BagWriter(tmp_path / "bag", {"/a": HEADER}, compression="lzma")
+    assert not list(tmp_path.iterdir())

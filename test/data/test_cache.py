@@ -1,6 +1,7 @@
 """What bags give is kept and taken from the cache, and never when it is of something else or damaged."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -236,9 +237,14 @@ def test_a_full_disk_costs_the_entry_only(recorded, tmp_path, kept, monkeypatch,
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "replace", full)
-        episodes, _ = read(tmp_path / "bags", cache=kept)
+    logger = logging.getLogger("jepa_ros.data.cache")
+    logger.addHandler(caplog.handler)  # ROS's launch, where a test has imported it, takes over the root logger
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", full)
+            episodes, _ = read(tmp_path / "bags", cache=kept)
+    finally:
+        logger.removeHandler(caplog.handler)
     assert len(episodes) == 1 and entries(kept) == []
     assert "No space left" in caplog.text
 

@@ -124,6 +124,18 @@ def test_every_distribution_with_a_vendors_type_among_the_topics(distro, storage
     assert np.all(np.diff(grip.log_ns) == DT)
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_messages_of_an_older_version_of_this_package_are_told_and_the_others_used(storage, tmp_path):
+    path = write_bag(tmp_path / "bag", Shape(storage=storage, graph=True, older=True))
+    recording = read_recording(path, None, SPEC)
+    assert [len(run.stamps) for run in recording.frames()] == [FRAMES]
+    assert (len(recording.plans), len(recording.embeddings), len(recording.goals)) == (FRAMES, FRAMES, 1)
+    assert not recording.statuses
+    (problem,) = recording.problems
+    assert problem.topic == "/jepa/planner/status" and f"{FRAMES} messages left out" in problem.text
+    assert "jepa_ros/msg/PlannerStatus of another version" in problem.text
+
+
 def test_topics_are_mapped_by_a_file(tmp_path):
     shape = Shape(
         image_topic="/front/rgb", joints_topic="/arm/measured", command_topic="/arm/follow", encoding="bgr8"

@@ -108,7 +108,7 @@ def test_rows_may_be_padded_and_data_of_any_bytes_type(wrap):
         (("mono16", 6, 5, 9, bytes(60)), "step 9"),
         (("rgb8", 6, 5, 15, bytes(89)), "89 bytes"),
         (("rgb8", 6, 5, 14, bytes(90)), "step 14"),
-        (("rgb8", 0, 5, 15, bytes(90)), "height 0"),
+        (("rgb8", 0, 5, 15, bytes(90)), "height 0.*check the driver"),
     ],
 )
 def test_wrong_images_are_named(arguments, named):

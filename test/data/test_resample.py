@@ -179,3 +179,24 @@ def test_a_teleported_arm_starts_a_new_episode(spec, walk):
 def test_streams_that_never_overlap_give_nothing(spec, walk):
     targets = walk(10)
     assert resample(streams(targets, grid(10), grid(10) + 60 * 10**9, joint_positions=targets), spec) == []
+
+
+def test_a_clock_that_jumps_ahead_by_decades_cuts_the_episode_and_costs_nothing(spec, walk):
+    """A robot that starts in 1970 and is told the time: all its frames from there on would fill any memory."""
+    targets, late = walk(20), 55 * 365 * 24 * 3600 * 10**9
+    stamps = grid(20) + np.where(np.arange(20) < 10, 0, late)
+    runs = resample(streams(targets, stamps, joint_positions=targets), spec)
+    assert [run.image_index.tolist() for run in runs] == [list(range(10)), list(range(10, 20))]
+
+
+@pytest.mark.timeout(20)
+def test_many_gaps_and_joints_that_end_early_take_no_time(spec):
+    """Two hours of images of which every tenth is missing; joint states end after half of them."""
+    frames = 72_000
+    there = np.arange(frames) % 10 != 3
+    stamps = grid(frames)[there]
+    joints = stamps[: len(stamps) // 2]
+    still = np.zeros((frames, 3))
+    runs = resample(streams(still, stamps, joints, commands=[single(START - DT, still[0])]), spec)
+    assert len(runs) == frames // 10 // 2 + 1
+    assert sum(len(run.stamps) for run in runs) == len(joints)

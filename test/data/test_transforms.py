@@ -82,8 +82,9 @@ def test_where_the_clock_went_back_what_came_later_counts():
     assert np.allclose(positions, gripper(TIMES))
 
 
-def test_transforms_that_are_not_numbers_are_left_out():
-    bad = (int(TIMES[3]) + 1, "shoulder_mount", "upper_arm", (np.nan, 0.0, 0.0), NO_TURN, False)
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_transforms_that_are_not_numbers_are_left_out(value):
+    bad = (int(TIMES[3]) + 1, "shoulder_mount", "upper_arm", (0.0, 0.0, 0.0), (value, 0.0, 0.0, 1.0), False)
     assert np.allclose(end_effector([*planar_arm(TIMES), bad], "base", "gripper")[1], gripper(TIMES))
 
 

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("launch_ros", reason="needs launch_ros (an installed ROS 2, or the launch overlay)")
 
 from ament_index_python.packages import get_packages_with_prefixes  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from node_bench import make_spec  # noqa: E402
 
+from jepa_ros.data.episode_bag import EpisodeBag  # noqa: E402
 from jepa_ros.nodes.client import GraphClient  # noqa: E402
 from jepa_ros.nodes.graph import Graph, find  # noqa: E402
 from launch import LaunchContext  # noqa: E402
@@ -66,14 +69,52 @@ def test_launch_file_brings_the_graph_up_and_ends_on_interrupt(checkpoint):
     assert output.count("process has finished cleanly") == 3, output
 
 
-def test_bad_argument_is_named():
-    process = subprocess.run(
-        [sys.executable, "-c", RUN, str(find("launch/sim.launch.py")), "checkpoint:=/nowhere"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert process.returncode == 1 and "/nowhere" in process.stdout + process.stderr
+def launch(name, *arguments):
+    """The outcome of a launch that ends by itself."""
+    command = [sys.executable, "-c", RUN, str(find(f"launch/{name}.launch.py")), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        output, _ = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+    return process.returncode, output
+
+
+def test_replay_brings_the_graph_up_plays_and_ends_with_the_bag(checkpoint, tmp_path):
+    spec, rng = make_spec(), np.random.default_rng(0)
+    with EpisodeBag(tmp_path / "bag", spec, {"width": 64, "height": 64, "k": np.eye(3)}) as bag:
+        for i in range(10):
+            bag.command(1.0 + 0.1 * i, np.zeros(spec.dim))
+            image = rng.integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            bag.observe(1.0 + 0.1 * i, image, np.zeros(spec.dim), np.zeros(spec.dim))
+    arguments = [f"bag:={tmp_path / 'bag'}", f"namespace:={NAMESPACE}", "composition:=single"]
+    code, output = launch("replay", *arguments, f"checkpoint:={checkpoint}", "goal_image:=last")
+    assert code == 0 and "Traceback" not in output, output
+    assert "played 0.9 of 0.9 s" in output and "playing without" not in output, output
+    assert f"/{NAMESPACE}/recorded/joint_trajectory" in output
+    assert "plan vetoed: the guard is not armed" in output  # it planned, and nothing may move
+    assert output.count("process has finished cleanly") == 3, output
+
+
+@pytest.mark.parametrize(
+    "name, arguments, named",
+    [
+        ("sim", ["checkpoint:=/nowhere"], "/nowhere"),
+        ("replay", ["bag:=/nowhere"], "/nowhere"),
+        pytest.param(
+            *("gazebo", ["headless:=true"], "package ros_gz_sim"),
+            marks=pytest.mark.skipif(
+                "ros_gz_sim" in get_packages_with_prefixes(), reason="Gazebo is installed"
+            ),
+        ),
+    ],
+    ids=["sim", "replay", "gazebo"],
+)
+def test_what_is_not_there_is_named(name, arguments, named):
+    code, output = launch(name, *arguments)
+    assert code == 1 and named in output
 
 
 @pytest.mark.parametrize("name", ["jepa", "sim", "hardware", "gazebo"])
@@ -96,14 +137,3 @@ def test_every_argument_is_known_by_its_usual_name_and_described(name):
 def test_gazebo_is_started_with_or_without_a_window(gui, headless, expected):
     launch_file = runpy.run_path(str(find("launch/gazebo.launch.py")))
     assert launch_file["gz_arguments"](Path("world.sdf"), gui, headless) == expected
-
-
-@pytest.mark.skipif("ros_gz_sim" in get_packages_with_prefixes(), reason="Gazebo is installed")
-def test_gazebo_that_is_not_installed_is_named():
-    process = subprocess.run(
-        [sys.executable, "-c", RUN, str(find("launch/gazebo.launch.py")), "headless:=true"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert process.returncode == 1 and "package ros_gz_sim" in process.stdout + process.stderr

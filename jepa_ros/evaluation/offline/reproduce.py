@@ -4,7 +4,8 @@ Live graph and offline evaluation run the same classes: encoder, short-term memo
 with the bag's images, joints and goal, the planner's seed and enough time for every plan, they plan the same.
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from itertools import groupby
 
 import numpy as np
@@ -21,6 +22,8 @@ from jepa_ros.planning.surprise import Level, SurpriseGate
 from jepa_ros.world_model.checkpoint import Checkpoint
 
 _HISTORY_NS = 2_000_000_000
+_MOST_PLANS = 100
+"""Recorded plans of a bag that are planned again, its first ones: each takes as long as it took live."""
 _MOST_EMBEDDINGS = 300
 """Recorded embeddings that are compared, spread over the bag."""
 
@@ -74,17 +77,13 @@ class Reproduction:
     largest_latent_difference: float
     note: str
 
-    def to_dict(self) -> dict:
-        """A JSON-serialisable dict."""
-        return asdict(self)
-
 
 def reproduce(
     recording: Recording, checkpoint: Checkpoint, settings: LiveSettings | None = None
 ) -> Reproduction | None:
     """Plan again what the bag's graph planned; None where the bag holds no plan and no embedding of this
     checkpoint. settings: None takes those that the bag tells."""
-    plans = _searched([p for p in recording.plans if p.model_id == checkpoint.model_id])
+    plans = _searched([p for p in recording.plans if p.model_id == checkpoint.model_id])[:_MOST_PLANS]
     seen = [e for e in recording.embeddings if e.encoder_id == checkpoint.model_id]
     seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
     if not plans and not seen:
@@ -111,7 +110,20 @@ def reproduce(
     )
 
 
-def _searched(plans: list[RecordedPlan]) -> list[RecordedPlan]:
+def merge(found: Sequence[Reproduction]) -> dict | None:
+    """Of several bags together, as a dict of Reproduction's fields; None where there is nothing."""
+    if not found:
+        return None
+    counts = ("plans", "bit_equal", "embeddings", "embeddings_bit_equal")
+    return {
+        **{name: sum(getattr(r, name) for r in found) for name in counts},
+        "largest_difference_rad": max(r.largest_difference_rad for r in found),
+        "largest_latent_difference": max(r.largest_latent_difference for r in found),
+        "note": "; ".join(dict.fromkeys(r.note for r in found if r.note)),
+    }
+
+
+def _searched(plans: Sequence[RecordedPlan]) -> list[RecordedPlan]:
     """Without those not to move at the end of a goal, which cut it short; the others are of looks that the surprise
     gate held the arm for."""
     found = []
