@@ -12,13 +12,14 @@ class CommandAudit:
     """Feed every command of one arm; ``violations`` collects what is wrong with any, in words.
 
     lower, upper: (A,) rad position limits, margin included.  velocity, acceleration, max_step: (A,).
-    period: s, the time that a command covers.  count: commands seen.
+    period: s, the time that a command covers.  jitter: s, by which the times given may be off.
+    count: commands seen.
     """
 
-    def __init__(self, lower, upper, velocity, acceleration, period, max_step=math.inf):
+    def __init__(self, lower, upper, velocity, acceleration, period, max_step=math.inf, jitter=0.0):
         self.lower, self.upper = np.asarray(lower), np.asarray(upper)
         self.velocity, self.acceleration, self.max_step = velocity, acceleration, max_step
-        self.period, self.count, self.violations = period, 0, []
+        self.period, self.jitter, self.count, self.violations = period, jitter, 0, []
         self.farthest = dict.fromkeys(("position", "step", "velocity", "acceleration"), 0.0)
         self._before = None
 
@@ -34,10 +35,10 @@ class CommandAudit:
             return
         position, velocity, sent_steady, sent_ros = self._before
         gap, ros_gap = steady - sent_steady, ros - sent_ros
-        stalled = gap > 2 * self.period
+        stalled, may_be = (gap > 2 * self.period + off for off in (self.jitter, -self.jitter))
         # By a clock that was set, or stands still, no time counts.
         longest = max(gap, ros_gap) if 0 <= ros_gap <= 2 * self.period else gap
-        dt = min(longest, self.period)
+        dt = min(longest + self.jitter, self.period)
         step = np.abs(positions - position)
         outside = np.maximum(self.lower - positions, positions - self.upper)
         was_outside = np.maximum(np.maximum(self.lower - position, position - self.upper), 0.0)
@@ -48,7 +49,10 @@ class CommandAudit:
         self._keep("step", step - np.minimum(self.velocity * dt, self.max_step), ROUNDING)
         self._keep("step", step - np.abs(velocities) * dt, ROUNDING)
         self._keep("velocity", np.abs(velocities) - self.velocity, 1e-9)
-        change = np.abs(velocities - (0.0 if stalled else velocity)) - self.acceleration * dt
+        changes = [
+            np.abs(velocities - former) for former in ([0.0] if stalled else [velocity, 0.0][: 1 + may_be])
+        ]
+        change = min(changes, key=np.max) - self.acceleration * dt
         self._keep("acceleration", change, ROUNDING / dt)
         self._before = np.array(positions), np.array(velocities), steady, ros
 
