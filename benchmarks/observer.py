@@ -7,7 +7,9 @@ delays of this process do not count. Messages are judged LAG_S late, in the orde
 import heapq
 import itertools
 import threading
+import time
 from collections import Counter, deque
+from typing import NamedTuple
 
 import numpy as np
 from command_audit import ROUNDING, CommandAudit
@@ -43,12 +45,27 @@ WATCHED = {
 }
 
 
+class Command(NamedTuple):
+    """sent: s, by the publisher's middleware.  received: s, here.  moved: whether its position differs from the one
+    before.  speed: rad/s, of its fastest joint; 0 says that the arm rests there.  state: of the guard, as it said
+    last before."""
+
+    sent: float
+    received: float
+    moved: bool
+    speed: float
+    state: int
+
+
 class Observer:
     """Subscribes at once; read its fields after ``settle``.
 
-    commands: [(sent s, moved)], the newest of them.  missed: what no watchdog should have let pass, in words.
+    commands: the newest of them.  missed: what no watchdog should have let pass, in words.
     expiries: reason -> {"confirmed", "unconfirmed"}, by whether this observer saw the input stop.
+    arm_speeds: [(stamp s, rad/s of the fastest joint)] of joint_states, the newest.
+    speed, status, joints: rad/s of the fastest joint of the last command, and what came last; not LAG_S late.
     oldest: topic -> oldest age while the arm moved, s.  plans: [(sent s, plan ms)].
+    plan_commands: when commands were sent that a plan's acceptance gave, between two ticks.
     begun_anew: motions that began where the arm was measured, as after arming.
     states: transitions of the guard, "RUNNING>HOLDING NO_PLAN" -> count.
     """
@@ -74,16 +91,19 @@ class Observer:
             max_step,
             jitter=self.period,
         )
-        self.commands: deque[tuple[float, bool]] = deque(maxlen=20_000)
+        self.commands: deque[Command] = deque(maxlen=20_000)
+        self.arm_speeds: deque[tuple[float, float]] = deque(maxlen=5_000)
         self.statuses: deque[tuple[float, SafetyStatus]] = deque(maxlen=2_000)
         self.plans: list[tuple[float, float]] = []
         self.expiries: dict[str, Counter] = {}
         self.states: Counter = Counter()
         self.missed: list[str] = []
         self.begun_anew = 0
+        self.plan_commands: set[float] = set()
         self.oldest = dict.fromkeys(WATCHED, 0.0)
-        self.status: SafetyStatus | None = None  # as received, not late
-        self.joints: np.ndarray | None = None  # the same
+        self.status: SafetyStatus | None = None
+        self.joints: np.ndarray | None = None
+        self.speed = 0.0
         self._newest: dict[str, tuple[float, float]] = {}  # topic -> (sent, stamp)
         self._judged_status: SafetyStatus | None = None
         self._measured: deque[tuple[float, np.ndarray]] = deque(maxlen=50)
@@ -114,10 +134,13 @@ class Observer:
             found = dict(zip(message.name, message.position))
             self.joints = np.array([found[name] for name in self.names])
             content = header_stamp_ns(data) * 1e-9, self.joints
+            self.arm_speeds.append((content[0], float(np.abs(message.velocity).max())))
         elif topic in WATCHED:
             content = header_stamp_ns(data) * 1e-9
         elif topic == "joint_trajectory":
-            content = deserialize_message(data, JointTrajectory)
+            message = deserialize_message(data, JointTrajectory)
+            self.speed = float(np.abs(message.points[0].velocities).max())
+            content = time.time(), message
         elif topic == "planner/status":
             content = deserialize_message(data, PlannerStatus)
         else:
@@ -136,7 +159,7 @@ class Observer:
             elif topic in WATCHED:
                 self._newest[topic] = sent, content
             elif topic == "joint_trajectory":
-                self._judge_command(sent, content)
+                self._judge_command(sent, *content)
             elif topic == "planner/status":
                 if content.plan_id and content.plan_id != self._plan_id:
                     self._plan_id = content.plan_id
@@ -144,7 +167,7 @@ class Observer:
             else:
                 self._judge_status(sent, content)
 
-    def _judge_command(self, sent: float, message: JointTrajectory) -> None:
+    def _judge_command(self, sent: float, received: float, message: JointTrajectory) -> None:
         position, velocity = (
             np.array(values) for values in (message.points[0].positions, message.points[0].velocities)
         )
@@ -161,7 +184,8 @@ class Observer:
         self.audit.check(position, velocity, sent, sent)
         moved = bool(np.any(position != self._command))
         self._command = position
-        self.commands.append((sent, moved))
+        state = self._judged_status.state if self._judged_status is not None else SafetyState.IDLE
+        self.commands.append(Command(sent, received, moved, float(np.abs(velocity).max()), state))
         self._ramp = max(self._ramp, float((np.abs(velocity) / self.acceleration).max()))
         if moved:
             self._judge_ages(sent)
@@ -185,6 +209,9 @@ class Observer:
 
     def _judge_status(self, sent: float, status: SafetyStatus) -> None:
         before, self._judged_status = self._judged_status, status
+        if before is not None and self.commands and status.plan_age_s != before.plan_age_s:
+            if status.plan_age_s == status.plan_age_s:
+                self.plan_commands.add(self.commands[-1].sent)  # the status follows it in the same callback
         self.statuses.append((sent, status))
         if status.state == SafetyState.ARMED:
             self._fresh = True
