@@ -27,7 +27,8 @@ OUTPUT_TOPICS = {"trajectory": "joint_trajectory", "commands": "commands", "twis
 
 @dataclass(frozen=True)
 class Process:
-    """One executable, and the nodes that live in it. arguments: its command line after the executable."""
+    """One executable, and the nodes that live in it. arguments: its command line after the executable, with the
+    SROS2 enclave NAMESPACE/EXECUTABLE, which counts where ROS security is on."""
 
     executable: str
     nodes: tuple[str, ...]
@@ -159,7 +160,10 @@ class Graph:
             arguments += ["-r", f"{name}:={topic}"]
         for path in (*self.parameter_files, own):
             arguments += ["--params-file", str(path)]
-        return [Process(executable, nodes, tuple(arguments)) for executable, nodes in self._layout()]
+        return [
+            Process(executable, nodes, (*arguments, "--enclave", f"{base}/{executable}"))
+            for executable, nodes in self._layout()
+        ]
 
     def _layout(self) -> list[tuple[str, tuple[str, ...]]]:
         model = (
