@@ -19,6 +19,7 @@ is written after every trial. Exit status 1 where a bar was missed.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -149,6 +150,8 @@ def main() -> int:
     scenes, outcomes = episodes(EPISODES, args.seed), []
     logs = args.logs or Path(tempfile.mkdtemp(prefix="jepa_ros_faults_"))
     print(f"logs: {logs}", file=sys.stderr)
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     graphs = Graphs(logs, args.seed)
     try:
         for fault in faults:

@@ -56,6 +56,7 @@ class Judge:
         self._measured: deque[tuple[float, np.ndarray]] = deque()
         self._new_motion = True
         self.status: SafetyStatus | None = None
+        self._plan_age, self._accepted = math.nan, -math.inf  # of the last accepted plan; when that was said
         self.begin()
         node = client.node
         for kind, topic, receive in (
@@ -125,8 +126,8 @@ class Judge:
 
     @property
     def going_on(self) -> bool:
-        """Whether the guard runs plans, and did send the arm somewhere in the last second."""
-        return self.running and bool(self.moved) and self.moved[-1] > time.time() - 1.0
+        """Whether the guard runs a plan of the last second."""
+        return self.running and self._accepted > time.time() - 1.0
 
     @property
     def running(self) -> bool:
@@ -191,6 +192,8 @@ class Judge:
 
     def _on_safety(self, message: SafetyStatus, info: dict) -> None:
         self.status = message
+        if message.plan_age_s != self._plan_age and math.isfinite(message.plan_age_s):  # of another plan
+            self._plan_age, self._accepted = message.plan_age_s, info["source_timestamp"] * 1e-9
         if message.reason != Reason.NONE:
             self.note(f"guard {Reason(message.reason).name}", message.text, info["source_timestamp"] * 1e-9)
 
