@@ -148,6 +148,8 @@ def main() -> int:
         **figures,
         "arm_not_at_rest_within_1_s": never,
         "commands": observer.audit.count,
+        "commands_lost_on_the_way_here": observer.lost,
+        "commands_sent_late": observer.audit.late,
         "command_violations": observer.audit.violations,
         "settings": {"seed": args.seed, "period_s": observer.period} | observer.settings,
         "machine": provenance.machine(),

@@ -7,7 +7,6 @@ delays of this process do not count. Messages are judged LAG_S late, in the orde
 import heapq
 import itertools
 import threading
-import time
 from collections import Counter, deque
 from typing import NamedTuple
 
@@ -48,13 +47,14 @@ WATCHED = {
 class Command(NamedTuple):
     """sent: s, by the publisher's middleware.  received: s, here.  moved: whether its position differs from the one
     before.  speed: rad/s, of its fastest joint; 0 says that the arm rests there.  state: of the guard, as it said
-    last before."""
+    last before.  number: the publisher's, one more than that of the command before."""
 
     sent: float
     received: float
     moved: bool
     speed: float
     state: int
+    number: int
 
 
 class Observer:
@@ -65,6 +65,7 @@ class Observer:
     arm_speeds: [(stamp s, rad/s of the fastest joint)] of joint_states, the newest.
     speed, status, joints: rad/s of the fastest joint of the last command, and what came last; not LAG_S late.
     oldest: topic -> oldest age while the arm moved, s.  plans: [(sent s, plan ms)].
+    lost: commands that did not get here, by their numbers; of the next one only position and speed are judged.
     plan_commands: when commands were sent that a plan's acceptance gave, between two ticks.
     begun_anew: motions that began where the arm was measured, as after arming.
     states: transitions of the guard, "RUNNING>HOLDING NO_PLAN" -> count.
@@ -98,7 +99,7 @@ class Observer:
         self.expiries: dict[str, Counter] = {}
         self.states: Counter = Counter()
         self.missed: list[str] = []
-        self.begun_anew = 0
+        self.begun_anew = self.lost = self._number_before = 0
         self.plan_commands: set[float] = set()
         self.oldest = dict.fromkeys(WATCHED, 0.0)
         self.status: SafetyStatus | None = None
@@ -124,11 +125,12 @@ class Observer:
     def _receiver(self, topic: str):
         def receive(data, info):
             with self._lock:
-                self._take(topic, data, info["source_timestamp"] * 1e-9)
+                self._take(topic, data, info)
 
         return receive
 
-    def _take(self, topic: str, data: bytes, sent: float) -> None:
+    def _take(self, topic: str, data: bytes, info: dict) -> None:
+        sent = info["source_timestamp"] * 1e-9
         if topic == "joint_states":
             message = deserialize_message(data, JointState)
             found = dict(zip(message.name, message.position))
@@ -140,7 +142,7 @@ class Observer:
         elif topic == "joint_trajectory":
             message = deserialize_message(data, JointTrajectory)
             self.speed = float(np.abs(message.points[0].velocities).max())
-            content = time.time(), message
+            content = info["received_timestamp"] * 1e-9, info["publication_sequence_number"], message
         elif topic == "planner/status":
             content = deserialize_message(data, PlannerStatus)
         else:
@@ -167,12 +169,15 @@ class Observer:
             else:
                 self._judge_status(sent, content)
 
-    def _judge_command(self, sent: float, received: float, message: JointTrajectory) -> None:
+    def _judge_command(self, sent: float, received: float, number: int, message: JointTrajectory) -> None:
         position, velocity = (
             np.array(values) for values in (message.points[0].positions, message.points[0].velocities)
         )
         came_from = position - velocity * self.period
-        if self._command is None or (self._fresh and not self._goes_on(position, velocity)):
+        lost = number - self._number_before - 1 if self._command is not None else 0
+        self.lost += lost
+        self._number_before = number
+        if self._command is None or (self._fresh and not lost and not self._goes_on(position, velocity)):
             seen = np.array([joints for at, joints in self._measured if at > sent - BEGIN_S] or [came_from])
             off = np.maximum(seen.min(axis=0) - came_from, came_from - seen.max(axis=0)).max()
             if off > NEAR_RAD:
@@ -181,11 +186,11 @@ class Observer:
             self.audit.restart(came_from)
             self._command = came_from
         self._fresh = False
-        self.audit.check(position, velocity, sent, sent)
+        (self.audit.resume if lost else self.audit.check)(position, velocity, sent, sent)
         moved = bool(np.any(position != self._command))
         self._command = position
         state = self._judged_status.state if self._judged_status is not None else SafetyState.IDLE
-        self.commands.append(Command(sent, received, moved, float(np.abs(velocity).max()), state))
+        self.commands.append(Command(sent, received, moved, float(np.abs(velocity).max()), state, number))
         self._ramp = max(self._ramp, float((np.abs(velocity) / self.acceleration).max()))
         if moved:
             self._judge_ages(sent)

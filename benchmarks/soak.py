@@ -227,6 +227,8 @@ class Soak:
             "oldest_input_while_moving_s": {topic: round(age, 4) for topic, age in observer.oldest.items()},
             "guard_transitions": dict(observer.states),
             "commands": observer.audit.count,
+            "commands_lost_on_the_way_here": observer.lost,
+            "commands_sent_late": observer.audit.late,
             "motions_begun_where_measured": observer.begun_anew,
             "command_violations": list(observer.audit.violations),
             "farthest_beyond_a_limit": dict(observer.audit.farthest),
