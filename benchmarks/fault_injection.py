@@ -24,7 +24,6 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -34,7 +33,6 @@ from faults.catalogue import FAULTS, Fault
 from faults.judge import AT_REST
 from faults.trial import GRACE_S, Outcome, attempt
 
-from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
@@ -157,17 +155,8 @@ def main() -> int:
         for fault in faults:
             for i in range(args.repeats):
                 variant = fault.variants[i % len(fault.variants)]
-                outcome = Outcome(fault.name, variant, -1, fault.limit(variant))
-                try:
-                    outcome = attempt(
-                        graphs.get(fault.simulated_time),
-                        fault,
-                        variant,
-                        scenes[rng.integers(EPISODES)],
-                        int(rng.integers(1, LATEST + 1)),
-                    )
-                except Exception as error:
-                    outcome.error = str(error) if isinstance(error, JepaError) else traceback.format_exc()
+                graph, scene = graphs.get(fault.simulated_time), scenes[rng.integers(EPISODES)]
+                outcome = attempt(graph, fault, variant, scene, int(rng.integers(1, LATEST + 1)))
                 outcomes.append(outcome)
                 print(f"{time.monotonic() - began:6.1f} s {said(outcome)}", flush=True)
                 if not outcome.recovered:

@@ -2,10 +2,14 @@
 
 import math
 import time
+import traceback
 from dataclasses import asdict, dataclass, field
 
 from faults.bench import Bench, Episode
 from faults.catalogue import Fault
+from faults.judge import Judge
+
+from jepa_ros.errors import JepaError
 
 GRACE_S = 0.5
 """The arm rests at the latest this long after the limit of the watchdog that sees the fault."""
@@ -58,20 +62,33 @@ class Outcome:
 
 def attempt(bench: Bench, fault: Fault, variant: str, episode: Episode, samples: int) -> Outcome:
     """Run a trial. samples: joint_states in which the arm has moved when the fault strikes."""
-    judge, limit = bench.judge, fault.limit(variant)
-    outcome = Outcome(fault.name, variant, episode.seed, limit, must_rest=fault.stops(variant))
-    expected = fault.reasons(variant)
-    bench.begin(episode)
-    bench.send(episode.goal_image)
-    if not bench.moves(samples):
-        outcome.error = "the arm did not begin to move"
-        return outcome
-    outcome.speed_at_fault = judge.speeds[-1][1]
-    fault.strike(bench, variant)
-    struck = judge.struck
-    plans = judge.plans
+    judge = bench.judge
+    outcome = Outcome(fault.name, variant, episode.seed, fault.limit(variant), must_rest=fault.stops(variant))
+    try:
+        bench.begin(episode)
+        bench.send(episode.goal_image)
+        if not bench.moves(samples):
+            raise JepaError("the arm did not begin to move")
+        outcome.speed_at_fault = judge.speeds[-1][1]
+        fault.strike(bench, variant)
+        _watch(judge, outcome, fault.reasons(variant))
+        fault.mend(bench, variant)
+        mended = time.time()
+        bench.send(episode.farther(judge.position))
+        outcome.recovered = bench.moves(3, RECOVERY_S)
+        outcome.recovery_s = round(time.time() - mended, 2) if outcome.recovered else None
+    except Exception as error:
+        outcome.error = str(error) if isinstance(error, JepaError) else traceback.format_exc()
+    outcome.commands, outcome.missed = judge.audit.count, judge.missed
+    outcome.violations = list(judge.audit.violations)
+    return outcome
+
+
+def _watch(judge: Judge, outcome: Outcome, expected: set[str]) -> None:
+    """Note what the arm does while the fault lasts, and which reasons are published."""
+    plans, ends = judge.plans, judge.struck + outcome.detection_limit_s + GRACE_S
     if outcome.must_rest:
-        judge.wait(lambda: time.time() >= struck + limit + GRACE_S, limit + GRACE_S)
+        judge.wait(lambda: time.time() >= ends, ends - time.time())
         judge.wait(lambda: expected & set(judge.reasons), REASON_S)
         outcome.rest_s, outcome.rest_seen = judge.rest()
     else:
@@ -79,13 +96,3 @@ def attempt(bench: Bench, fault: Fault, variant: str, episode: Episode, samples:
         outcome.went_on = judge.going_on
     outcome.reasons = dict(judge.reasons)
     outcome.reason_published = not expected or bool(expected & set(judge.reasons))
-    try:
-        fault.mend(bench, variant)
-        mended = time.time()
-        bench.send(episode.farther(judge.position))
-        outcome.recovered = bench.moves(3, RECOVERY_S)
-        outcome.recovery_s = round(time.time() - mended, 2) if outcome.recovered else None
-    finally:
-        outcome.commands, outcome.missed = judge.audit.count, judge.missed
-        outcome.violations = list(judge.audit.violations)
-    return outcome
