@@ -3,6 +3,8 @@
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,13 @@ def test_commands_refuse_another_checkpoint_before_anything_starts(
     monkeypatch.setattr("jepa_ros.cli.demo_session.Simulator", JepaError)  # nothing may come so far
     assert main([command, "--checkpoint", checkpoint, "--sha256", OTHER]) == 2
     assert digest_of(checkpoint) in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_params_file_with_a_python_tag_is_refused_and_not_run(tmp_path):
+    trace, path = tmp_path / "trace", tmp_path / "hostile.yaml"
+    path.write_text(
+        f'/**:\n  ros__parameters:\n    output_type: !!python/object/apply:os.mkdir ["{trace}"]\n'
+    )
+    words = ["-m", "jepa_ros.nodes.action_publisher", "--ros-args", "--params-file", str(path)]
+    ended = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2 and "output_type" in ended.stderr and not trace.exists()
