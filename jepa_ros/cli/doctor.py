@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--use-sim-time", action="store_true", help="the nodes take time from /clock")
     parser.add_argument(
-        "--timeout", type=float, default=5.0, metavar="S", help="longest listening, after discovery"
+        "--timeout", type=float, default=5.0, metavar="S", help="longest discovery, and longest listening"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write findings and figures there")
     parser.add_argument(
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         output_type=args.output_type,
         **{name: topic or preset.get(name, "") for name, topic in topics.items()},
     )
-    print(f"listening for at most {args.timeout:g} s ...", file=sys.stderr, flush=True)
+    print(f"listening for at most {2 * args.timeout:g} s ...", file=sys.stderr, flush=True)
     lowest = Level.WARN if args.quiet else Level.OK
     found = examine(graph, args.timeout, args.picture, lambda findings: _print(findings, lowest))
     if args.json:

@@ -57,15 +57,15 @@ def examine(
     picture: Path,
     on_findings: Callable[[Findings], None] = lambda findings: None,
 ) -> Diagnosis:
-    """Listen at most timeout_s, after a few seconds of discovery, and judge. on_findings: called after every check.
+    """Discover and listen, each at most timeout_s, and judge. on_findings: called after every check.
 
     JepaError for a robot, params_file or checkpoint that cannot be found or read.
     """
     expect(graph)  # what the user gave is wrong at once, and not after listening
     with Listener(graph.namespace) as listener:
-        expected = expect(graph, listener.discover())
+        expected = expect(graph, listener.discover(timeout_s))
         heard = listener.listen(expected, timeout_s, needs_urdf(expected.guard))
-    return judge(expected, heard, picture, on_findings)
+    return judge(expect(graph, heard.parameters), heard, picture, on_findings)
 
 
 def judge(

@@ -11,6 +11,9 @@ from jepa_ros.nodes.guard_params import joint_limits, needs_urdf, read_urdf, wor
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.safety.limits import JointLimits
 
+_TURN = 2 * np.pi + 0.1
+"""rad; hardly a joint turns farther, degrees do."""
+
 
 def check_joints(expected: Expected, heard: Heard) -> Findings:
     """joint_states against the robot's joints and limits; the limits against the actions."""
@@ -92,7 +95,7 @@ def _positions(found: Findings, topic: str, heard: Heard, spec: ActionSpec) -> n
 def _inside(found: Findings, topic: str, positions: np.ndarray, limits: JointLimits) -> None:
     outside = (positions < limits.lower) | (positions > limits.upper)
     degrees = np.radians(positions)
-    if np.any(outside) and np.all((degrees >= limits.lower) & (degrees <= limits.upper)):
+    if np.abs(positions).max() > _TURN and np.all((degrees >= limits.lower) & (degrees <= limits.upper)):
         found.error(
             topic,
             f"positions {np.round(positions, 1).tolist()} look like degrees",

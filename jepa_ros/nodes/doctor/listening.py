@@ -26,7 +26,6 @@ _KINDS = {
     "sensor_msgs/msg/CompressedImage": CompressedImage,
     "sensor_msgs/msg/JointState": JointState,
 }
-_DISCOVERY_S = 3.0
 _SETTLED_S = 1.0
 """The graph is known where it has not changed for so long."""
 _ENOUGH_S = 2.0
@@ -60,8 +59,9 @@ class Listener:
         self.node.destroy_node()
         self._context.try_shutdown()
 
-    def discover(self) -> dict[str, dict[str, object]]:
-        """Full name to parameters of the namespace's nodes, once no new ones come and all have answered."""
+    def discover(self, timeout_s: float) -> dict[str, dict[str, object]]:
+        """Full name to parameters of the namespace's nodes, once no new ones come and all have answered, or after
+        timeout_s."""
         known, changed = None, time.monotonic()
 
         def settled() -> bool:
@@ -70,9 +70,10 @@ class Listener:
             now = set(self._topics()), set(self._nodes())
             if now != known:
                 known, changed = now, time.monotonic()
-            return time.monotonic() - changed > _SETTLED_S and not self._survey.silent
+            quiet = time.monotonic() - changed > _SETTLED_S
+            return quiet and bool(self._nodes()) and not self._survey.silent
 
-        self._spin(settled, _DISCOVERY_S)
+        self._spin(settled, timeout_s)
         return self._survey.found
 
     def listen(self, expected: Expected, timeout_s: float, needs_description: bool = False) -> Heard:
@@ -85,6 +86,7 @@ class Listener:
             )
 
         def enough() -> bool:
+            self._survey.look()
             for topic in inputs:
                 self._follow(topic)
             streams = [heard.stream(topic.name) for topic in inputs]
@@ -92,6 +94,7 @@ class Listener:
                 all(s.received and time.monotonic() - s.received[0] > _ENOUGH_S for s in streams)
                 and (not expected.use_sim_time or len(heard.clock) > 1)
                 and (not needs_description or bool(heard.description))
+                and not self._survey.silent
             )
 
         self._spin(enough, timeout_s)

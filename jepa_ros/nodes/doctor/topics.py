@@ -121,11 +121,7 @@ def _graph(found: Findings, expected: Expected, heard: Heard) -> None:
     if not running:
         found.ok(expected.base or "/", "the graph does not run yet; parameters are those of the files")
         return
-    quiet = [
-        name
-        for name in running
-        if f"{expected.base}/{name}" not in heard.parameters and f"{expected.base}/{name}" not in heard.said
-    ]
+    quiet = [name for name in running if name in NODES and f"{expected.base}/{name}" not in heard.parameters]
     for name in running:
         full = f"{expected.base}/{name}"
         level, words = heard.said.get(full, (0, ""))
