@@ -1,11 +1,12 @@
 # make demo                          drive the simulated arm to a goal image; result in demo_output/
 # make demo ARGS="--episodes 5"      with options of `jepa demo` (a goal not reached is its status 1, make's own is 2)
 # make test                          every test; make test ARGS="-k planner" selects
+# make nightly                       the long checks: soak of 5 minutes, stops, jitter, faults, a million plans; nightly_output/
 # make setup                         only the set-up the two do by themselves
 # make clean                         remove all that set-up made
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test nightly clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -18,6 +19,21 @@ demo: setup
 
 test: setup
 	@. ./activate && export OMP_NUM_THREADS=1 && exec python -m pytest $(ARGS)
+
+NIGHTLY := \
+  "soak.py --minutes 5" \
+  "estop.py --repeats 50" \
+  "guard_jitter.py" \
+  "fault_injection.py --repeats 1" \
+  "guard_fuzz.py --plans 1000000"
+
+nightly: setup
+	@. ./activate && mkdir -p nightly_output && failed= && \
+	for check in $(NIGHTLY); do \
+	  name=$${check%%.py*}; echo "== $$check"; \
+	  python benchmarks/$$check --json nightly_output/$$name.json || failed="$$failed $$name"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "nightly: failed:$$failed" >&2; exit 1; fi; echo "nightly: every bar was kept"
 
 clean:
 	rm -rf .venv build install log

@@ -1,12 +1,14 @@
-"""The tables of measured results, made from the JSON files in docs/results/ that `jepa evaluate` and `jepa demo` wrote.
+"""The tables of measured results, made from the JSON files in docs/results/.
 
 python benchmarks/results_table.py            print the tables
-python benchmarks/results_table.py --write    put them between the markers in README.md
+python benchmarks/results_table.py --write    put them between the markers in README.md and docs/safety.md
 """
 
 import argparse
 import json
 from pathlib import Path
+
+import safety_bars
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -146,14 +148,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help="put the tables into README.md")
-    if not parser.parse_args().write:
-        print(tables())
-        return
-    readme = ROOT / "README.md"
-    before, _, rest = readme.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{tables()}\n{END}{after}")
+    parser.add_argument("--write", action="store_true", help="put the tables into the pages")
+    write = parser.parse_args().write
+    for page, text in (
+        (ROOT / "README.md", tables()),
+        (ROOT / "docs" / "safety.md", safety_bars.table(RESULTS)),
+    ):
+        if not write:
+            print(text)
+            continue
+        before, _, rest = page.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,39 @@
 """The README's tables are those that the committed figures give."""
 
-import importlib.util
+import importlib
+import json
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_tables_in_the_readme_are_made_from_the_committed_figures():
-    spec = importlib.util.spec_from_file_location("results_table", ROOT / "benchmarks" / "results_table.py")
-    results_table = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(results_table)
+@pytest.fixture
+def results_table(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("results_table")
+
+
+def test_the_tables_in_the_readme_are_made_from_the_committed_figures(results_table):
     assert results_table.tables() in (ROOT / "README.md").read_text()
+
+
+def test_the_safety_bars_are_made_from_the_committed_figures(results_table):
+    assert results_table.safety_bars.table(results_table.RESULTS) in (ROOT / "docs" / "safety.md").read_text()
+
+
+def test_a_bar_without_a_result_file_says_so(results_table, tmp_path):
+    rows = results_table.safety_bars.table(tmp_path).splitlines()[2:]
+    assert len(rows) == 6 and all("| not measured |  |" in row for row in rows)
+
+
+def test_a_figure_beyond_its_bar_stays_as_it_is_and_says_no(results_table, tmp_path):
+    fuzz = json.loads((results_table.RESULTS / "guard_fuzz.json").read_text())
+    fuzz["found"] = ["seed 3: a command beyond a limit"]
+    (tmp_path / "guard_fuzz.json").write_text(json.dumps(fuzz))
+    row = results_table.safety_bars.table(tmp_path).splitlines()[4]
+    assert "1 findings | **no** |" in row
 
 
 def test_the_pages_and_pictures_that_the_readme_links_exist():

@@ -40,6 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="a directory that `jepa train --out` wrote, or the name of a model in models/",
     )
+    parser.add_argument(
+        "--sha256",
+        default="",
+        metavar="HEX",
+        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
+    )
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(
         "--out",

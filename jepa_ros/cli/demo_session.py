@@ -22,6 +22,7 @@ from jepa_ros.evaluation.trace import GroundTruth, Trace, Verdict, first_held, j
 from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
+from jepa_ros.world_model.trust import require_digest
 
 NAMESPACE = "jepa"
 AFTER_REACHED_S = 3.0
@@ -39,8 +40,10 @@ def run_demo(args: argparse.Namespace) -> int:
         task=args.task,
         seed=args.seed,
         checkpoint=args.checkpoint,
+        checkpoint_sha256=args.sha256,
     )
-    graph.node_parameters()  # refuses a checkpoint that is not there, before anything is replaced or started
+    checkpoint = graph.node_parameters()["planner"]["checkpoint"]
+    require_digest(checkpoint, args.sha256)  # refused here, before anything is replaced or started
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     demo_report.prepare(args.out)
     print(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
+from jepa_ros.world_model.trust import require_digest
 
 FIRST_SEED = 1000
 """Reported evaluations start here, demos below; recording draws from a stream apart, so training saw none
@@ -23,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", default="reach", help="reach or push")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
+    )
+    parser.add_argument(
+        "--sha256",
+        default="",
+        metavar="HEX",
+        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
     )
     parser.add_argument(
         "--model",
@@ -95,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
         raise JepaError(
             "give --checkpoint CKPT, a directory that `jepa train --out` wrote, or --model oracle"
         )
+    if args.checkpoint is not None:
+        require_digest(args.checkpoint, args.sha256)
     baselines = chosen_baselines(args.baselines)
     settings = Settings(
         args.task,

@@ -20,6 +20,7 @@ COMMANDS = {
     "offline": "evaluate checkpoints on recorded bags and write a report",
     "calibrate": "measure what is normal for a checkpoint: latent statistics, surprise thresholds",
     "convert": "turn bags into a LeRobot dataset, or a LeRobot dataset into bags",
+    "doctor": "check topics, joints, clock, checkpoint and camera view before a run, and say what to do",
     "lifecycle": "configure, activate and stop the nodes of a running graph by hand",
 }
 EXIT_ERROR = 2

@@ -17,6 +17,7 @@ from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from jepa_ros.nodes import arm_output, guard_params, qos, tensor
 from jepa_ros.nodes.diagnostics import Report
 from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
+from jepa_ros.nodes.priority import set_nice
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.nodes.run import run
 from jepa_ros.safety.guard import ActionGuard, Now, Plan, Setpoint
@@ -43,6 +44,8 @@ class ActionPublisherNode(ManagedNode):
     _guard: ActionGuard | None = None
 
     def _setup(self) -> None:
+        if self.param("nice") and (refused := set_nice(self.param("nice"))):
+            self.get_logger().info(refused)
         spec = robot_spec(self)
         self._urdf = guard_params.read_urdf(self) if guard_params.needs_urdf(self) else None
         stopped = self._guard is not None and self._guard.state == SafetyState.ESTOPPED
@@ -186,6 +189,7 @@ class ActionPublisherNode(ManagedNode):
             stamp = self.get_clock().now().to_msg()
             message = arm_output.twist(setpoint, self._urdf.jacobian, self._urdf.base_link, stamp)
         self._commands.publish(message)
+        self._guard.went_out(self._now())
 
     def _report_status(self) -> None:
         status = self._guard.status(self._now())

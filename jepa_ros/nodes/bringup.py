@@ -76,6 +76,16 @@ class Bringup:
         for name in reversed(list(self._running)):
             self.stop_one(name)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Name of every process that was started to its id."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    @property
+    def exit_codes(self) -> dict[str, int | None]:
+        """Name of every process that was started to its exit code; None while it runs."""
+        return {name: process.poll() for name, process in self._running.items()}
+
     def check(self) -> None:
         """Raise JepaError with the end of its log where a process has ended by itself."""
         for name, process in self._running.items():

@@ -27,7 +27,8 @@ OUTPUT_TOPICS = {"trajectory": "joint_trajectory", "commands": "commands", "twis
 
 @dataclass(frozen=True)
 class Process:
-    """One executable, and the nodes that live in it. arguments: its command line after the executable."""
+    """One executable, and the nodes that live in it. arguments: its command line after the executable, with the
+    SROS2 enclave NAMESPACE/EXECUTABLE, which counts where ROS security is on."""
 
     executable: str
     nodes: tuple[str, ...]
@@ -40,6 +41,7 @@ class Graph:
     robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
     params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
     checkpoint: a directory, or the name of a shipped model.
+    checkpoint_sha256: of its model.safetensors; another file is refused. "" takes any.
     simulator: False where a robot or another simulator gives image and joint_states.
     image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
         names; "" is this graph's own. A name without a leading slash lies in the namespace.
@@ -54,6 +56,7 @@ class Graph:
     seed: int = 0
     robot: str = ""
     checkpoint: str = "reach"
+    checkpoint_sha256: str = ""
     device: str = ""
     params_file: str | None = None
     use_sim_time: bool = False
@@ -113,6 +116,8 @@ class Graph:
             values: dict[str, object] = {"autostart": self.autostart}
             if node in WITH_CHECKPOINT:
                 values["checkpoint"] = checkpoint
+                if self.checkpoint_sha256:
+                    values["checkpoint_sha256"] = self.checkpoint_sha256
             if node in WITH_DEVICE and self.device:
                 values["device"] = self.device
             if node == "simulator":
@@ -155,7 +160,10 @@ class Graph:
             arguments += ["-r", f"{name}:={topic}"]
         for path in (*self.parameter_files, own):
             arguments += ["--params-file", str(path)]
-        return [Process(executable, nodes, tuple(arguments)) for executable, nodes in self._layout()]
+        return [
+            Process(executable, nodes, (*arguments, "--enclave", f"{base}/{executable}"))
+            for executable, nodes in self._layout()
+        ]
 
     def _layout(self) -> list[tuple[str, tuple[str, ...]]]:
         model = (

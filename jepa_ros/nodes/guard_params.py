@@ -52,6 +52,13 @@ GUARD_PARAMS = (
         "Trajectory points hold velocities too. joint_trajectory_controller then needs "
         "allow_nonzero_velocity_at_trajectory_end.",
     ),
+    Param(
+        "nice",
+        0,
+        "Niceness of this process, below 0 to be preferred on a busy machine, where the user may do so; 0 leaves it.",
+        -20,
+        19,
+    ),
     Param("publish_rate_hz", 50.0, "Setpoints per second while the arm moves.", 5.0, 500.0),
     Param(
         "limits.velocity",

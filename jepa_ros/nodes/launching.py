@@ -45,6 +45,12 @@ GRAPH_ARGUMENTS = (
         description="Checkpoint directory, or the name of a model shipped in models/.",
     ),
     DeclareLaunchArgument(
+        "checkpoint_sha256",
+        default_value="",
+        description="sha256 of the checkpoint's model.safetensors; nodes refuse another file. Empty: what the "
+        "parameters say.",
+    ),
+    DeclareLaunchArgument(
         "device",
         default_value="",
         description="Where the model computes: cpu, cuda, cuda:0; empty: what the parameters say.",

@@ -4,6 +4,7 @@ import torch
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.pin import CHECKPOINT_SHA256
 from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 from jepa_ros.world_model.device import require_device
@@ -11,6 +12,7 @@ from jepa_ros.world_model.device import require_device
 CHECKPOINT = Param("checkpoint", "", "Checkpoint directory (config.json, model.safetensors).")
 MODEL_PARAMS = (
     CHECKPOINT,
+    CHECKPOINT_SHA256,
     Param("device", "cpu", "Where the model computes: cpu, cuda, cuda:0."),
     Param(
         "torch_threads",
@@ -31,6 +33,7 @@ def load(node, path: str | None = None) -> Checkpoint:
         raise JepaError(
             "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
         )
-    checkpoint = load_checkpoint(path, str(require_device(node.param("device"))))
+    device = str(require_device(node.param("device")))
+    checkpoint = load_checkpoint(path, device, node.param("checkpoint_sha256"))
     checkpoint.spec.require_match(robot_spec(node), f"checkpoint {path}", f"robot of node {node.get_name()}")
     return checkpoint

@@ -28,6 +28,7 @@ from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
+from jepa_ros.world_model.trust import require_digest
 
 _ENCODE_TIMEOUT_S = 5.0
 
@@ -37,7 +38,8 @@ class PlannerNode(ManagedNode):
 
     One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the
     topic `goal` where no action is running; a latched goal from before activation moves nothing. A goal ends
-    where `action_publisher/safety_status` says that the arm will not move until somebody sees to it.
+    where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
+    where that fell silent.
 
     link: what scores candidates and encodes goal images, for the composition where that is done in this
         process; its embeddings then come by ``see``. None: the graph.
@@ -58,6 +60,7 @@ class PlannerNode(ManagedNode):
             raise JepaError(
                 "the parameter checkpoint is empty; set it to a directory that `jepa train --out` wrote"
             )
+        require_digest(self.param("checkpoint"), self.param("checkpoint_sha256"))
         self._card = card = read_card(self.param("checkpoint"))
         spec = card.spec
         spec.require_match(
@@ -97,6 +100,7 @@ class PlannerNode(ManagedNode):
             self._report_status,
             self._now_ns,
             self._gate,
+            self._guard_is_silent,
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
@@ -121,6 +125,7 @@ class PlannerNode(ManagedNode):
 
     def _start(self) -> None:
         self._activated_ns = time.time_ns()
+        self._guard_seen: float | None = None
         self._inbox.open()
         self._thread = threading.Thread(target=self._work, name="planner", daemon=True)
         self._thread.start()
@@ -166,7 +171,12 @@ class PlannerNode(ManagedNode):
     def _on_joint_states(self, msg: JointState) -> None:
         self._joints.add(Time.from_msg(msg.header.stamp).nanoseconds, msg.name, msg.position)
 
+    def _guard_is_silent(self) -> bool:
+        """Whether action_publisher was there, and is there no more."""
+        return self._guard_seen is not None and time.monotonic() - self._guard_seen > INPUT_STALE_S
+
     def _on_safety_status(self, msg: SafetyStatus) -> None:
+        self._guard_seen = time.monotonic()
         if msg.state == SafetyStatus.ESTOPPED or msg.reason == SafetyStatus.TOO_MANY_VETOES:
             self._inbox.end_goal(
                 self._inbox.current,

@@ -4,6 +4,7 @@ once."""
 from dataclasses import fields
 
 from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.pin import CHECKPOINT_SHA256
 from jepa_ros.nodes.robot import ROBOT_PARAMS
 from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
@@ -99,6 +100,7 @@ PLANNER_PARAMS = (
         "Checkpoint directory; of it the planner reads config.json (ActionSpec, context length, goal tolerance) "
         "and calibration.json (what is normal), not the weights.",
     ),
+    CHECKPOINT_SHA256,
     *ROBOT_PARAMS,
     *SEARCH_PARAMS,
     *SURPRISE_PARAMS,

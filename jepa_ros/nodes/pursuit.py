@@ -31,6 +31,7 @@ _END = {
     PlannerStatus.NO_ROLLOUTS: ReachGoal.Result.NO_COSTS,
     PlannerStatus.SURPRISE: ReachGoal.Result.SURPRISE,
     PlannerStatus.IMAGE_FROZEN: ReachGoal.Result.SURPRISE,
+    PlannerStatus.SAFETY: ReachGoal.Result.SAFETY,
 }
 
 
@@ -81,7 +82,7 @@ class Pursuit:
 
     make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an
     ActionPlan. report: sends ``status``, at every change.  now_ns: the ROS clock.  gate: judges looks of goals
-    that are encoded by its model; None judges none.
+    that are encoded by its model; None judges none.  guard_is_silent: whether nobody is there to move the arm.
     """
 
     def __init__(
@@ -97,11 +98,13 @@ class Pursuit:
         report: Callable[[PlannerStatus], None],
         now_ns: Callable[[], int],
         gate: SurpriseGate | None = None,
+        guard_is_silent: Callable[[], bool] = lambda: False,
     ):
         self._spec, self._episode = spec, PlanningEpisode(planner, memory)
         self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
         self._report, self._now_ns, self._gate = report, now_ns, gate
+        self._guard_is_silent = guard_is_silent
         self.status = new_status()
 
     def run(self, target: Target) -> int:
@@ -155,6 +158,12 @@ class Pursuit:
                     f"{target.encoder_id!r}; encode the goal anew"
                 )
                 return ReachGoal.Result.MODEL_MISMATCH
+            if self._guard_is_silent():
+                self._wait(
+                    PlannerStatus.SAFETY,
+                    "action_publisher has fallen silent: does it run? A new one has to be armed: ~/arm",
+                )
+                continue
             proprio = self._joints.at(look.stamp_ns)
             if proprio is None:
                 self._wait(

@@ -1,6 +1,5 @@
 """What a bag says of its origin: checkpoint, parameters, commit, ActionSpec. No ROS import here."""
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
@@ -13,8 +12,8 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.nodes.graph import find_checkpoint
 from jepa_ros.nodes.model_card import read_card
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256
 
-WEIGHTS = "model.safetensors"
 _MODEL_ID_DIGITS = 12
 _SPEC_FIELDS = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
 
@@ -39,8 +38,7 @@ def describe_checkpoint(checkpoint: str) -> dict:
         return {"checkpoint": checkpoint}
     found = {"checkpoint": str(folder)}
     try:
-        with (folder / WEIGHTS).open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = file_sha256(folder / WEIGHTS)
         found |= {"sha256": sha256, "model_id": sha256[:_MODEL_ID_DIGITS]}
         found["action_spec"] = read_card(str(folder)).spec.to_dict()
     except (JepaError, OSError):

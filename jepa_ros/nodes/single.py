@@ -8,11 +8,11 @@ from jepa_ros.nodes.run import run
 from jepa_ros.nodes.world_model import WorldModelNode
 
 
-def make_nodes() -> list:
-    """The same four nodes as distributed, with the same names, parameters and services."""
-    encoder = EncoderNode(on_embedding=lambda msg: planner.see(msg))
-    world_model, cost = WorldModelNode(in_graph=False), CostNode(in_graph=False)
-    planner = PlannerNode(link=DirectLink(encoder, world_model, cost))
+def make_nodes(**kwargs) -> list:
+    """The same four nodes as distributed, with the same names, parameters and services. kwargs: of each node."""
+    encoder = EncoderNode(on_embedding=lambda msg: planner.see(msg), **kwargs)
+    world_model, cost = WorldModelNode(in_graph=False, **kwargs), CostNode(in_graph=False, **kwargs)
+    planner = PlannerNode(link=DirectLink(encoder, world_model, cost), **kwargs)
     return [encoder, world_model, cost, planner]
 
 

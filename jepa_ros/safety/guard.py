@@ -160,6 +160,7 @@ class ActionGuard:
         self._limiter: SetpointLimiter | None = None  # since the first plan
         self._fresh_start = True  # the next motion begins where the arm is measured
         self._sent: Now | None = None  # when the last setpoint was given out
+        self._left = -math.inf  # steady; when it had left the process
         self._said_rest = True  # the last setpoint said that the arm rests there
         self._accepted_stamp = -math.inf
         self._not_before = -math.inf  # stamp; plans from before a hold do not resume the motion
@@ -199,6 +200,11 @@ class ActionGuard:
             self._deadman.feed(now)
         else:
             self._deadman.clear()
+
+    def went_out(self, now: Now) -> None:
+        """The last setpoint has left the process, which takes long where the machine is too busy: the arm moves on
+        it from now on. Calling this is optional."""
+        self._left = now.steady
 
     # What the operator wants.
 
@@ -452,7 +458,7 @@ class ActionGuard:
         judge = allowed if self.workspace is not None and limiter.path is not None else None
         if not limiter.step(elapsed, judge):
             return False, None
-        self._sent, self._said_rest = now, limiter.at_rest
+        self._sent, self._left, self._said_rest = now, now.steady, limiter.at_rest
         return True, Setpoint(self.limits.names, limiter.position, limiter.velocity, self.config.period)
 
     def _elapsed(self, now: Now) -> float:
@@ -464,6 +470,8 @@ class ActionGuard:
         recent = STALL * self.config.period
         if 0 <= ros <= recent and steady <= recent and not self._clock.complaint(now):
             return ros
+        if now.steady - self._left <= recent:  # it left late: the arm is still on its way there
+            return min(steady, recent)
         return steady
 
     def _set(self, state: SafetyState, reason: Reason, text: str) -> None:

@@ -9,7 +9,8 @@ class SafetyState(IntEnum):
     IDLE: disarmed; plans are refused and nothing is sent.
     ARMED: ready for the first plan; the arm is held.
     RUNNING: executing an accepted plan.
-    HOLDING: plans stopped, were canceled or the joint states are stale; the arm is held, a good plan resumes.
+    HOLDING: a watchdog, a hold or a veto stopped the motion; the arm is held. A good plan resumes, after ~/hold or too
+        many vetoes only once armed again.
     ESTOPPED: latched; only a reset leaves it, and it leaves to IDLE.
     """
 
@@ -23,7 +24,7 @@ class SafetyState(IntEnum):
 class Reason(IntEnum):
     """Why the guard is in its state, or why a plan was vetoed.
 
-    NO_PLAN: none arrived within plan_timeout.  PLAN_STALE: too old by its stamp.
+    NO_PLAN: none was accepted within watchdog.plan_s.  PLAN_STALE: too old by its stamp.
     PLAN_INVALID: shape or timing contradicts the robot's.  WRONG_JOINTS: unknown, missing or duplicate names.
     NOT_FINITE: NaN or Inf.  OUT_OF_ORDER: its stamp is not newer than the last accepted plan's.
     FOREIGN_MODEL: not from the pinned model.  JOINT_STATE_STALE: no fresh measured joint positions.

@@ -1,9 +1,9 @@
 """Checkpoint directories: `model.safetensors`, `config.json`, `calibration.json`, `reference_view.png`.
 
-Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs.
+Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs, and one that holds
+code is refused.
 """
 
-import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.calibration import CALIBRATION, Calibration
 from jepa_ros.world_model.model import ModelConfig, WorldModel
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256, refuse_code, require_digest
 
 FORMAT = 1
-WEIGHTS, CONFIG, REFERENCE_VIEW = "model.safetensors", "config.json", "reference_view.png"
+CONFIG, REFERENCE_VIEW = "config.json", "reference_view.png"
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,6 @@ class Checkpoint:
         JepaError where the file is damaged, or made for other weights or another width.
         """
         return load_calibration(self.path, self.model_id, self.model.latent_dim)
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's content, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_checkpoint(
@@ -98,14 +93,20 @@ def write_whole(path: Path, content: bytes) -> None:
     os.replace(partial, path)
 
 
-def load_checkpoint(path: str | Path, device: str = "cpu") -> Checkpoint:
-    """Read a checkpoint directory; JepaError names the file and what is wrong with it."""
+def load_checkpoint(path: str | Path, device: str = "cpu", sha256: str = "") -> Checkpoint:
+    """Read a checkpoint directory; JepaError names the file and what is wrong with it.
+
+    sha256: of model.safetensors, as pinned; "" takes any.
+    """
     path = Path(path)
+    if path.is_dir():
+        refuse_code(path)
     for name in (CONFIG, WEIGHTS):
         if not (path / name).is_file():
             raise JepaError(
                 f"checkpoint {path}: there is no {name}; give a directory that `jepa train --out` wrote"
             )
+    require_digest(path, sha256)
     config = _read_json(path / CONFIG)
     try:
         spec = ActionSpec.from_dict(config["action_spec"])

@@ -360,6 +360,19 @@ def test_a_guard_that_lets_nothing_through_ends_the_goal(world, checkpoint, reas
     assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.SAFETY
 
 
+def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
+    safety.publish(SafetyStatus(state=SafetyStatus.RUNNING))
+    bench.send()
+    bench.plans.wait()
+    silent = bench.status.wait(lambda m: (m.state, m.reason) == (PlannerStatus.WAITING, PlannerStatus.SAFETY))
+    assert "does it run" in silent.text
+    bench.plans.clear()
+    safety.publish(SafetyStatus(state=SafetyStatus.ARMED))
+    bench.plans.wait()
+
+
 def test_foreign_models_embeddings_end_the_goal(world, checkpoint):
     bench = Bench(world, checkpoint)
     bench.encoder_id = "another"
