@@ -34,6 +34,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="a directory that `jepa train --out` wrote, or the name of a model in models/",
     )
+    parser.add_argument(
+        "--sha256",
+        default="",
+        metavar="HEX",
+        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
+    )
+    parser.add_argument(
+        "--device",
+        default="",
+        help="cpu, cuda, cuda:0: where the model computes; empty: as the parameters say",
+    )
     parser.add_argument("--params-file", metavar="FILE", help="YAML that adds to the robot's parameters")
     for role, words in _TOPICS.items():
         parser.add_argument(
@@ -82,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         args.namespace,
         robot=args.robot,
         checkpoint=args.checkpoint,
+        checkpoint_sha256=args.sha256,
+        device=args.device,
         params_file=args.params_file,
         use_sim_time=args.use_sim_time,
         simulator=False,

@@ -295,6 +295,13 @@ def test_a_damaged_checkpoint_is_a_finding(tmp_path, other):
     one(found, "model.safetensors", "--checkpoint")
 
 
+def test_a_checkpoint_that_is_not_the_pinned_one_is_refused(tmp_path, checkpoint):
+    want = expected(tmp_path, checkpoint=checkpoint, checkpoint_sha256="0" * 64)
+    found, usable = check_contract(want, heard(), None)
+    assert usable is None
+    one(found, "sha256", "--checkpoint")
+
+
 def test_image_size_and_a_missing_calibration(tmp_path, checkpoint):
     want = expected(tmp_path, checkpoint=checkpoint)
     found, _ = check_contract(want, heard(), np.zeros((32, 32, 3), np.uint8))

@@ -5,9 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from jepa_ros.nodes.doctor.expected import expect
 from jepa_ros.nodes.doctor.finding import Level
+from jepa_ros.nodes.doctor.look import look
 from jepa_ros.nodes.doctor.view import View, compare, find_shift, similarity
 from jepa_ros.nodes.files import find_checkpoint
+from jepa_ros.nodes.graph import Graph
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.world_model.checkpoint import load_checkpoint
@@ -84,6 +87,20 @@ def test_a_shift_is_found_in_shares_of_the_sides(size):
     here = picture[4 : 4 + size[0], 8 : 8 + size[1]]
     assert find_shift(here, there) == pytest.approx((-8 / size[1], -4 / size[0]), abs=0.02)
     assert find_shift(there, there) == (0.0, 0.0) and similarity(there, there) == pytest.approx(1.0)
+
+
+def test_alarms_over_many_poses_are_right(checkpoint):
+    want, flagged = expect(Graph(simulator=False)), {}
+    with Simulator("reach") as simulator:
+        for kind in ("none", "camera_moved", "hand", "lens_covered"):
+            flagged[kind] = 0
+            for seed in range(30):
+                simulator.reset(make_task("reach").episode(seed)[0])
+                simulator.disturb(kind)
+                simulator.advance(0.5)
+                view = look(checkpoint, simulator.render(), simulator.joint_positions, want)
+                flagged[kind] += bool(view.differences())
+    assert flagged.pop("none") <= 1 and set(flagged.values()) == {30}, flagged
 
 
 def test_unfamiliar_latents_and_joints_elsewhere_are_told_where_limits_are_known():

@@ -21,9 +21,9 @@ def check_contract(
     """Findings, and the checkpoint where it can be used for this robot. image: a live one, (H, W, 3) uint8 RGB."""
     found, where = Findings("checkpoint"), str(expected.checkpoint)
     try:
-        checkpoint = load_checkpoint(
-            expected.checkpoint, str(require_device(expected.encoder.param("device")))
-        )
+        device = str(require_device(expected.encoder.param("device")))
+        pin = expected.encoder.param("checkpoint_sha256")
+        checkpoint = load_checkpoint(expected.checkpoint, device, pin)
     except JepaError as error:
         found.error(where, str(error), "give a checkpoint that can be read with --checkpoint")
         return found, None

@@ -80,6 +80,13 @@ def expect(graph: Graph, live: Mapping[str, Mapping[str, object]] | None = None)
     for path in graph.parameter_files:
         for key, values in read_params_file(path, graph.namespace).items():
             given.setdefault(key, {}).update(values)
+    given.setdefault(f"{base}/encoder", {}).update(
+        {
+            name: value
+            for name, value in (("device", graph.device), ("checkpoint_sha256", graph.checkpoint_sha256))
+            if value
+        }
+    )
     live = live or {}
     encoder, cost, planner, guard = (
         NodeParameters(

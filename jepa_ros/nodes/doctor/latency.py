@@ -80,7 +80,7 @@ def check_latency(expected: Expected, heard: Heard, budget: Budget | None) -> Fi
     deadline, reaction = planner.param("deadline_s"), wait_s + budget.encode_s + budget.plan_s
     cycle = block_s + planner.param("settle_s") + reaction
     times = f"encode {_ms(budget.encode_s)}, plan {_ms(budget.plan_s)}"
-    slow = "use a GPU (--device cuda), fewer samples or iterations, or a free machine"
+    slow = "compute on a GPU (device:=cuda), with fewer samples or iterations, or on a free machine"
     fine = True
     if deadline and budget.plan_s > deadline:
         fine = False
