@@ -96,7 +96,7 @@ def row(fault: Fault, trials: list[Outcome]) -> dict:
     }
 
 
-def result(args: argparse.Namespace, outcomes: list[Outcome], faults: list[Fault], wall_s: float) -> dict:
+def result(args: argparse.Namespace, outcomes: list[Outcome], wall_s: float) -> dict:
     """What is written."""
     return {
         "kept": sum(o.kept for o in outcomes),
@@ -109,7 +109,7 @@ def result(args: argparse.Namespace, outcomes: list[Outcome], faults: list[Fault
             "at_rest_rad_s": AT_REST,
             "grace_s": GRACE_S,
         },
-        "faults": [row(f, [o for o in outcomes if o.fault == f.name]) for f in faults],
+        "faults": [row(f, found) for f in FAULTS if (found := [o for o in outcomes if o.fault == f.name])],
         "all_trials": [o.to_dict() for o in outcomes],
         "wall_seconds": round(wall_s, 1),
         "machine": provenance.machine(),
@@ -132,18 +132,31 @@ def said(outcome: Outcome) -> str:
     )
 
 
+def choose(parser: argparse.ArgumentParser, words: str) -> dict[Fault, tuple[str, ...]]:
+    """ "NAME,NAME:VARIANT" -> fault to the variants to take in turn."""
+    known, chosen = {fault.name: fault for fault in FAULTS}, {}
+    for word in words.split(","):
+        name, _, variant = word.partition(":")
+        if name not in known or (variant and variant not in known[name].variants):
+            ways = (f"{fault.name} ({'; '.join(fault.variants)})" for fault in FAULTS)
+            parser.error(f"no fault {word!r}; there are:\n" + "\n".join(ways))
+        chosen[known[name]] = (variant,) if variant else known[name].variants
+    return chosen
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--faults", default=",".join(f.name for f in FAULTS), help="names, with commas")
+    parser.add_argument(
+        "--faults",
+        default=",".join(f.name for f in FAULTS),
+        help="names, with commas; NAME:VARIANT for one variant",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--logs", type=Path, help="folder for the nodes' logs; default: a temporary one")
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
-    known = {fault.name: fault for fault in FAULTS}
-    if unknown := set(args.faults.split(",")) - set(known):
-        parser.error(f"unknown faults {sorted(unknown)}; there are {', '.join(known)}")
-    faults = [known[name] for name in args.faults.split(",")]
+    chosen = choose(parser, args.faults)
     rng, began = np.random.default_rng(args.seed), time.monotonic()
     scenes, outcomes = episodes(EPISODES, args.seed), []
     logs = args.logs or Path(tempfile.mkdtemp(prefix="jepa_ros_faults_"))
@@ -152,9 +165,9 @@ def main() -> int:
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     graphs = Graphs(logs, args.seed)
     try:
-        for fault in faults:
+        for fault, variants in chosen.items():
             for i in range(args.repeats):
-                variant = fault.variants[i % len(fault.variants)]
+                variant = variants[i % len(variants)]
                 graph, scene = graphs.get(fault.simulated_time), scenes[rng.integers(EPISODES)]
                 outcome = attempt(graph, fault, variant, scene, int(rng.integers(1, LATEST + 1)))
                 outcomes.append(outcome)
@@ -162,10 +175,10 @@ def main() -> int:
                 if not outcome.recovered:
                     graphs.close()
                 if args.json:
-                    write_json(args.json, result(args, outcomes, faults, time.monotonic() - began))
+                    write_json(args.json, result(args, outcomes, time.monotonic() - began))
     finally:
         graphs.close()
-    found = result(args, outcomes, faults, time.monotonic() - began)
+    found = result(args, outcomes, time.monotonic() - began)
     print(json.dumps({key: found[key] for key in ("kept", "trials", "commands", "violations")}))
     return 0 if found["kept"] == found["trials"] else 1
 

@@ -47,7 +47,7 @@ class Judge:
     audit: of every command, since the last ``begin``.  missed: commands that this judge did not get.
     reasons: since the fault, "guard IMAGE_STALE" -> (s after the fault, words); planner and diagnostics alike.
     speeds: [(sent s, fastest joint rad/s)] of the true arm, since ``begin``.  plans: published since then.
-    struck: when the fault struck.
+    struck: when the fault struck.  complaints: node -> what its last diagnostics said; "" where all is well.
     """
 
     def __init__(self, client: GraphClient, limits: JointLimits, period: float):
@@ -56,6 +56,7 @@ class Judge:
         self._measured: deque[tuple[float, np.ndarray]] = deque()
         self._new_motion = True
         self.status: SafetyStatus | None = None
+        self.complaints: dict[str, str] = {}
         self._plan_age, self._accepted = math.nan, -math.inf  # of the last accepted plan; when that was said
         self.begin()
         node = client.node
@@ -166,7 +167,7 @@ class Judge:
         position, velocity = np.array(point.positions), np.array(point.velocities)
         came_from = position - velocity * self._period
         credit = CREDIT_S
-        if self._last is not None and not self._new_motion:
+        if self._last is not None and (not self._new_motion or self._goes_on(number, position, velocity)):
             credit = min(self._last[3] + sent - self._last[0], CREDIT_S)
             self.missed += number - self._last[1] - 1
         else:
@@ -187,6 +188,11 @@ class Judge:
             self.moved.append(sent)
         self._last = sent, number, position, credit
 
+    def _goes_on(self, number: int, position: np.ndarray, velocity: np.ndarray) -> bool:
+        """Whether this command follows the last one, although it might have begun a new motion."""
+        step = np.abs(position - self._last[2])
+        return number == self._last[1] + 1 and bool(np.all(step <= np.abs(velocity) * self._period + 1e-5))
+
     def _was_seen_at(self, position: np.ndarray) -> bool:
         return any(np.abs(position - seen).max() < BEGINS_NEAR for _, seen in self._measured)
 
@@ -206,6 +212,8 @@ class Judge:
     def _on_diagnostics(self, message: DiagnosticArray, info: dict) -> None:
         prefix = self._client.node.get_namespace().strip("/") + "/"
         for status in message.status:
-            if status.level == DiagnosticStatus.ERROR and status.name.startswith(prefix):
-                name = f"diagnostics {status.name.removeprefix(prefix)}"
-                self.note(name, status.message, info["source_timestamp"] * 1e-9)
+            if status.name.startswith(prefix):
+                name = status.name.removeprefix(prefix)
+                self.complaints[name] = status.message if status.level != DiagnosticStatus.OK else ""
+                if status.level == DiagnosticStatus.ERROR:
+                    self.note(f"diagnostics {name}", status.message, info["source_timestamp"] * 1e-9)

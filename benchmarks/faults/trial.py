@@ -76,7 +76,9 @@ def attempt(bench: Bench, fault: Fault, variant: str, episode: Episode, samples:
         mended = time.time()
         bench.send(episode.farther(judge.position))
         outcome.recovered = bench.moves(3, RECOVERY_S)
-        outcome.recovery_s = round(time.time() - mended, 2) if outcome.recovered else None
+        if not outcome.recovered:
+            raise JepaError(f"the arm did not move again; diagnostics: {judge.complaints}")
+        outcome.recovery_s = round(time.time() - mended, 2)
     except Exception as error:
         outcome.error = str(error) if isinstance(error, JepaError) else traceback.format_exc()
     outcome.commands, outcome.missed = judge.audit.count, judge.missed

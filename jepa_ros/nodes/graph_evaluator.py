@@ -15,6 +15,8 @@ from jepa_ros.nodes.pursuit import PlanRequest
 from jepa_ros.planning.protocols import REDUCTIONS, EvaluationTimeout
 from jepa_ros.srv import EncodeImage
 
+_ASK_AGAIN_S = 1.0
+
 
 class EncoderSilent(JepaError):
     """The goal image was not encoded in time."""
@@ -42,21 +44,29 @@ class GraphLink:
 
     def encode(self, image: Image, timeout_s: float) -> Embedding:
         """The goal image's embedding, by the encoder's service. EncoderSilent where it does not
-        answer, JepaError where it refuses."""
+        answer, JepaError where it refuses. Asked again every second: a request to, or an answer of, an encoder that
+        was just restarted may be lost."""
         ends = time.monotonic() + timeout_s
         while not self._encode.wait_for_service(0.1):
             self.inbox.check()
             if time.monotonic() > ends:
                 raise EncoderSilent(f"{self._encode.srv_name} is not there; is the encoder running?")
-        future = self._encode.call_async(EncodeImage.Request(image=image))
-        future.add_done_callback(lambda _: self.inbox.notify(lambda: None))
-        if not self.inbox.wait_for(future.done, ends - time.monotonic()):
-            raise EncoderSilent(
-                f"{self._encode.srv_name} did not answer within {timeout_s:g} s; is the encoder busy?"
+        asked, answered = [], None
+        while answered is None:
+            left = ends - time.monotonic()
+            if left <= 0:
+                raise EncoderSilent(
+                    f"{self._encode.srv_name} did not answer within {timeout_s:g} s; is the encoder busy?"
+                )
+            asked.append(self._encode.call_async(EncodeImage.Request(image=image)))
+            asked[-1].add_done_callback(lambda _: self.inbox.notify(lambda: None))
+            answered = self.inbox.wait_for(
+                lambda: next((future for future in asked if future.done()), None), min(left, _ASK_AGAIN_S)
             )
-        if not future.result().success:
-            raise JepaError(f"the encoder refused the goal image: {future.result().message}")
-        return future.result().embedding
+        response = answered.result()
+        if not response.success:
+            raise JepaError(f"the encoder refused the goal image: {response.message}")
+        return response.embedding
 
     def ask(self, candidates: ActionCandidates) -> CandidateCosts:
         """Publish and wait for the costs of this plan_id and iteration."""

@@ -19,6 +19,7 @@ TRIALS = (
     ("nan_plan", ""),
     ("swapped_joints_plan", "twice"),
     ("joint_states_stop", ""),
+    ("kill_9_node", "encoder"),
     ("kill_9_guard", "action_publisher"),
     ("nonsense_parameter", "action_publisher limits.velocity -1"),
 )
