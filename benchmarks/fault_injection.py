@@ -36,7 +36,7 @@ from faults.trial import GRACE_S, Outcome, attempt
 from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
-from jepa_ros.nodes.files import find_checkpoint
+from jepa_ros.nodes.bringup.files import find_checkpoint
 
 EPISODES = 20
 LATEST = 15  # joint_states in which the arm has moved when the fault strikes

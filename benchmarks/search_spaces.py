@@ -23,9 +23,14 @@ from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.planning.receding_horizon import Planner
 
 JOINTS = 6
-SPEC = ActionSpec(joint_names=tuple(f"joint_{i}" for i in range(JOINTS)), lower=(-0.12,) * JOINTS,
-                  upper=(0.12,) * JOINTS, block=4,
-                  position_lower=(-1.7,) * JOINTS, position_upper=(1.7,) * JOINTS)
+SPEC = ActionSpec(
+    joint_names=tuple(f"joint_{i}" for i in range(JOINTS)),
+    lower=(-0.12,) * JOINTS,
+    upper=(0.12,) * JOINTS,
+    block=4,
+    position_lower=(-1.7,) * JOINTS,
+    position_upper=(1.7,) * JOINTS,
+)
 # name: (dents, skew)
 LANDSCAPES = {"exact": (0.0, 1.0), "skew 10": (0.0, 10.0), "dents 0.1, skew 3": (0.1, 3.0)}
 BLOCKS, TOLERANCE, HELD_BLOCKS, LARGEST_MOVE = 15, 0.05, 2, 2.0
@@ -53,6 +58,7 @@ class Distance:
 
     def at(self, position):
         """An evaluator for plans that start at position (A,)."""
+
         def evaluate(actions):
             positions = rollout(position, actions)
             distance = np.linalg.norm((positions - self.goal) @ self.metric.T, axis=-1)
@@ -63,11 +69,13 @@ class Distance:
             if self.reduction == "last":
                 return distance[:, -1]
             return distance.sum(axis=1) if self.reduction == "sum" else distance.min(axis=1)
+
         return evaluate
 
 
-def run(config: PlannerConfig, squared: bool, reduction: str, episodes: int, dents: float,
-        skew: float) -> dict:
+def run(
+    config: PlannerConfig, squared: bool, reduction: str, episodes: int, dents: float, skew: float
+) -> dict:
     """Closed loop over random start and goal pairs, the same ones for every configuration."""
     planner = Planner(SPEC, config)
     successes, errors, blocks, seconds, plans = 0, [], [], 0.0, 0
@@ -89,12 +97,16 @@ def run(config: PlannerConfig, squared: bool, reduction: str, episodes: int, den
                 blocks.append(block + 1)
                 break
         errors.append(np.max(np.abs(position - goal)))
-    return {"success": 100 * successes / episodes, "error": float(np.median(errors)),
-            "blocks": float(np.median(blocks)) if blocks else float("nan"), "plan_ms": 1000 * seconds / plans}
+    return {
+        "success": 100 * successes / episodes,
+        "error": float(np.median(errors)),
+        "blocks": float(np.median(blocks)) if blocks else float("nan"),
+        "plan_ms": 1000 * seconds / plans,
+    }
 
 
 def setting(text: str) -> tuple[str, object]:
-    """"name=value" as a PlannerConfig field."""
+    """ "name=value" as a PlannerConfig field."""
     name, _, value = text.partition("=")
     kinds = {field: type(default) for field, default in PlannerConfig().to_dict().items()}
     if name not in kinds:
@@ -107,28 +119,43 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--spaces", nargs="+", choices=SPACES, default=SPACES)
     parser.add_argument("--solvers", nargs="+", choices=SOLVERS, default=SOLVERS)
-    parser.add_argument("--reductions", nargs="+", choices=REDUCTIONS, default=[None],
-                        help="instead of the space's own")
-    parser.add_argument("--set", nargs="+", type=setting, default=[], metavar="NAME=VALUE",
-                        help="PlannerConfig fields")
+    parser.add_argument(
+        "--reductions", nargs="+", choices=REDUCTIONS, default=[None], help="instead of the space's own"
+    )
+    parser.add_argument(
+        "--set", nargs="+", type=setting, default=[], metavar="NAME=VALUE", help="PlannerConfig fields"
+    )
     arguments = parser.parse_args()
     base = PlannerConfig(**dict(arguments.set))
-    print(f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, "
-          f"NumPy {np.__version__}")
-    print(f"{arguments.episodes} episodes, {base.samples} x {base.iterations} candidates, "
-          f"horizon {base.horizon}, K {SPEC.block}, bound 0.12 rad")
+    print(
+        f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, "
+        f"NumPy {np.__version__}"
+    )
+    print(
+        f"{arguments.episodes} episodes, {base.samples} x {base.iterations} candidates, "
+        f"horizon {base.horizon}, K {SPEC.block}, bound 0.12 rad"
+    )
     print("success %, median error (largest joint, rad), median blocks to success:")
-    print(f"{'space':14}{'solver':8}{'distance':10}{'reduced':9}"
-          + "".join(f"{name:>20}" for name in LANDSCAPES) + f"{'plan ms':>9}")
-    for space, solver, squared, reduction in product(arguments.spaces, arguments.solvers, (False, True),
-                                                     arguments.reductions):
+    print(
+        f"{'space':14}{'solver':8}{'distance':10}{'reduced':9}"
+        + "".join(f"{name:>20}" for name in LANDSCAPES)
+        + f"{'plan ms':>9}"
+    )
+    for space, solver, squared, reduction in product(
+        arguments.spaces, arguments.solvers, (False, True), arguments.reductions
+    ):
         config = replace(base, space=space, solver=solver)
         reduced = reduction or Planner(SPEC, config).reduction
-        rows = [run(config, squared, reduced, arguments.episodes, dents, skew)
-                for dents, skew in LANDSCAPES.values()]
-        print(f"{space:14}{solver:8}{'squared' if squared else 'L2':10}{reduced:9}"
-              + "".join(f"{row['success']:7.0f}{row['error']:8.4f}{row['blocks']:5.0f}" for row in rows)
-              + f"{rows[0]['plan_ms']:9.2f}", flush=True)
+        rows = [
+            run(config, squared, reduced, arguments.episodes, dents, skew)
+            for dents, skew in LANDSCAPES.values()
+        ]
+        print(
+            f"{space:14}{solver:8}{'squared' if squared else 'L2':10}{reduced:9}"
+            + "".join(f"{row['success']:7.0f}{row['error']:8.4f}{row['blocks']:5.0f}" for row in rows)
+            + f"{rows[0]['plan_ms']:9.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

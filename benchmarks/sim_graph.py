@@ -11,9 +11,9 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
 
 from jepa_ros.cli.demo_session import interruptible, require_alone
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bringup.graph import Graph
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph
 
 NAMESPACE = "jepa"
 

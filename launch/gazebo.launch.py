@@ -12,8 +12,8 @@ from launch.event_handlers import OnProcessExit
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from jepa_ros.nodes.files import find
-from jepa_ros.nodes.launching import (
+from jepa_ros.nodes.bringup.files import find
+from jepa_ros.nodes.bringup.launching import (
     BOOLEAN,
     GRAPH_ARGUMENTS,
     arm_arguments,

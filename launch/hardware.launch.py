@@ -8,7 +8,7 @@ Disarmed, and a dry run, until you say otherwise: docs/robots/.
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.launching import (
+from jepa_ros.nodes.bringup.launching import (
     BOOLEAN,
     GRAPH_ARGUMENTS,
     arm_arguments,
@@ -18,7 +18,7 @@ from jepa_ros.nodes.launching import (
     launch_file,
     with_preset,
 )
-from jepa_ros.nodes.preset import read_preset
+from jepa_ros.nodes.bringup.preset import read_preset
 from launch import LaunchDescription
 
 DRIVER_ARGUMENTS = (

@@ -7,7 +7,7 @@ Disarmed, and a dry run, until you say otherwise. hardware.launch.py starts the 
 
 from launch.actions import OpaqueFunction
 
-from jepa_ros.nodes.launching import (
+from jepa_ros.nodes.bringup.launching import (
     GRAPH_ARGUMENTS,
     arm_arguments,
     bring_up,

@@ -2,8 +2,8 @@
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from jepa_ros.nodes.graph import LOG_LEVELS, Graph
-from jepa_ros.nodes.launching import given, graph_nodes
+from jepa_ros.nodes.bringup.graph import LOG_LEVELS, Graph
+from jepa_ros.nodes.bringup.launching import given, graph_nodes
 from launch import LaunchDescription
 
 ARGUMENTS = (

@@ -1,12 +1,12 @@
 """Records a run for evaluation and training: `ros2 launch jepa_ros record.launch.py out:=my_run`.
 
-With rosbag2 it is `ros2 bag record`, else `jepa record`: jepa_ros/nodes/record_command.py. Ctrl-C closes the bag.
+With rosbag2 it is `ros2 bag record`, else `jepa record`: jepa_ros/nodes/bags/record_command.py. Ctrl-C closes the bag.
 """
 
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from jepa_ros.nodes.record_command import RECORDERS, record_command
+from jepa_ros.nodes.bags.record_command import RECORDERS, record_command
 from launch import LaunchDescription
 
 ARGUMENTS = (

@@ -10,9 +10,9 @@ from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, Opa
 from launch.events import Shutdown
 
 from jepa_ros.data.topics import Topics
-from jepa_ros.nodes.graph import Graph
-from jepa_ros.nodes.launching import BOOLEAN, GRAPH_ARGUMENTS, given, graph_nodes
-from jepa_ros.nodes.replay_routes import image_transport
+from jepa_ros.nodes.bags.replay_routes import image_transport
+from jepa_ros.nodes.bringup.graph import Graph
+from jepa_ros.nodes.bringup.launching import BOOLEAN, GRAPH_ARGUMENTS, given, graph_nodes
 from launch import LaunchDescription
 
 PATIENCE_S = 120

@@ -1,11 +1,11 @@
 """The simulated SO-101 with the whole graph: `ros2 launch jepa_ros sim.launch.py`.
 
-What is started is decided in jepa_ros/nodes/graph.py, which `jepa demo` uses too.
+What is started is decided in jepa_ros/nodes/bringup/graph.py, which `jepa demo` uses too.
 """
 
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from jepa_ros.nodes.launching import GRAPH_ARGUMENTS, arm_arguments, bring_up, given
+from jepa_ros.nodes.bringup.launching import GRAPH_ARGUMENTS, arm_arguments, bring_up, given
 from launch import LaunchDescription
 
 ARGUMENTS = (

@@ -9,9 +9,9 @@ import yaml
 from jepa_ros.data.bag_files import BagFile
 from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.preset import read_preset
-from jepa_ros.nodes.record_metadata import read_params_file
-from jepa_ros.nodes.record_topics import read_record_topics
+from jepa_ros.nodes.bags.record_metadata import read_params_file
+from jepa_ros.nodes.bringup.preset import read_preset
+from jepa_ros.nodes.bringup.record_topics import read_record_topics
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(

@@ -15,10 +15,10 @@ from faults.relay import PUBLISHED_BY, TRUE, Relay
 from std_srvs.srv import SetBool, Trigger
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bringup.files import find
+from jepa_ros.nodes.bringup.graph import Graph, Process
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GoalRun, GraphClient
-from jepa_ros.nodes.files import find
-from jepa_ros.nodes.graph import Graph, Process
 from jepa_ros.nodes.node_states import NodeStates
 from jepa_ros.safety.limits import JointLimits
 from jepa_ros.simulation.simulator import Simulator

@@ -10,7 +10,7 @@ from jepa_ros.msg import ActionPlan
 from jepa_ros.srv import LoadCheckpoint
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import tensor
+from jepa_ros.nodes.wire import tensor
 
 WATCHDOGS = limits_of_config()[1]
 NONE = ""  # no watchdog: seen at once, or nobody is left to see it

@@ -18,8 +18,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from jepa_ros.nodes import qos
-from jepa_ros.nodes.spinning import SpinThread
+from jepa_ros.nodes.base.spinning import SpinThread
+from jepa_ros.nodes.wire import qos
 
 TRUE = "true/"
 """Prefix of a relayed topic's name on the side of who publishes it."""

@@ -287,9 +287,9 @@ def _ros():
     """The parts of the nodes room that a demo needs; JepaError where there is no ROS 2 or no built
     workspace."""
     try:
-        from jepa_ros.nodes.bringup import Bringup
+        from jepa_ros.nodes.bringup.graph import Graph
+        from jepa_ros.nodes.bringup.running import Bringup
         from jepa_ros.nodes.client import GraphClient
-        from jepa_ros.nodes.graph import Graph
     except ModuleNotFoundError as error:
         raise JepaError(
             f"`jepa demo` needs ROS 2 and the built workspace ({error.name} is missing): run `make demo`, or "

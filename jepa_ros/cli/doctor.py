@@ -79,10 +79,10 @@ def run(args: argparse.Namespace) -> int:
     if not (args.timeout > 0 and math.isfinite(args.timeout)):
         raise JepaError(f"--timeout is {args.timeout:g}; it must be positive and finite")
     try:
+        from jepa_ros.nodes.bringup.graph import Graph
+        from jepa_ros.nodes.bringup.preset import read_preset
         from jepa_ros.nodes.doctor.examine import examine
         from jepa_ros.nodes.doctor.finding import Level
-        from jepa_ros.nodes.graph import Graph
-        from jepa_ros.nodes.preset import read_preset
     except ImportError as error:
         raise JepaError(
             f"`jepa doctor` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     from jepa_ros.evaluation.offline.offline import Settings, run_offline
     from jepa_ros.evaluation.report import require_writable, write_json
-    from jepa_ros.nodes.graph import find_checkpoint
+    from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.world_model.checkpoint import load_checkpoint
 
     if len(args.checkpoint) > 2:

@@ -71,13 +71,13 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and not (value > 0 and math.isfinite(value)):
             raise JepaError(f"--{name.replace('_', '-')} is {value:g}; it must be positive and finite")
     try:
-        from jepa_ros.nodes.recorder import Recorder, RecordSettings
+        from jepa_ros.nodes.bags.recorder import Recorder, RecordSettings
     except ImportError as error:
         raise JepaError(
             f"`jepa record` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
         ) from error
-    from jepa_ros.nodes.graph import find_checkpoint
-    from jepa_ros.nodes.record_topics import RecordTopic, read_record_topics, resolve
+    from jepa_ros.nodes.bringup.graph import find_checkpoint
+    from jepa_ros.nodes.bringup.record_topics import RecordTopic, read_record_topics, resolve
 
     topics = [*read_record_topics(args.topics), *(RecordTopic(name) for name in args.topic)]
     settings = RecordSettings(

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         if value is not None and not (math.isfinite(value) and (value > 0 or (not least and value == 0))):
             raise JepaError(f"--{name} is {value:g}; it must be {least or 'zero or positive'} and finite")
     try:
-        from jepa_ros.nodes.replayer import LAST, Replayer, ReplaySettings
+        from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
     except ImportError as error:
         raise JepaError(
             f"`jepa replay` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"

@@ -14,12 +14,13 @@ from std_srvs.srv import SetBool, Trigger
 from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
-from jepa_ros.nodes import arm_output, guard_params, qos, tensor
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
-from jepa_ros.nodes.priority import set_nice
-from jepa_ros.nodes.robot import robot_spec
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import INPUT_STALE_S, ManagedNode
+from jepa_ros.nodes.base.priority import set_nice
+from jepa_ros.nodes.base.robot import robot_spec
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.guard import arm_output, guard_params
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.safety.guard import ActionGuard, Now, Plan, Setpoint
 from jepa_ros.safety.states import Reason, SafetyState
 

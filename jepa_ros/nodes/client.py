@@ -21,8 +21,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images
-from jepa_ros.nodes.spinning import SpinThread
+from jepa_ros.nodes.base.spinning import SpinThread
+from jepa_ros.nodes.wire import images
 
 _POLL_S = 0.2
 

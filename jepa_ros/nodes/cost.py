@@ -11,12 +11,12 @@ from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import CandidateCosts, Goal, LatentRollouts
-from jepa_ros.nodes import qos, tensor
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.robot import ROBOT_PARAMS, robot_spec
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS, robot_spec
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.device import require_device
 

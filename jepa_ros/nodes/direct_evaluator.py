@@ -7,10 +7,10 @@ from sensor_msgs.msg import Image
 
 from jepa_ros.costs.energy import EnergyResult
 from jepa_ros.msg import Embedding
+from jepa_ros.nodes.actor.graph_evaluator import EncoderSilent
+from jepa_ros.nodes.actor.pursuit import PlanRequest
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.graph_evaluator import EncoderSilent
-from jepa_ros.nodes.pursuit import PlanRequest
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.planning.protocols import EvaluationTimeout
 

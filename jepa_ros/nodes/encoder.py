@@ -8,13 +8,13 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding, Goal
-from jepa_ros.nodes import images, qos, tensor
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
-from jepa_ros.nodes.model import MODEL_PARAMS, load
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.robot import ROBOT_PARAMS
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import INPUT_STALE_S, ManagedNode
+from jepa_ros.nodes.base.model import MODEL_PARAMS, load
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.wire import images, qos, tensor
 from jepa_ros.srv import EncodeImage, SetGoal
 
 

@@ -9,9 +9,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import qos
+from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph
+from jepa_ros.nodes.wire import qos
 
 GOALS = {
     "configure": "inactive",

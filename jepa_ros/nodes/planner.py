@@ -11,17 +11,17 @@ from sensor_msgs.msg import JointState
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
-from jepa_ros.nodes import qos, tensor
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.graph_evaluator import EncoderSilent, GraphLink
-from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
-from jepa_ros.nodes.lifecycle import INPUT_STALE_S, ManagedNode
-from jepa_ros.nodes.model_card import read_card
-from jepa_ros.nodes.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
-from jepa_ros.nodes.pursuit import Pursuit, Settings, Target, new_status
-from jepa_ros.nodes.reach_goal_server import ReachGoalServer
-from jepa_ros.nodes.robot import robot_spec
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.actor.graph_evaluator import EncoderSilent, GraphLink
+from jepa_ros.nodes.actor.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.actor.model_card import read_card
+from jepa_ros.nodes.actor.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
+from jepa_ros.nodes.actor.pursuit import Pursuit, Settings, Target, new_status
+from jepa_ros.nodes.actor.reach_goal_server import ReachGoalServer
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import INPUT_STALE_S, ManagedNode
+from jepa_ros.nodes.base.robot import robot_spec
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory

@@ -17,11 +17,11 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images, qos
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.wire import images, qos
 from jepa_ros.simulation import disturbance
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task

@@ -1,10 +1,10 @@
 """Encoder, world model, cost and planner in one process, by direct calls: no DDS in the planning loop."""
 
+from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.direct_evaluator import DirectLink
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.planner import PlannerNode
-from jepa_ros.nodes.run import run
 from jepa_ros.nodes.world_model import WorldModelNode
 
 

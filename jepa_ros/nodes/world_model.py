@@ -9,12 +9,12 @@ import torch
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionCandidates, LatentRollouts
-from jepa_ros.nodes import qos, tensor
-from jepa_ros.nodes.diagnostics import Report
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.model import MODEL_PARAMS, load
-from jepa_ros.nodes.robot import ROBOT_PARAMS
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.diagnostics import Report
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.model import MODEL_PARAMS, load
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
+from jepa_ros.nodes.base.run import run
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.srv import LoadCheckpoint
 
 

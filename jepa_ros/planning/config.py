@@ -87,11 +87,15 @@ class PlannerConfig:
             is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             need(is_number and np.isfinite(value), f"{name} is {value!r}; it must be a finite number")
             need(name not in integers or value == int(value), f"{name} is {value!r}; it must be an integer")
-            need((low <= value if closed else low < value) and value <= high,
-                 f"{name} is {value!r}; it must lie in {'[' if closed else '('}{low}, {high}]")
+            need(
+                (low <= value if closed else low < value) and value <= high,
+                f"{name} is {value!r}; it must lie in {'[' if closed else '('}{low}, {high}]",
+            )
             object.__setattr__(self, name, int(value) if name in integers else float(value))
-        need(self.solver != "cem" or self.elites <= self.samples,
-             f"elites is {self.elites}; at most samples ({self.samples})")
+        need(
+            self.solver != "cem" or self.elites <= self.samples,
+            f"elites is {self.elites}; at most samples ({self.samples})",
+        )
 
     @classmethod
     def from_dict(cls, values: dict) -> "PlannerConfig":

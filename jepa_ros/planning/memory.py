@@ -65,19 +65,24 @@ class ShortTermMemory:
         proprio = np.array(proprio, dtype=np.float32)
         width = self._frames[-1][0].shape if self._frames else latent.shape
         if latent.ndim != 1 or latent.shape != width or not np.all(np.isfinite(latent)):
-            raise JepaError(f"short-term memory: a latent must be finite, of one axis and as wide as those "
-                            f"before {width}, got shape {latent.shape}")
+            raise JepaError(
+                f"short-term memory: a latent must be finite, of one axis and as wide as those "
+                f"before {width}, got shape {latent.shape}"
+            )
         if proprio.shape != (self.spec.dim,) or not np.all(np.isfinite(proprio)):
-            raise JepaError(f"short-term memory: joint positions must be {self.spec.dim} finite numbers, got "
-                            f"{proprio}")
+            raise JepaError(
+                f"short-term memory: joint positions must be {self.spec.dim} finite numbers, got {proprio}"
+            )
         if self._frames:
             newest = self._frames[-1][2]
             if stamp == newest:
                 self._frames[-1] = (latent, proprio, stamp)
                 return
             if not stamp > newest:
-                raise JepaError(f"short-term memory: a frame stamped {stamp} s came after one of {newest} s; "
-                                "reset the memory where the clock was set back")
+                raise JepaError(
+                    f"short-term memory: a frame stamped {stamp} s came after one of {newest} s; "
+                    "reset the memory where the clock was set back"
+                )
             if self.max_gap_s is not None and stamp - newest > self.max_gap_s:
                 self.reset()
         self._frames.append((latent, proprio, stamp))
@@ -89,8 +94,10 @@ class ShortTermMemory:
         if not self._frames:
             raise JepaError("short-term memory: a block needs a frame before it; push one first")
         if block.shape != (self.spec.block_dim,) or not np.all(np.isfinite(block)):
-            raise JepaError(f"short-term memory: a block must be {self.spec.block_dim} finite numbers, got "
-                            f"shape {block.shape}")
+            raise JepaError(
+                f"short-term memory: a block must be {self.spec.block_dim} finite numbers, got "
+                f"shape {block.shape}"
+            )
         self._blocks[-1] = block
 
     def context(self) -> Context:
@@ -101,6 +108,10 @@ class ShortTermMemory:
         frames = [self._frames[0]] * (self.size - real) + list(self._frames)
         still = np.zeros(self.spec.block_dim, dtype=np.float32)
         blocks = [still] * (self.size - real) + list(self._blocks)[:-1]
-        return Context(np.stack([f[0] for f in frames]), np.stack([f[1] for f in frames]),
-                       np.array(blocks, dtype=np.float32).reshape(self.size - 1, self.spec.block_dim), real,
-                       float(frames[-1][2]))
+        return Context(
+            np.stack([f[0] for f in frames]),
+            np.stack([f[1] for f in frames]),
+            np.array(blocks, dtype=np.float32).reshape(self.size - 1, self.spec.block_dim),
+            real,
+            float(frames[-1][2]),
+        )

@@ -29,8 +29,12 @@ class Planner:
     are computed.
     """
 
-    def __init__(self, spec: ActionSpec, config: PlannerConfig | None = None,
-                 clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        spec: ActionSpec,
+        config: PlannerConfig | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         """clock: steady seconds, for deadlines."""
         self.spec = spec
         self.config = config or PlannerConfig()
@@ -53,8 +57,15 @@ class Planner:
         """Drop the warm start: what is left of the last plan says nothing about the next."""
         self._theta = None
 
-    def plan(self, evaluate: Evaluator, proprio: np.ndarray, deadline_s: float | None = None, *,
-             proposals: np.ndarray | None = None, executed_blocks: int = 1) -> Solution:
+    def plan(
+        self,
+        evaluate: Evaluator,
+        proprio: np.ndarray,
+        deadline_s: float | None = None,
+        *,
+        proposals: np.ndarray | None = None,
+        executed_blocks: int = 1,
+    ) -> Solution:
         """Search for the best plan from here; execute the first block of its actions, then call again.
 
         evaluate: actions (S, H, KA) -> costs (S,).  proprio: (A,) measured joint positions, rad.
@@ -65,8 +76,10 @@ class Planner:
         Raises JepaError where no candidate has a finite cost, EvaluationTimeout where no costs came at all.
         """
         if deadline_s is not None and not deadline_s <= _LONGEST_DEADLINE_S:
-            raise JepaError(f"planner: deadline_s is {deadline_s}; it is a duration from now, at most "
-                            f"{_LONGEST_DEADLINE_S:.0f} s")
+            raise JepaError(
+                f"planner: deadline_s is {deadline_s}; it is a duration from now, at most "
+                f"{_LONGEST_DEADLINE_S:.0f} s"
+            )
         deadline = math.inf if deadline_s is None else self._clock() + deadline_s
         space = self.space.at(proprio)
         rng = np.random.default_rng([self._seed, self._plans])
@@ -89,8 +102,9 @@ class Planner:
         if proposals is not None:
             proposals = np.asarray(proposals, dtype=np.float64)
             if proposals.ndim != 2 or proposals.shape[1] != space.size or not np.all(np.isfinite(proposals)):
-                raise JepaError(f"planner: proposals must be finite and (N, {space.size}), got shape "
-                                f"{proposals.shape}")
+                raise JepaError(
+                    f"planner: proposals must be finite and (N, {space.size}), got shape {proposals.shape}"
+                )
             seeds.append(proposals)
         seeds = np.clip(np.concatenate(seeds), space.lower, space.upper)
         if warm is None:

@@ -33,8 +33,10 @@ class SearchSpace:
         self.spec, self.horizon, self.steps = spec, horizon, steps
         self._lower, self._upper = np.asarray(spec.lower), np.asarray(spec.upper)
         if np.any(self._lower >= 0) or np.any(self._upper <= 0):
-            raise JepaError("search space: every joint's action bounds must enclose zero, no motion; "
-                            f"got lower {spec.lower}, upper {spec.upper}; correct the ActionSpec")
+            raise JepaError(
+                "search space: every joint's action bounds must enclose zero, no motion; "
+                f"got lower {spec.lower}, upper {spec.upper}; correct the ActionSpec"
+            )
         self.lower = np.tile(self._lower * extent, steps)
         self.upper = np.tile(self._upper * extent, steps)
 
@@ -136,8 +138,9 @@ class Displacement(SearchSpace):
         """Keeps proprio + theta within the position limits; a joint beyond a limit may stay or come back."""
         proprio = np.asarray(proprio, dtype=np.float64)
         if proprio.shape != (self.spec.dim,) or not np.all(np.isfinite(proprio)):
-            raise JepaError(f"search space: joint positions must be {self.spec.dim} finite numbers, got "
-                            f"{proprio}")
+            raise JepaError(
+                f"search space: joint positions must be {self.spec.dim} finite numbers, got {proprio}"
+            )
         space = copy(self)
         space.lower = np.maximum(self.lower, np.minimum(np.subtract(self.spec.position_lower, proprio), 0))
         space.upper = np.minimum(self.upper, np.maximum(np.subtract(self.spec.position_upper, proprio), 0))

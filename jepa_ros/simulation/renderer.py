@@ -58,8 +58,15 @@ class Renderer:
             names = [self._model.camera(i).name for i in range(self._model.ncam)]
             raise JepaError(f"no camera {camera!r} in the scene; cameras: {', '.join(names)}")
         self._gl.make_current()
-        mujoco.mjv_updateScene(self._model, data, self._option, self._perturb, self._view,
-                               mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        mujoco.mjv_updateScene(
+            self._model,
+            data,
+            self._option,
+            self._perturb,
+            self._view,
+            mujoco.mjtCatBit.mjCAT_ALL,
+            self._scene,
+        )
         if adjust is not None:
             adjust(self._scene)
         mujoco.mjr_render(self._rect, self._scene, self._context)

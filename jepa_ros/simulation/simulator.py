@@ -33,8 +33,14 @@ class Simulator:
 
     joint_names = JOINT_NAMES
 
-    def __init__(self, task: str = "reach", image_size: tuple[int, int] = IMAGE_SIZE, meshes: str = "boxes",
-                 seed: int = 0, visual: VisualSettings | None = None):
+    def __init__(
+        self,
+        task: str = "reach",
+        image_size: tuple[int, int] = IMAGE_SIZE,
+        meshes: str = "boxes",
+        seed: int = 0,
+        visual: VisualSettings | None = None,
+    ):
         self.task = task
         self.image_size = _checked_size(image_size)
         self.model = build_model(task, meshes, visual)
@@ -78,8 +84,10 @@ class Simulator:
         """Return to a state of ``get_state``, of any Simulator of the same task."""
         physics = np.asarray(state.get("physics"), dtype=np.float64)
         if state.get("task") != self.task or physics.shape != (self._state_size,):
-            raise JepaError(f"set_state: no state of task {self.task!r} (it is of task {state.get('task')!r} "
-                            f"and has {physics.size} numbers, expected {self._state_size})")
+            raise JepaError(
+                f"set_state: no state of task {self.task!r} (it is of task {state.get('task')!r} "
+                f"and has {physics.size} numbers, expected {self._state_size})"
+            )
         mujoco.mj_setState(self.model, self._data, physics, _STATE)
         self._owed = float(state["owed"])
         self._stale = True
@@ -108,7 +116,7 @@ class Simulator:
     @property
     def cube(self) -> np.ndarray | None:
         """(3,) m, the cube's centre; None in tasks without one."""
-        return self._data.qpos[_A:_A + 3].copy() if self._has_cube else None
+        return self._data.qpos[_A : _A + 3].copy() if self._has_cube else None
 
     # Motion
 
@@ -121,8 +129,9 @@ class Simulator:
         """Command the servos to (A,) rad, clipped to the position limits."""
         positions = np.asarray(positions, dtype=np.float64)
         if positions.shape != (_A,) or not np.all(np.isfinite(positions)):
-            raise JepaError(f"set_target: got {positions}; need {_A} finite positions in rad for "
-                            f"{', '.join(JOINT_NAMES)}")
+            raise JepaError(
+                f"set_target: got {positions}; need {_A} finite positions in rad for {', '.join(JOINT_NAMES)}"
+            )
         self._data.ctrl[:_A] = np.clip(positions, POSITION_LOWER, POSITION_UPPER)
 
     def advance(self, seconds: float) -> None:
@@ -174,8 +183,15 @@ class Simulator:
         focal = height / 2 / np.tan(np.radians(self.model.camera(CAMERA).fovy[0]) / 2)
         cx, cy = (width - 1) / 2, (height - 1) / 2
         k = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
-        return {"width": width, "height": height, "k": k, "d": np.zeros(5), "r": np.eye(3),
-                "p": np.hstack([k, np.zeros((3, 1))]), "distortion_model": "plumb_bob"}
+        return {
+            "width": width,
+            "height": height,
+            "k": k,
+            "d": np.zeros(5),
+            "r": np.eye(3),
+            "p": np.hstack([k, np.zeros((3, 1))]),
+            "distortion_model": "plumb_bob",
+        }
 
     def close(self) -> None:
         """Free the OpenGL contexts; a later ``render`` makes new ones."""
@@ -225,8 +241,10 @@ class Simulator:
         if self._render_thread is None:
             self._render_thread = thread
         if self._render_thread != thread:
-            raise JepaError("Simulator rendered from two threads: its OpenGL context belongs to the thread "
-                            "that rendered first; render there, or close() it there first")
+            raise JepaError(
+                "Simulator rendered from two threads: its OpenGL context belongs to the thread "
+                "that rendered first; render there, or close() it there first"
+            )
         if (height, width) not in self._renderers:
             supersample = 2 if max(height, width) <= _SMALL else 1
             self._renderers[height, width] = Renderer(self.model, height, width, supersample)

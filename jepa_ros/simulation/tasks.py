@@ -43,12 +43,23 @@ class Workspace:
     downward: float = -1.0
 
 
-REACH = Workspace((-1.0, -1.5, -1.4, -1.4, -1.4, 0.0), (1.0, 1.2, 1.5, 1.4, 1.4, 1.2),
-                  (0.10, -0.25, 0.04), (0.38, 0.25, 0.28), clearance=0.02)
+REACH = Workspace(
+    (-1.0, -1.5, -1.4, -1.4, -1.4, 0.0),
+    (1.0, 1.2, 1.5, 1.4, 1.4, 1.2),
+    (0.10, -0.25, 0.04),
+    (0.38, 0.25, 0.28),
+    clearance=0.02,
+)
 """The air in front of the arm."""
 
-PUSH = Workspace((-0.9, -0.6, -0.6, 0.2, -1.4, -0.1), (0.9, 1.2, 1.5, 1.6, 1.4, 0.4),
-                 (0.12, -0.18, 0.012), (0.36, 0.18, 0.05), clearance=0.006, downward=0.7)
+PUSH = Workspace(
+    (-0.9, -0.6, -0.6, 0.2, -1.4, -0.1),
+    (0.9, 1.2, 1.5, 1.6, 1.4, 0.4),
+    (0.12, -0.18, 0.012),
+    (0.36, 0.18, 0.05),
+    clearance=0.006,
+    downward=0.7,
+)
 """Gripper closed, pointing down, low enough to push."""
 
 CUBE_LOWER, CUBE_UPPER = np.array([0.15, -0.14]), np.array([0.32, 0.14])
@@ -70,15 +81,23 @@ class Goal:
 
     def to_dict(self) -> dict:
         """JSON-serialisable."""
-        return {"joints": self.joints.tolist(), "end_effector": self.end_effector.tolist(),
-                "cube": None if self.cube is None else self.cube.tolist(), "cube_yaw": self.cube_yaw}
+        return {
+            "joints": self.joints.tolist(),
+            "end_effector": self.end_effector.tolist(),
+            "cube": None if self.cube is None else self.cube.tolist(),
+            "cube_yaw": self.cube_yaw,
+        }
 
     @classmethod
     def from_dict(cls, values: dict) -> "Goal":
         """The inverse of to_dict."""
         cube = values.get("cube")
-        return cls(np.array(values["joints"], float), np.array(values["end_effector"], float),
-                   None if cube is None else np.array(cube, float), float(values.get("cube_yaw", 0.0)))
+        return cls(
+            np.array(values["joints"], float),
+            np.array(values["end_effector"], float),
+            None if cube is None else np.array(cube, float),
+            float(values.get("cube_yaw", 0.0)),
+        )
 
 
 class Task(Protocol):
@@ -107,10 +126,14 @@ def sample_pose(rng: np.random.Generator, workspace: Workspace) -> Goal:
         joints = rng.uniform(workspace.joints_lower, workspace.joints_upper)
         arm.move(joints)
         end_effector = arm.end_effector
-        if (np.all(end_effector >= workspace.end_effector_lower)
-                and np.all(end_effector <= workspace.end_effector_upper)
-                and -arm.approach[2] >= workspace.downward and arm.clearance() >= workspace.clearance
-                and arm.view_margin() >= VIEW_MARGIN and not arm.collides()):
+        if (
+            np.all(end_effector >= workspace.end_effector_lower)
+            and np.all(end_effector <= workspace.end_effector_upper)
+            and -arm.approach[2] >= workspace.downward
+            and arm.clearance() >= workspace.clearance
+            and arm.view_margin() >= VIEW_MARGIN
+            and not arm.collides()
+        ):
             return Goal(joints, end_effector)
     raise JepaError(f"no valid arm pose in {_MAX_DRAWS} draws from {workspace}; widen it")
 
@@ -145,8 +168,9 @@ class ReachTask:
         rng = np.random.default_rng((_EVALUATION, 11, _checked_seed(seed)))
         for _ in range(_MAX_DRAWS):
             start, goal = self.sample_start(rng), self.sample_goal(rng)
-            if (np.linalg.norm(start.end_effector - goal.end_effector) > MIN_TRAVEL
-                    and direct_path_is_free(start.joints, goal.joints)):
+            if np.linalg.norm(start.end_effector - goal.end_effector) > MIN_TRAVEL and direct_path_is_free(
+                start.joints, goal.joints
+            ):
                 return start, goal
         raise JepaError(f"task reach: no episode for seed {seed}")
 

@@ -19,12 +19,15 @@ class JointTrajectoryFollower:
     run backwards: an earlier ``now`` gives the present target; after a reset of the clock call ``reset``.
     """
 
-    def __init__(self, start, now: float = 0.0, lower=POSITION_LOWER, upper=POSITION_UPPER,
-                 velocity=VELOCITY):
+    def __init__(
+        self, start, now: float = 0.0, lower=POSITION_LOWER, upper=POSITION_UPPER, velocity=VELOCITY
+    ):
         self.lower, self.upper, self.velocity = (np.array(v, np.float64) for v in (lower, upper, velocity))
         if not (self.lower.shape == self.upper.shape == self.velocity.shape and np.all(self.velocity > 0)):
-            raise JepaError("JointTrajectoryFollower: lower, upper and velocity need one value per joint, "
-                            "and every velocity must be above 0")
+            raise JepaError(
+                "JointTrajectoryFollower: lower, upper and velocity need one value per joint, "
+                "and every velocity must be above 0"
+            )
         self.reset(start, now)
 
     def reset(self, target, now: float = 0.0) -> None:

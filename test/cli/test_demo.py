@@ -85,7 +85,7 @@ def plans_are_reproduced(bag: Path, result: dict) -> None:
     """What the live graph encoded and planned comes out of its bag again, bit for bit."""
     from jepa_ros.data.recording import read_recording
     from jepa_ros.evaluation.offline.reproduce import reproduce
-    from jepa_ros.nodes.graph import find_checkpoint
+    from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.world_model.checkpoint import load_checkpoint
 
     torch.set_num_threads(1)

@@ -238,7 +238,9 @@ def test_a_full_disk_costs_the_entry_only(recorded, tmp_path, kept, monkeypatch,
         raise OSError(28, "No space left on device")
 
     logger = logging.getLogger("jepa_ros.data.cache")
-    logger.addHandler(caplog.handler)  # ROS's launch, where a test has imported it, takes over the root logger
+    logger.addHandler(
+        caplog.handler
+    )  # ROS's launch, where a test has imported it, takes over the root logger
     try:
         with monkeypatch.context() as patch:
             patch.setattr(os, "replace", full)

@@ -49,7 +49,7 @@ class World:
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 
-        from jepa_ros.nodes.spinning import SpinThread
+        from jepa_ros.nodes.base.spinning import SpinThread
 
         self.namespace = f"/t{next(self._count)}"
         self.context = rclpy.Context()

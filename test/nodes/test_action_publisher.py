@@ -18,8 +18,8 @@ from std_msgs.msg import Bool, Float64MultiArray, Header, String
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from jepa_ros.nodes import tensor
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.wire import tensor
 
 SPEC = make_spec()
 START = [0.0, -0.5, 0.5, 0.8, 0.0, 0.3]

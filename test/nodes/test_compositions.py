@@ -8,11 +8,11 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
-from jepa_ros.nodes import images, tensor
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.direct_evaluator import DirectLink
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.planner import PlannerNode
+from jepa_ros.nodes.wire import images, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
 
 SPEC = make_spec()

@@ -12,14 +12,14 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.diagnostics import Health, Input, Report, Stage
+from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.cost import CostNode
-from jepa_ros.nodes.diagnostics import Health, Input, Report, Stage
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.simulator import SimulatorNode
+from jepa_ros.nodes.wire import images
 from jepa_ros.nodes.world_model import WorldModelNode
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR

@@ -17,15 +17,15 @@ from trajectory_msgs.msg import JointTrajectory
 from jepa_ros.cli.main import main
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.images import read_image
-from jepa_ros.nodes import images
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.bringup.graph import Graph, find_checkpoint
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.doctor import listening
 from jepa_ros.nodes.doctor.expected import expect
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.graph import Graph, find_checkpoint
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.simulator import SimulatorNode
+from jepa_ros.nodes.wire import images
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.simulation import arm
 

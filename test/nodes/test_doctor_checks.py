@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images
+from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.doctor.clock import check_clock
 from jepa_ros.nodes.doctor.contract import check_contract
 from jepa_ros.nodes.doctor.examine import judge
@@ -22,7 +22,7 @@ from jepa_ros.nodes.doctor.heard import Endpoint, Heard, Stream
 from jepa_ros.nodes.doctor.joints import check_joints
 from jepa_ros.nodes.doctor.latency import Budget, check_latency
 from jepa_ros.nodes.doctor.topics import check_topics
-from jepa_ros.nodes.graph import Graph
+from jepa_ros.nodes.wire import images
 from jepa_ros.simulation import arm
 
 IMAGE, JOINTS, COMMAND = "/jepa/image", "/jepa/joint_states", "/jepa/joint_trajectory"

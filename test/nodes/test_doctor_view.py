@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from jepa_ros.nodes.bringup.files import find_checkpoint
+from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.doctor.expected import expect
 from jepa_ros.nodes.doctor.finding import Level
 from jepa_ros.nodes.doctor.look import look
 from jepa_ros.nodes.doctor.view import View, compare, find_shift, similarity
-from jepa_ros.nodes.files import find_checkpoint
-from jepa_ros.nodes.graph import Graph
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.world_model.checkpoint import load_checkpoint

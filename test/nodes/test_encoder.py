@@ -10,8 +10,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from jepa_ros.data.images import resize
-from jepa_ros.nodes import images, qos, tensor
 from jepa_ros.nodes.encoder import EncoderNode
+from jepa_ros.nodes.wire import images, qos, tensor
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
 

@@ -13,7 +13,7 @@ from faults.bench import bench, episodes  # noqa: E402
 from faults.catalogue import FAULTS  # noqa: E402
 from faults.trial import attempt  # noqa: E402
 
-from jepa_ros.nodes.files import find_checkpoint  # noqa: E402
+from jepa_ros.nodes.bringup.files import find_checkpoint  # noqa: E402
 
 TRIALS = (
     ("nan_plan", ""),

@@ -5,7 +5,7 @@ import yaml
 
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
-from jepa_ros.nodes.graph import MODEL_NODES, OUTPUT_TOPICS, Graph, find
+from jepa_ros.nodes.bringup.graph import MODEL_NODES, OUTPUT_TOPICS, Graph, find
 
 
 def test_compositions_have_the_same_nodes(checkpoint, tmp_path):
@@ -89,7 +89,7 @@ def test_topics_and_device_of_the_user_reach_every_process(checkpoint, tmp_path)
 
 
 def test_outputs_are_those_of_the_action_publisher():
-    from jepa_ros.nodes.arm_output import OUTPUTS
+    from jepa_ros.nodes.guard.arm_output import OUTPUTS
 
     assert OUTPUT_TOPICS == {name: output.topic for name, output in OUTPUTS.items()}
 

@@ -18,9 +18,9 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from test_launch import RUN  # noqa: E402
 from trajectory_msgs.msg import JointTrajectory  # noqa: E402
 
+from jepa_ros.nodes.bringup.graph import Graph, find  # noqa: E402
+from jepa_ros.nodes.bringup.preset import BRINGUP  # noqa: E402
 from jepa_ros.nodes.client import GraphClient  # noqa: E402
-from jepa_ros.nodes.graph import Graph, find  # noqa: E402
-from jepa_ros.nodes.preset import BRINGUP  # noqa: E402
 from jepa_ros.simulation.simulator import Simulator  # noqa: E402
 from jepa_ros.simulation.tasks import make_task  # noqa: E402
 

@@ -5,7 +5,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.data.messages import deserialize
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images
+from jepa_ros.nodes.wire import images
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
 PAYLOAD = PICTURE.tobytes()

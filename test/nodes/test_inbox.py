@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jepa_ros.nodes.inbox import Inbox, Look
+from jepa_ros.nodes.actor.inbox import Inbox, Look
 
 SECOND = 10**9
 

@@ -17,8 +17,8 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource  # n
 from node_bench import make_spec  # noqa: E402
 
 from jepa_ros.data.episode_bag import EpisodeBag  # noqa: E402
+from jepa_ros.nodes.bringup.graph import Graph, find  # noqa: E402
 from jepa_ros.nodes.client import GraphClient  # noqa: E402
-from jepa_ros.nodes.graph import Graph, find  # noqa: E402
 from launch import LaunchContext  # noqa: E402
 
 USUAL = (

@@ -16,12 +16,12 @@ from std_msgs.msg import String
 from jepa_ros.costs.energy import TERMS
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.worker import LatestWorker
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.lifecycle import ManagedNode
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.simulator import SimulatorNode
-from jepa_ros.nodes.worker import LatestWorker
 from jepa_ros.nodes.world_model import WorldModelNode
 
 MODEL = "the checkpoint of these tests"
@@ -240,8 +240,8 @@ def test_a_brought_up_node_ends_with_the_process_that_started_it():
 
 def test_a_crash_of_the_executor_still_stops_the_node():
     code = """
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.run import run
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.run import run
 
 class Node(ManagedNode):
     NAME = "crashing"

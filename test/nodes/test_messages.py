@@ -14,7 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.tensor import DTYPES, from_msg, to_msg
+from jepa_ros.nodes.wire.tensor import DTYPES, from_msg, to_msg
 from jepa_ros.safety.states import Reason, SafetyState
 
 MESSAGES = [

@@ -5,9 +5,9 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.lifecycle import AUTOSTART, ManagedNode
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.reference import NODES
+from jepa_ros.nodes.base.lifecycle import AUTOSTART, ManagedNode
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.describe.reference import NODES
 
 
 class Small(ManagedNode):

@@ -14,10 +14,10 @@ from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.collect import CollectSettings, collect
 from jepa_ros.data.recording import header_stamp_ns, read_recording
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
+from jepa_ros.nodes.bringup.graph import Graph, find_checkpoint
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph, find_checkpoint
-from jepa_ros.nodes.replayer import LAST, Replayer, ReplaySettings
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.world_model.checkpoint import load_checkpoint
 

@@ -22,8 +22,8 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.planner import PlannerNode
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, Calibration
 
 SPEC = make_spec()

@@ -8,7 +8,7 @@ import pytest
 
 PROGRAM = """
 import os, sys, threading
-from jepa_ros.nodes.priority import set_nice
+from jepa_ros.nodes.base.priority import set_nice
 waiting = threading.Event()
 threading.Thread(target=waiting.wait, daemon=True).start()
 if len(sys.argv) > 2:

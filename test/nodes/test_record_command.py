@@ -9,11 +9,11 @@ import yaml
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import record_command as module
-from jepa_ros.nodes.graph import find
-from jepa_ros.nodes.record_command import record_command
-from jepa_ros.nodes.record_metadata import describe, read_params_file
-from jepa_ros.nodes.record_topics import RecordTopic, read_record_topics, resolve
+from jepa_ros.nodes.bags import record_command as module
+from jepa_ros.nodes.bags.record_command import record_command
+from jepa_ros.nodes.bags.record_metadata import describe, read_params_file
+from jepa_ros.nodes.bringup.graph import find
+from jepa_ros.nodes.bringup.record_topics import RecordTopic, read_record_topics, resolve
 
 
 def test_the_list_has_all_that_evaluation_and_training_need():

@@ -15,7 +15,7 @@ from test_launch import RUN  # noqa: E402
 
 from jepa_ros.data.bag_files import BagFile  # noqa: E402
 from jepa_ros.errors import JepaError  # noqa: E402
-from jepa_ros.nodes.graph import find  # noqa: E402
+from jepa_ros.nodes.bringup.graph import find  # noqa: E402
 from launch import LaunchContext  # noqa: E402
 
 PATH = str(find("launch/record.launch.py"))

@@ -17,10 +17,10 @@ from std_msgs.msg import String
 
 from jepa_ros.cli import main
 from jepa_ros.data.bag_files import BagFile
-from jepa_ros.nodes import qos
+from jepa_ros.nodes.bags.recorder import Recorder, RecordSettings
+from jepa_ros.nodes.bringup.record_topics import RecordTopic
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.record_topics import RecordTopic
-from jepa_ros.nodes.recorder import Recorder, RecordSettings
+from jepa_ros.nodes.wire import qos
 from jepa_ros.nodes.world_model import WorldModelNode
 
 LATCHED = QoSProfile(

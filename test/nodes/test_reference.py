@@ -1,13 +1,13 @@
 """The parameter reference is the code's."""
 
-from jepa_ros.nodes.graph import find
-from jepa_ros.nodes.lifecycle import AUTOSTART
-from jepa_ros.nodes.reference import NODES, text
+from jepa_ros.nodes.base.lifecycle import AUTOSTART
+from jepa_ros.nodes.bringup.graph import find
+from jepa_ros.nodes.describe.reference import NODES, text
 
 
 def test_committed_reference_is_the_codes():
     page = (find("package.xml").parent / "docs" / "parameters.md").read_text()
-    assert page == text(), "run: python -m jepa_ros.nodes.reference > docs/parameters.md"
+    assert page == text(), "run: python -m jepa_ros.nodes.describe.reference > docs/parameters.md"
 
 
 def test_every_number_has_bounds_and_every_parameter_words():

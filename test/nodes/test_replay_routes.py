@@ -6,8 +6,8 @@ import pytest
 from jepa_ros.data.bag_files import Connection
 from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.replay_clock import ReplayClock
-from jepa_ros.nodes.replay_routes import (
+from jepa_ros.nodes.bags.replay_clock import ReplayClock
+from jepa_ros.nodes.bags.replay_routes import (
     COMMAND_TYPES,
     LIVE,
     absolute,

@@ -18,10 +18,10 @@ from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.episode_bag import EpisodeBag
 from jepa_ros.data.messages import build_typestore, make_header, message_class
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.bags.replay_routes import COMMAND_TYPES
+from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.replay_routes import COMMAND_TYPES
-from jepa_ros.nodes.replayer import LAST, Replayer, ReplaySettings
-from jepa_ros.nodes.tensor import from_msg
+from jepa_ros.nodes.wire.tensor import from_msg
 
 SPEC = make_spec()
 FRAMES, DT, BEGIN = 10, 0.1, 100.0

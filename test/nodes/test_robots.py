@@ -9,11 +9,11 @@ import yaml
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
+from jepa_ros.nodes.bringup.graph import Graph, find
+from jepa_ros.nodes.bringup.preset import BRINGUP, read_preset
+from jepa_ros.nodes.describe.reference import NODES
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.graph import Graph, find
-from jepa_ros.nodes.preset import BRINGUP, read_preset
-from jepa_ros.nodes.reference import NODES
-from jepa_ros.nodes.robot import ROBOT_PARAMS
 from jepa_ros.simulation import arm
 
 ROBOTS = sorted(path.stem for path in find("config/robots").glob("*.yaml"))

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bringup.graph import Graph, find
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph, find
-from jepa_ros.nodes.sros2_policy import DISCOVERY, endpoints
+from jepa_ros.nodes.describe.sros2_policy import DISCOVERY, endpoints
 
 NAMESPACE = f"network{os.getpid()}"
 LOOPBACK = ipaddress.ip_network("127.0.0.0/8")

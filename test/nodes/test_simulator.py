@@ -10,8 +10,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from jepa_ros.nodes import images, qos
 from jepa_ros.nodes.simulator import SimulatorNode
+from jepa_ros.nodes.wire import images, qos
 from jepa_ros.simulation import arm
 from jepa_ros.simulation.tasks import make_task
 

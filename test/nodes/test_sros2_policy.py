@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from jepa_ros.nodes.graph import OUTPUT_TOPICS, Graph, find
-from jepa_ros.nodes.sros2_policy import policy
+from jepa_ros.nodes.bringup.graph import OUTPUT_TOPICS, Graph, find
+from jepa_ros.nodes.describe.sros2_policy import policy
 
 COMMANDS = [
     *OUTPUT_TOPICS.values(),
@@ -44,7 +44,9 @@ def may(rules, kind, right, name):
 
 
 def test_committed_policy_is_what_the_nodes_create(committed):
-    assert policy() == committed, "run: python -m jepa_ros.nodes.sros2_policy config/sros2/policy.xml"
+    assert policy() == committed, (
+        "run: python -m jepa_ros.nodes.describe.sros2_policy config/sros2/policy.xml"
+    )
 
 
 @pytest.mark.parametrize("topic", COMMANDS)

@@ -10,10 +10,10 @@ from node_bench import Inbox
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from jepa_ros.nodes import tensor
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bringup.graph import Graph
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph
+from jepa_ros.nodes.wire import tensor
 from jepa_ros.simulation.disturbance import DISTURBANCES, NONE
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task

@@ -11,9 +11,9 @@ from node_bench import Inbox
 from sensor_msgs.msg import Image
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.bringup import Bringup
+from jepa_ros.nodes.bringup.graph import Graph
+from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.graph import Graph
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 

@@ -10,8 +10,8 @@ from std_msgs.msg import Header
 
 from jepa_ros.costs.energy import Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
-from jepa_ros.nodes import qos, tensor
 from jepa_ros.nodes.cost import CostNode
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.checkpoint import load_checkpoint

@@ -8,8 +8,14 @@ from jepa_ros.errors import JepaError
 from jepa_ros.planning.distance import latent_distance
 from jepa_ros.planning.memory import ShortTermMemory
 
-SPEC = ActionSpec(joint_names=("a", "b"), lower=(-1, -1), upper=(1, 1), block=3,
-                  position_lower=(-2, -2), position_upper=(2, 2))
+SPEC = ActionSpec(
+    joint_names=("a", "b"),
+    lower=(-1, -1),
+    upper=(1, 1),
+    block=3,
+    position_lower=(-2, -2),
+    position_upper=(2, 2),
+)
 D = 5
 
 
@@ -119,13 +125,16 @@ def test_the_memory_owns_its_arrays():
     assert np.all(memory.context().latents == 1)
 
 
-@pytest.mark.parametrize("latent, proprio, message", [
-    (np.full(D, np.nan), np.zeros(2), "latent must be finite"),
-    (np.zeros((1, D)), np.zeros(2), "latent must be finite, of one axis"),
-    (np.zeros(D + 1), np.zeros(2), "as wide as those before"),
-    (np.zeros(D), np.zeros(3), "joint positions must be 2"),
-    (np.zeros(D), np.array([0.0, np.inf]), "joint positions must be 2"),
-])
+@pytest.mark.parametrize(
+    "latent, proprio, message",
+    [
+        (np.full(D, np.nan), np.zeros(2), "latent must be finite"),
+        (np.zeros((1, D)), np.zeros(2), "latent must be finite, of one axis"),
+        (np.zeros(D + 1), np.zeros(2), "as wide as those before"),
+        (np.zeros(D), np.zeros(3), "joint positions must be 2"),
+        (np.zeros(D), np.array([0.0, np.inf]), "joint positions must be 2"),
+    ],
+)
 def test_bad_frames_are_refused(latent, proprio, message):
     memory = ShortTermMemory(SPEC, 2)
     memory.push(*frame(1), stamp=1.0)

@@ -9,11 +9,23 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.receding_horizon import Planner
 
 A, K = 4, 4
-SPEC = ActionSpec(joint_names=tuple("abcd"), lower=(-0.12,) * A, upper=(0.12,) * A, block=K,
-                  position_lower=(-2.0,) * A, position_upper=(2.0,) * A)
+SPEC = ActionSpec(
+    joint_names=tuple("abcd"),
+    lower=(-0.12,) * A,
+    upper=(0.12,) * A,
+    block=K,
+    position_lower=(-2.0,) * A,
+    position_upper=(2.0,) * A,
+)
 GOAL = np.array([0.9, -0.6, 0.3, -1.2])
-SETTINGS = [("displacement", "cem"), ("displacement", "mppi"), ("hold_action", "cem"),
-            ("hold_action", "mppi"), ("one_block", "cem"), ("free_blocks", "cem")]
+SETTINGS = [
+    ("displacement", "cem"),
+    ("displacement", "mppi"),
+    ("hold_action", "cem"),
+    ("hold_action", "mppi"),
+    ("one_block", "cem"),
+    ("free_blocks", "cem"),
+]
 
 
 def step(position, blocks):
@@ -34,6 +46,7 @@ def evaluator(position, reduction, goal=GOAL):
     def evaluate(actions):
         distance = np.linalg.norm(step(position, actions) - goal, axis=-1)
         return distance.sum(axis=1) if reduction == "sum" else distance.min(axis=1)
+
     return evaluate
 
 
@@ -157,20 +170,23 @@ def test_a_moment_given_as_deadline_is_refused():
         Planner(SPEC).plan(evaluator(np.zeros(A), "sum"), np.zeros(A), deadline_s=123456.0)
 
 
-@pytest.mark.parametrize("settings, message", [
-    ({"solver": "sgd"}, "solver is 'sgd'; choose one of cem, mppi"),
-    ({"space": "loop"}, "space is 'loop'; choose one of displacement"),
-    ({"samples": 1}, r"samples is 1; it must lie in \[2, 65536\]"),
-    ({"samples": 64.5}, "samples is 64.5; it must be an integer"),
-    ({"iterations": 0}, r"iterations is 0; it must lie in \[1"),
-    ({"horizon": "5"}, "horizon is '5'; it must be a finite number"),
-    ({"elites": 65}, r"elites is 65; at most samples \(64\)"),
-    ({"warm_std": 0.0}, r"warm_std is 0.0; it must lie in \(0.0, 1.0\]"),
-    ({"wide_fraction": 1.5}, "wide_fraction is 1.5"),
-    ({"temperature": float("nan")}, "temperature is nan; it must be a finite number"),
-    ({"seed": -1}, "seed is -1"),
-    ({"momentum": True}, "momentum is True"),
-])
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"solver": "sgd"}, "solver is 'sgd'; choose one of cem, mppi"),
+        ({"space": "loop"}, "space is 'loop'; choose one of displacement"),
+        ({"samples": 1}, r"samples is 1; it must lie in \[2, 65536\]"),
+        ({"samples": 64.5}, "samples is 64.5; it must be an integer"),
+        ({"iterations": 0}, r"iterations is 0; it must lie in \[1"),
+        ({"horizon": "5"}, "horizon is '5'; it must be a finite number"),
+        ({"elites": 65}, r"elites is 65; at most samples \(64\)"),
+        ({"warm_std": 0.0}, r"warm_std is 0.0; it must lie in \(0.0, 1.0\]"),
+        ({"wide_fraction": 1.5}, "wide_fraction is 1.5"),
+        ({"temperature": float("nan")}, "temperature is nan; it must be a finite number"),
+        ({"seed": -1}, "seed is -1"),
+        ({"momentum": True}, "momentum is True"),
+    ],
+)
 def test_bad_settings_are_named_with_their_range(settings, message):
     with pytest.raises(JepaError, match=message):
         PlannerConfig(**settings)

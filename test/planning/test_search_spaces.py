@@ -7,8 +7,14 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.search_spaces import SPACES, make_space
 
-SPEC = ActionSpec(joint_names=("a", "b", "c"), lower=(-0.12, -0.1, -0.2), upper=(0.12, 0.2, 0.1), block=4,
-                  position_lower=(-2.0, -1.0, -0.5), position_upper=(2.0, 1.0, 0.5))
+SPEC = ActionSpec(
+    joint_names=("a", "b", "c"),
+    lower=(-0.12, -0.1, -0.2),
+    upper=(0.12, 0.2, 0.1),
+    block=4,
+    position_lower=(-2.0, -1.0, -0.5),
+    position_upper=(2.0, 1.0, 0.5),
+)
 HORIZON = 5
 
 
@@ -32,8 +38,15 @@ def test_decoded_actions_have_the_protocols_shape_and_keep_the_bounds(name):
     assert np.abs(per_raw_action).max() > 0.05
 
 
-@pytest.mark.parametrize("name, size, reduction", [("displacement", 3, "sum"), ("hold_action", 3, "min"),
-                                                   ("one_block", 12, "sum"), ("free_blocks", 60, "sum")])
+@pytest.mark.parametrize(
+    "name, size, reduction",
+    [
+        ("displacement", 3, "sum"),
+        ("hold_action", 3, "min"),
+        ("one_block", 12, "sum"),
+        ("free_blocks", 60, "sum"),
+    ],
+)
 def test_sizes_and_reductions(name, size, reduction):
     space = make_space(name, SPEC, HORIZON)
     assert (space.size, space.reduction) == (size, reduction)
@@ -121,7 +134,8 @@ def test_displacement_refuses_bad_joint_positions(proprio):
 def test_unknown_space_and_bounds_without_zero_are_named():
     with pytest.raises(JepaError, match="'loop' is unknown; choose one of displacement"):
         make_space("loop", SPEC, HORIZON)
-    forward = ActionSpec(joint_names=("a",), lower=(0.1,), upper=(0.2,),
-                         position_lower=(-1,), position_upper=(1,))
+    forward = ActionSpec(
+        joint_names=("a",), lower=(0.1,), upper=(0.2,), position_lower=(-1,), position_upper=(1,)
+    )
     with pytest.raises(JepaError, match="must enclose zero"):
         make_space("one_block", forward, HORIZON)

@@ -7,8 +7,9 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.safety.limits import JointLimits
 
-LIMITS = JointLimits(("a", "b"), lower=[-1.0, -2.0], upper=[1.0, 2.0], velocity=[1.0, 3.0], acceleration=5.0,
-                     margin=0.1)
+LIMITS = JointLimits(
+    ("a", "b"), lower=[-1.0, -2.0], upper=[1.0, 2.0], velocity=[1.0, 3.0], acceleration=5.0, margin=0.1
+)
 
 
 def test_a_step_within_the_limits_passes_unchanged():
@@ -53,8 +54,9 @@ def test_no_sequence_of_targets_ever_leaves_the_limits(seed):
 
 
 def test_from_spec_takes_position_limits_and_one_velocity_for_all():
-    spec = ActionSpec(joint_names=("a", "b"), lower=(-1, -1), upper=(1, 1),
-                      position_lower=(-1, -2), position_upper=(1, 2))
+    spec = ActionSpec(
+        joint_names=("a", "b"), lower=(-1, -1), upper=(1, 1), position_lower=(-1, -2), position_upper=(1, 2)
+    )
     limits = JointLimits.from_spec(spec, velocity=2.0, acceleration=3.0, margin=0.05)
     assert limits.names == ("a", "b") and limits.dim == 2 and limits.acceleration.tolist() == [3.0, 3.0]
     np.testing.assert_allclose([limits.low, limits.high], [[-0.95, -1.95], [0.95, 1.95]])
@@ -62,23 +64,32 @@ def test_from_spec_takes_position_limits_and_one_velocity_for_all():
     np.testing.assert_array_equal(limits.upper, [1.0, 2.0])
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"names": ("a", "a")}, "must be unique"),
-    ({"names": ()}, "at least one"),
-    ({"lower": [0.0]}, "lower must be 2 finite numbers"),
-    ({"upper": [1.0, np.inf]}, "upper must be 2 finite numbers"),
-    ({"velocity": [1.0, 0.0]}, "b: velocity is 0.0; it must be positive"),
-    ({"lower": [0.9, -2.0]}, "a: position limits 0.9 to 1.0 leave no room for the margin 0.1"),
-    ({"margin": -0.1}, "a: margin is -0.1"),
-    ({"margin": [0.0, -0.1]}, "b: margin is -0.1"),
-    ({"margin": float("nan")}, "margin must be 2 finite numbers"),
-    ({"acceleration": [1.0, 0.0]}, "b: acceleration is 0.0; it must be positive"),
-    ({"acceleration": [1.0]}, "acceleration must be 2 finite numbers"),
-    ({"acceleration": np.inf}, "acceleration must be 2 finite numbers"),
-    ({"max_step": -1.0}, "a: max_step is -1.0"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"names": ("a", "a")}, "must be unique"),
+        ({"names": ()}, "at least one"),
+        ({"lower": [0.0]}, "lower must be 2 finite numbers"),
+        ({"upper": [1.0, np.inf]}, "upper must be 2 finite numbers"),
+        ({"velocity": [1.0, 0.0]}, "b: velocity is 0.0; it must be positive"),
+        ({"lower": [0.9, -2.0]}, "a: position limits 0.9 to 1.0 leave no room for the margin 0.1"),
+        ({"margin": -0.1}, "a: margin is -0.1"),
+        ({"margin": [0.0, -0.1]}, "b: margin is -0.1"),
+        ({"margin": float("nan")}, "margin must be 2 finite numbers"),
+        ({"acceleration": [1.0, 0.0]}, "b: acceleration is 0.0; it must be positive"),
+        ({"acceleration": [1.0]}, "acceleration must be 2 finite numbers"),
+        ({"acceleration": np.inf}, "acceleration must be 2 finite numbers"),
+        ({"max_step": -1.0}, "a: max_step is -1.0"),
+    ],
+)
 def test_bad_limits_are_named(change, message):
-    values = {"names": ("a", "b"), "lower": [-1.0, -2.0], "upper": [1.0, 2.0], "velocity": [1.0, 3.0],
-              "acceleration": 5.0, "margin": 0.1}
+    values = {
+        "names": ("a", "b"),
+        "lower": [-1.0, -2.0],
+        "upper": [1.0, 2.0],
+        "velocity": [1.0, 3.0],
+        "acceleration": 5.0,
+        "margin": 0.1,
+    }
     with pytest.raises(JepaError, match=message):
         JointLimits(**{**values, **change})

@@ -106,7 +106,7 @@ def test_the_committed_arm_is_the_packages_arm():
 def test_boxes_are_fitted_tightly_to_a_bent_part():
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 41)] * 3, indexing="ij"), -1).reshape(-1, 3)
     bent = grid[(grid[:, 0] < 0.2) | (grid[:, 2] < 0.2)]
-    one, = fit(bent, 1)
+    (one,) = fit(bent, 1)
     np.testing.assert_allclose(one[1], 0.5)
     two = fit(bent, 2)
     assert len(two) == 2
@@ -115,15 +115,22 @@ def test_boxes_are_fitted_tightly_to_a_bent_part():
 
 def test_a_machine_without_opengl_is_told_what_to_install():
     # OSMesa stands for any backend whose library is missing; where it is installed there is nothing to test.
-    code = ("import sys\n"
-            "from jepa_ros.errors import JepaError\n"
-            "try:\n"
-            "    from jepa_ros.simulation.simulator import Simulator\n"
-            "    Simulator().render()\n"
-            "except JepaError as error:\n"
-            "    print(error); sys.exit(3)\n")
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
-                         env={**os.environ, "MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"})
+    code = (
+        "import sys\n"
+        "from jepa_ros.errors import JepaError\n"
+        "try:\n"
+        "    from jepa_ros.simulation.simulator import Simulator\n"
+        "    Simulator().render()\n"
+        "except JepaError as error:\n"
+        "    print(error); sys.exit(3)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "MUJOCO_GL": "osmesa", "PYOPENGL_PLATFORM": "osmesa"},
+    )
     if run.returncode == 0:
         pytest.skip("OSMesa is installed here")
     assert run.returncode == 3, run.stderr

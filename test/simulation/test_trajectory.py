@@ -132,19 +132,22 @@ def test_the_returned_target_is_the_callers_own():
     np.testing.assert_array_equal(f.target(2.0), pose(0.0))
 
 
-@pytest.mark.parametrize("positions, times, word", [
-    ([pose(np.nan)], [1.0], "NaN"),
-    ([pose(np.inf)], [1.0], "NaN or Inf"),
-    ([np.zeros(A - 1)], [1.0], "shape"),
-    ([pose(0.0)], [1.0, 2.0], "shape"),
-    (pose(0.0), [1.0], "shape"),
-    (np.zeros((0, A)), [], "no points"),
-    ([pose(0.0), pose(0.0)], [1.0, 1.0], "rise"),
-    ([pose(0.0), pose(0.0)], [2.0, 1.0], "rise"),
-    ([pose(0.0)], [-0.1], "rise"),
-    ([pose(0.0)], [np.nan], "NaN"),
-    ([["a"] * A], [1.0], "numbers"),
-])
+@pytest.mark.parametrize(
+    "positions, times, word",
+    [
+        ([pose(np.nan)], [1.0], "NaN"),
+        ([pose(np.inf)], [1.0], "NaN or Inf"),
+        ([np.zeros(A - 1)], [1.0], "shape"),
+        ([pose(0.0)], [1.0, 2.0], "shape"),
+        (pose(0.0), [1.0], "shape"),
+        (np.zeros((0, A)), [], "no points"),
+        ([pose(0.0), pose(0.0)], [1.0, 1.0], "rise"),
+        ([pose(0.0), pose(0.0)], [2.0, 1.0], "rise"),
+        ([pose(0.0)], [-0.1], "rise"),
+        ([pose(0.0)], [np.nan], "NaN"),
+        ([["a"] * A], [1.0], "numbers"),
+    ],
+)
 def test_bad_trajectories_are_refused_and_change_nothing(positions, times, word):
     f = follower()
     f.accept(0.0, 0.0, [pose(0.4)], [2.0])

@@ -3,10 +3,10 @@
 import numpy as np
 
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.nodes.doctor.expected import Expected
 from jepa_ros.nodes.doctor.finding import Findings
 from jepa_ros.nodes.doctor.heard import Heard
-from jepa_ros.nodes.robot import robot_spec
 from jepa_ros.world_model.calibration import CALIBRATION
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 from jepa_ros.world_model.device import require_device

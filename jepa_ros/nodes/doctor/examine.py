@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images
+from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.doctor.clock import check_clock
 from jepa_ros.nodes.doctor.contract import check_contract
 from jepa_ros.nodes.doctor.expected import Expected, expect
@@ -19,8 +19,8 @@ from jepa_ros.nodes.doctor.listening import Listener
 from jepa_ros.nodes.doctor.look import check_view, draw
 from jepa_ros.nodes.doctor.topics import check_topics
 from jepa_ros.nodes.doctor.view import View
-from jepa_ros.nodes.graph import Graph
-from jepa_ros.nodes.guard_params import needs_urdf
+from jepa_ros.nodes.guard.guard_params import needs_urdf
+from jepa_ros.nodes.wire import images
 
 
 @dataclass(frozen=True)

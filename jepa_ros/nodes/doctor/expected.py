@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jepa_ros.nodes.arm_output import OUTPUTS
+from jepa_ros.nodes.actor.planner_params import PLANNER_PARAMS
+from jepa_ros.nodes.bags.record_metadata import read_params_file
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.bringup.graph import Graph, find_checkpoint
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.graph import Graph, find_checkpoint
-from jepa_ros.nodes.guard_params import GUARD_PARAMS
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.planner_params import PLANNER_PARAMS
-from jepa_ros.nodes.record_metadata import read_params_file
+from jepa_ros.nodes.guard.arm_output import OUTPUTS
+from jepa_ros.nodes.guard.guard_params import GUARD_PARAMS
 
 _READ = {
     "encoder": EncoderNode.PARAMS,

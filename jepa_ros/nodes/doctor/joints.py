@@ -4,11 +4,11 @@ import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.nodes.doctor.expected import Expected, NodeParameters
 from jepa_ros.nodes.doctor.finding import Findings
 from jepa_ros.nodes.doctor.heard import Heard
-from jepa_ros.nodes.guard_params import joint_limits, needs_urdf, read_urdf, workspace
-from jepa_ros.nodes.robot import robot_spec
+from jepa_ros.nodes.guard.guard_params import joint_limits, needs_urdf, read_urdf, workspace
 from jepa_ros.safety.limits import JointLimits
 
 _TURN = 2 * np.pi + 0.1

@@ -8,10 +8,10 @@ import torch
 
 from jepa_ros.costs.energy import TERMS, Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
+from jepa_ros.nodes.actor.planner_params import SEARCH_PARAMS
 from jepa_ros.nodes.doctor.expected import Expected
 from jepa_ros.nodes.doctor.finding import Findings
 from jepa_ros.nodes.doctor.heard import Heard
-from jepa_ros.nodes.planner_params import SEARCH_PARAMS
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner

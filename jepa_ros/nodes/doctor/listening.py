@@ -16,10 +16,10 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 from jepa_ros.data.cdr import header_stamp_ns
-from jepa_ros.nodes import qos
+from jepa_ros.nodes.base.parameter_survey import ParameterSurvey
 from jepa_ros.nodes.doctor.expected import Expected, Topic
 from jepa_ros.nodes.doctor.heard import Endpoint, Heard, Stream
-from jepa_ros.nodes.parameter_survey import ParameterSurvey
+from jepa_ros.nodes.wire import qos
 
 _KINDS = {
     "sensor_msgs/msg/Image": Image,

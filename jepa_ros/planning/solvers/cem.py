@@ -16,8 +16,9 @@ from jepa_ros.planning.search_spaces import SearchSpace
 from jepa_ros.planning.solvers.search import Search, Solution, Start
 
 
-def cem(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
-        rng: np.random.Generator) -> Solution:
+def cem(
+    search: Search, space: SearchSpace, start: Start, config: PlannerConfig, rng: np.random.Generator
+) -> Solution:
     """Minimise the cost over theta (P,): sample, pick elites, refit mean and std, repeat."""
     mean, std = start.mean, start.std
     floor = config.min_std * space.scale
@@ -38,7 +39,7 @@ def cem(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
         if iteration == 0:
             if start.wide_std is not None:
                 wide = int(config.wide_fraction * count)
-                theta[count - wide:] = start.wide_std * noise[count - wide:]
+                theta[count - wide :] = start.wide_std * noise[count - wide :]
             theta[: len(start.seeds)] = start.seeds[:count]
         else:
             theta[0] = mean

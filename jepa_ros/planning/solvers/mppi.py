@@ -16,8 +16,9 @@ from jepa_ros.planning.search_spaces import SearchSpace
 from jepa_ros.planning.solvers.search import Search, Solution, Start
 
 
-def mppi(search: Search, space: SearchSpace, start: Start, config: PlannerConfig,
-         rng: np.random.Generator) -> Solution:
+def mppi(
+    search: Search, space: SearchSpace, start: Start, config: PlannerConfig, rng: np.random.Generator
+) -> Solution:
     """Minimise the cost over theta (P,): sample, weight by the exponentiated cost, average, repeat."""
     mean, std = start.mean, start.std
     floor = config.min_std * space.scale
@@ -34,7 +35,7 @@ def mppi(search: Search, space: SearchSpace, start: Start, config: PlannerConfig
         if iteration == 0:
             if start.wide_std is not None:
                 wide = int(config.wide_fraction * count)
-                theta[count - wide:] = start.wide_std * noise[count - wide:]
+                theta[count - wide :] = start.wide_std * noise[count - wide :]
             theta[: len(start.seeds)] = start.seeds[:count]
         else:
             theta[0] = mean

@@ -81,13 +81,17 @@ class Search:
             return None
         iteration = len(self._trace)
         if costs.shape != (len(theta),):
-            raise JepaError(f"planner: the evaluator returned costs of shape {costs.shape} for {len(theta)} "
-                            f"candidates in iteration {iteration}; it must return one cost per candidate")
+            raise JepaError(
+                f"planner: the evaluator returned costs of shape {costs.shape} for {len(theta)} "
+                f"candidates in iteration {iteration}; it must return one cost per candidate"
+            )
         costs[~np.isfinite(costs)] = math.inf
         index = int(np.argmin(costs))
         if costs[index] == math.inf:
-            raise JepaError(f"planner: none of the {len(theta)} costs in iteration {iteration} is finite; "
-                            "check the world model's checkpoint and its inputs for NaN")
+            raise JepaError(
+                f"planner: none of the {len(theta)} costs in iteration {iteration} is finite; "
+                "check the world model's checkpoint and its inputs for NaN"
+            )
         if self._best is None or costs[index] < self._best[0]:
             self._best = (float(costs[index]), theta[index].copy(), actions[index].copy(), (iteration, index))
         self._trace.append(self._best[0])
@@ -98,5 +102,13 @@ class Search:
     def solution(self) -> Solution:
         """The answer; there is one after the first ``costs``."""
         cost, theta, actions, best_at = self._best
-        return Solution(actions, theta, cost, len(self._trace), self._evaluations,
-                        self._cut_short or self._clock() > self._deadline, self._trace, best_at)
+        return Solution(
+            actions,
+            theta,
+            cost,
+            len(self._trace),
+            self._evaluations,
+            self._cut_short or self._clock() > self._deadline,
+            self._trace,
+            best_at,
+        )

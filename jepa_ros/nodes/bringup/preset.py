@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.files import find
+from jepa_ros.nodes.bringup.files import find
 
 BRINGUP = "/**/bringup"
 """The part for the launch files. No node is called so: the whole file is a parameter file of ROS."""

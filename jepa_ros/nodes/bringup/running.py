@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.graph import Graph, Process
+from jepa_ros.nodes.bringup.graph import Graph, Process
 
 _GRACE_S = 8.0
 _TAIL = 15  # lines

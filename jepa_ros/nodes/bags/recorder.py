@@ -18,11 +18,11 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from jepa_ros.data.bag_queue import BagQueue, TopicCount
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.installed_types import knows
-from jepa_ros.nodes import qos
-from jepa_ros.nodes.parameter_survey import ParameterSurvey
-from jepa_ros.nodes.record_metadata import describe, origin
-from jepa_ros.nodes.record_topics import RecordTopic
-from jepa_ros.nodes.spinning import SpinThread
+from jepa_ros.nodes.bags.record_metadata import describe, origin
+from jepa_ros.nodes.base.parameter_survey import ParameterSurvey
+from jepa_ros.nodes.base.spinning import SpinThread
+from jepa_ros.nodes.bringup.record_topics import RecordTopic
+from jepa_ros.nodes.wire import qos
 
 _POLL_S = 0.2
 _LAST_ANSWERS_S = 1.0

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from jepa_ros.data.bag_writer import CUSTOM_KEY
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.graph import find_checkpoint
-from jepa_ros.nodes.record_metadata import describe, origin, read_params_file
-from jepa_ros.nodes.record_topics import read_record_topics, resolve
+from jepa_ros.nodes.bags.record_metadata import describe, origin, read_params_file
+from jepa_ros.nodes.bringup.graph import find_checkpoint
+from jepa_ros.nodes.bringup.record_topics import read_record_topics, resolve
 
 RECORDERS = ("auto", "rosbag2", "jepa")
 

@@ -14,8 +14,8 @@ from rclpy.time import Time
 from jepa_ros.action import ReachGoal
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.msg import ActionPlan, Embedding, PlannerStatus
-from jepa_ros.nodes import tensor
-from jepa_ros.nodes.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.actor.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.wire import tensor
 from jepa_ros.planning.distance import latent_distance
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.joint_history import JointHistory

@@ -13,8 +13,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.spinning import SpinThread
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.spinning import SpinThread
 
 _GRACE_S = 5.0
 END_WITH_STDIN = "JEPA_ROS_END_WITH_STDIN"

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.files import find, find_checkpoint
-from jepa_ros.nodes.preset import read_preset
+from jepa_ros.nodes.bringup.files import find, find_checkpoint
+from jepa_ros.nodes.bringup.preset import read_preset
 
 __all__ = ["COMPOSITIONS", "LOG_LEVELS", "OUTPUT_TOPICS", "Graph", "Process", "find", "find_checkpoint"]
 

@@ -4,11 +4,11 @@ import numpy as np
 from std_msgs.msg import String
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import qos
-from jepa_ros.nodes.arm_output import OUTPUTS
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.robot import ROBOT_PARAMS
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
+from jepa_ros.nodes.guard.arm_output import OUTPUTS
+from jepa_ros.nodes.wire import qos
 from jepa_ros.safety.guard import GuardConfig
 from jepa_ros.safety.limits import JointLimits
 from jepa_ros.safety.workspace import Workspace

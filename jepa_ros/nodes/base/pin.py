@@ -1,6 +1,6 @@
 """The pin of a checkpoint, a parameter of every node that reads one."""
 
-from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.base.parameters import Param
 
 CHECKPOINT_SHA256 = Param(
     "checkpoint_sha256",

@@ -1,4 +1,4 @@
-"""The SROS2 policy, made from what the nodes really create: `python -m jepa_ros.nodes.sros2_policy >
+"""The SROS2 policy, made from what the nodes really create: `python -m jepa_ros.nodes.describe.sros2_policy >
 config/sros2/policy.xml`."""
 
 import os
@@ -17,16 +17,17 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import qos, single
+from jepa_ros.nodes import single
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
-from jepa_ros.nodes.arm_output import OUTPUTS
+from jepa_ros.nodes.bags.record_metadata import read_params_file
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.bringup.files import find, find_checkpoint
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.files import find, find_checkpoint
-from jepa_ros.nodes.lifecycle import ManagedNode
+from jepa_ros.nodes.guard.arm_output import OUTPUTS
 from jepa_ros.nodes.planner import PlannerNode
-from jepa_ros.nodes.record_metadata import read_params_file
 from jepa_ros.nodes.simulator import SimulatorNode
+from jepa_ros.nodes.wire import qos
 from jepa_ros.nodes.world_model import WorldModelNode
 
 NAMESPACE = "/jepa"
@@ -36,7 +37,7 @@ DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 _GRAPH_S = 10.0
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!-- Who may do what on the ROS graph of jepa_ros: one enclave per process, named NAMESPACE/EXECUTABLE. What is not
-     allowed is denied. Made by `python -m jepa_ros.nodes.sros2_policy` from the endpoints that the nodes create; a
+     allowed is denied. Made by `python -m jepa_ros.nodes.describe.sros2_policy` from the endpoints that the nodes create; a
      test compares. docs/security.md says how to use it. -->
 """
 _GROUPS = {"topic": "topics", "service": "services", "action": "actions"}

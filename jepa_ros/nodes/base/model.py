@@ -3,9 +3,9 @@
 import torch
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.pin import CHECKPOINT_SHA256
-from jepa_ros.nodes.robot import robot_spec
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.pin import CHECKPOINT_SHA256
+from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 from jepa_ros.world_model.device import require_device
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.graph import find
+from jepa_ros.nodes.bringup.graph import find
 
 _NAME = re.compile(r"/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 _TYPE = re.compile(r"[a-z]\w*/msg/[A-Z]\w*")

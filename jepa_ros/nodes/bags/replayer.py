@@ -21,15 +21,23 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from jepa_ros.data.bag_files import RawMessage
-from jepa_ros.data.images import decode_message
 from jepa_ros.data.cdr import header_stamp_ns
+from jepa_ros.data.images import decode_message
 from jepa_ros.data.topics import IMAGE, Topics
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import images, qos
-from jepa_ros.nodes.message_types import message_class
-from jepa_ros.nodes.replay_clock import SET_BACK_NS, ReplayClock
-from jepa_ros.nodes.replay_routes import CLOCK, GOAL, Route, absolute, find_routes, open_bag, require_harmless
-from jepa_ros.nodes.replay_watch import LiveGraph
+from jepa_ros.nodes.bags.replay_clock import SET_BACK_NS, ReplayClock
+from jepa_ros.nodes.bags.replay_routes import (
+    CLOCK,
+    GOAL,
+    Route,
+    absolute,
+    find_routes,
+    open_bag,
+    require_harmless,
+)
+from jepa_ros.nodes.bags.replay_watch import LiveGraph
+from jepa_ros.nodes.wire import images, qos
+from jepa_ros.nodes.wire.message_types import message_class
 
 LAST = "last"
 CLOCK_HZ = 100.0

@@ -4,7 +4,7 @@ graph, so they are given at start and stay."""
 from dataclasses import replace
 
 from jepa_ros.data.action_spec import ActionSpec
-from jepa_ros.nodes.parameters import Param
+from jepa_ros.nodes.base.parameters import Param
 from jepa_ros.simulation import arm
 
 _A = len(arm.JOINT_NAMES)

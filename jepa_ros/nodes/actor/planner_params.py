@@ -3,9 +3,9 @@ once."""
 
 from dataclasses import fields
 
-from jepa_ros.nodes.parameters import Param
-from jepa_ros.nodes.pin import CHECKPOINT_SHA256
-from jepa_ros.nodes.robot import ROBOT_PARAMS
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.pin import CHECKPOINT_SHA256
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
 from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S

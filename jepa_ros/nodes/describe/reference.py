@@ -1,19 +1,19 @@
-"""The parameter reference, made from the code: `python -m jepa_ros.nodes.reference > docs/parameters.md`."""
+"""The parameter reference, made from the code: `python -m jepa_ros.nodes.describe.reference > docs/parameters.md`."""
 
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.lifecycle import AUTOSTART
+from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.robot import ROBOT_PARAMS
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
-from jepa_ros.nodes.lifecycle import AUTOSTART
-from jepa_ros.nodes.parameters import Param
 from jepa_ros.nodes.planner import PlannerNode
-from jepa_ros.nodes.robot import ROBOT_PARAMS
 from jepa_ros.nodes.simulator import SimulatorNode
 from jepa_ros.nodes.world_model import WorldModelNode
 
 NODES = (EncoderNode, WorldModelNode, CostNode, PlannerNode, ActionPublisherNode, SimulatorNode)
 HEAD = """# Parameters
 
-Made by `python -m jepa_ros.nodes.reference` from the tables in the code; a test compares. `config/so101.yaml` sets some
+Made by `python -m jepa_ros.nodes.describe.reference` from the tables in the code; a test compares. `config/so101.yaml` sets some
 of them for the simulated arm.
 
 - Values are checked at start and at every `ros2 param set`. A bad one at start ends the process with exit code 2; a name

@@ -16,10 +16,10 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.files import find
-from jepa_ros.nodes.graph import COMPOSITIONS, LOG_LEVELS, OUTPUT_TOPICS, Graph
-from jepa_ros.nodes.preset import KEYS, read_preset
-from jepa_ros.nodes.record_topics import read_record_topics
+from jepa_ros.nodes.bringup.files import find
+from jepa_ros.nodes.bringup.graph import COMPOSITIONS, LOG_LEVELS, OUTPUT_TOPICS, Graph
+from jepa_ros.nodes.bringup.preset import KEYS, read_preset
+from jepa_ros.nodes.bringup.record_topics import read_record_topics
 
 BOOLEAN = ("true", "false")
 GRAPH_ARGUMENTS = (

@@ -7,7 +7,7 @@ from jepa_ros.errors import JepaError
 
 def find(relative: str) -> Path:
     """A file or folder of this package, in the source tree or in an installed share folder."""
-    for parent in Path(__file__).resolve().parents[2:7]:
+    for parent in Path(__file__).resolve().parents[3:8]:
         for base in (parent, parent / "share" / "jepa_ros"):
             if (base / "package.xml").is_file() and (base / relative).exists():
                 return base / relative

@@ -10,11 +10,11 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes import qos
-from jepa_ros.nodes.diagnostics import PERIOD_S, Health, Input, Report
-from jepa_ros.nodes.parameters import Param, declare
-from jepa_ros.nodes.topic_reader import ReaderThread, TopicReader
-from jepa_ros.nodes.worker import LatestWorker
+from jepa_ros.nodes.base.diagnostics import PERIOD_S, Health, Input, Report
+from jepa_ros.nodes.base.parameters import Param, declare
+from jepa_ros.nodes.base.topic_reader import ReaderThread, TopicReader
+from jepa_ros.nodes.base.worker import LatestWorker
+from jepa_ros.nodes.wire import qos
 
 AUTOSTART = Param(
     "autostart",

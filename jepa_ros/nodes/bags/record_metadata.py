@@ -10,8 +10,8 @@ import yaml
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
-from jepa_ros.nodes.graph import find_checkpoint
-from jepa_ros.nodes.model_card import read_card
+from jepa_ros.nodes.actor.model_card import read_card
+from jepa_ros.nodes.bringup.graph import find_checkpoint
 from jepa_ros.world_model.trust import WEIGHTS, file_sha256
 
 _MODEL_ID_DIGITS = 12

@@ -8,8 +8,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.graph import MODEL_NODES
-from jepa_ros.nodes.replay_routes import absolute
+from jepa_ros.nodes.bags.replay_routes import absolute
+from jepa_ros.nodes.bringup.graph import MODEL_NODES
 
 SENSORS = ("image", "image/compressed", "joint_states", "/clock")
 """What nobody else may publish meanwhile."""

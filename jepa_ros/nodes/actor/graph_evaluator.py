@@ -8,10 +8,10 @@ from sensor_msgs.msg import Image
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding
-from jepa_ros.nodes import qos, tensor
-from jepa_ros.nodes.inbox import Inbox
-from jepa_ros.nodes.lifecycle import ManagedNode
-from jepa_ros.nodes.pursuit import PlanRequest
+from jepa_ros.nodes.actor.inbox import Inbox
+from jepa_ros.nodes.actor.pursuit import PlanRequest
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.protocols import REDUCTIONS, EvaluationTimeout
 from jepa_ros.srv import EncodeImage
 

@@ -1,0 +1,1 @@
+"""What the planner does with a goal: look, plan, act, judge, until it is reached."""

@@ -1,0 +1,1 @@
+"""From what a user chooses to running processes."""

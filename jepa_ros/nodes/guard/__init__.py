@@ -1,0 +1,1 @@
+"""The action publisher's parameters and what it sends."""
