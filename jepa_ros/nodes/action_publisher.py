@@ -45,8 +45,6 @@ class ActionPublisherNode(ManagedNode):
     _guard: ActionGuard | None = None
 
     def _setup(self) -> None:
-        if self.param("nice") and (refused := set_nice(self.param("nice"))):
-            self.get_logger().info(refused)
         spec = robot_spec(self)
         self._urdf = guard_params.read_urdf(self) if guard_params.needs_urdf(self) else None
         stopped = self._guard is not None and self._guard.state == SafetyState.ESTOPPED
@@ -250,9 +248,17 @@ def _stamp(nanoseconds: int) -> float | None:
     return nanoseconds * 1e-9 if nanoseconds else None
 
 
+def _make_nodes() -> list[ActionPublisherNode]:
+    """The node, in a process of its own that is preferred as its parameter says."""
+    node = ActionPublisherNode()
+    if node.param("nice") and (refused := set_nice(node.param("nice"))):
+        node.get_logger().info(refused)
+    return [node]
+
+
 def main() -> None:
     """`ros2 run jepa_ros action_publisher`"""
-    raise SystemExit(run(lambda: [ActionPublisherNode()]))
+    raise SystemExit(run(_make_nodes))
 
 
 if __name__ == "__main__":
