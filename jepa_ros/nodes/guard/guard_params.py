@@ -58,6 +58,7 @@ GUARD_PARAMS = (
         "Niceness of this process, below 0 to be preferred on a busy machine, where the user may do so; 0 leaves it.",
         -20,
         19,
+        read_only=True,
     ),
     Param("publish_rate_hz", 50.0, "Setpoints per second while the arm moves.", 5.0, 500.0),
     Param(
