@@ -205,6 +205,9 @@ class Episode:
             guard.see_deadman(True, now)
 
     def arm(self) -> None:
+        if self.rng.random() < 0.9:  # an operator brings an arm back that was pushed far out
+            limits, off = self.guard.limits, 0.5 * self.guard.config.tracking_tolerance
+            self.measured = np.clip(self.measured, limits.lower - off, limits.upper + off)
         if self.guard._needs_arming and self.guard.arm(self.now) == Reason.NONE and self._rests():
             self.fresh = True
 

@@ -258,6 +258,8 @@ class ActionGuard:
         if reason:
             return self._veto(reason, text, now)
         if self._fresh_start or not (self.config.follows or self.moving):
+            if text := self._far_outside():
+                return self._veto(Reason.TRACKING_ERROR, text, now)
             self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)
             self._sent = None
         elif self._lost():
@@ -409,6 +411,19 @@ class ActionGuard:
         return (
             f"{self.limits.names[worst]} is {self.tracking_error:.3f} rad from its command, at most "
             f"{self.config.tracking_tolerance:g} rad; is the arm blocked, or its driver off?"
+        )
+
+    def _far_outside(self) -> str:
+        """Why no motion may begin where the arm is measured, "" where it may: so far beyond a limit, its joint states
+        are more likely wrong than the arm there, and the first setpoint would send it there."""
+        beyond = np.maximum(self.limits.lower - self._measured, self._measured - self.limits.upper)
+        worst = int(beyond.argmax())
+        if beyond[worst] <= self.config.tracking_tolerance:
+            return ""
+        return (
+            f"{self.limits.names[worst]} is measured at {self._measured[worst]:.3f} rad, {beyond[worst]:.3f} rad "
+            f"beyond its limits, at most {self.config.tracking_tolerance:g} rad; are joint_states in rad, and is its zero "
+            "right? Else bring the arm back by hand"
         )
 
     # Setpoints.

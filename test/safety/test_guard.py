@@ -86,6 +86,17 @@ def test_an_arm_outside_its_limits_comes_back():
     assert np.allclose(stream.until(101.0).last, [1.95, 0.0, -1.95]) and stream.clean()
 
 
+def test_no_motion_begins_where_the_arm_cannot_be():
+    stream = Stream(measured=(90.0, 0.0, 0.0)).until(100.1)  # degrees
+    verdict = stream.submit(plan(100.0))
+    assert verdict.reason == Reason.TRACKING_ERROR and verdict.setpoint is None and not stream.sent
+    assert re.search(r"a is measured at 90\.000 rad, 88\.000 rad beyond its limits.*in rad", verdict.text)
+    stream.measured = np.array([1.9, 0.0, 0.0])
+    stream.audit.restart(stream.measured)
+    assert stream.until(100.2).submit(plan(100.15, np.zeros((4, 3)))).accepted
+    assert stream.until(100.9).clean()
+
+
 # Bad plans.
 
 BAD_PLANS = [
