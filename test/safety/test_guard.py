@@ -114,6 +114,7 @@ BAD_PLANS = [
     (Reason.PLAN_INVALID, {"actions": np.zeros((4, 3), dtype=complex)}, "shape"),
     (Reason.PLAN_INVALID, {"execute": 21}, "execute 21 of 20"),
     (Reason.PLAN_INVALID, {"execute": -1}, "execute -1"),
+    (Reason.PLAN_INVALID, {"actions": np.zeros((1001, 3)), "execute": 1001}, "1001 actions, at most 1000"),
     (Reason.PLAN_INVALID, {"dt": 0.05}, "0.05 s apart"),
     (Reason.PLAN_INVALID, {"dt": NAN}, "nan s apart"),
     (Reason.NON_MONOTONIC, {"dt": 0.0}, "does not increase"),
