@@ -209,13 +209,13 @@ class ActionGuard:
     # What the operator wants.
 
     def arm(self, now: Now) -> Reason:
-        """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew, and where
-        arming was needed, the next motion begins where the arm is measured."""
+        """Allow plans; NONE, or ESTOP where that must be reset first. Where the arm was not RUNNING, the order of
+        plans starts anew, and from rest the next motion begins where the arm is measured."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP
-        if self._needs_arming and self._at_rest:
-            self._fresh_start, self._tracking_error = True, math.nan
         if self.state != SafetyState.RUNNING:
+            if not self.moving:
+                self._fresh_start, self._tracking_error = True, math.nan
             self._set(SafetyState.ARMED, Reason.NONE, "")
             self._accepted_stamp, self._last_veto, self.vetoed_in_a_row = -math.inf, None, 0
         self._needs_arming = False

@@ -275,10 +275,11 @@ def test_a_hold_until_armed_waits_for_arming():
     [
         lambda stream: stream.stop("disarm"),
         lambda stream: stream.stop("hold", until_armed=True),
+        lambda stream: stream.stop("hold"),
         lambda stream: (stream.stop("estop"), stream.guard.reset_estop()),
     ],
 )
-def test_an_arm_moved_by_hand_while_disarmed_starts_where_it_is(stop):
+def test_an_arm_moved_by_hand_before_arming_starts_where_it_is(stop):
     stream = running().until(100.7)
     stop(stream)
     stream.until(100.9)
