@@ -65,7 +65,7 @@ class GuardStatus:
     """The fields of SafetyStatus. Ages and tracking_error: NaN where there is none yet.
 
     plan_age_s: of the last accepted plan since arming, by its stamp; the other ages by receipt.
-    command: (A,) rad, None before the first.  vetoed_by_reason: indexed by Reason.
+    command: as ActionGuard.command.  vetoed_by_reason: indexed by Reason.
     """
 
     state: SafetyState
@@ -327,7 +327,7 @@ class ActionGuard:
             self._images.age(now),
             self._embeddings.age(now),
             self.tracking_error,
-            None if self._limiter is None else self._limiter.position,
+            self.command,
         )
 
     # Plans, inside.

@@ -469,6 +469,10 @@ def test_status_has_ages_counts_and_command():
     assert (status.vetoed, status.clamped, sum(status.vetoed_by_reason)) == (0, 0, 0)
     np.testing.assert_array_equal(status.command, stream.last)
     assert status.tracking_error < 0.05
+    stream.stop("disarm")
+    stream.until(100.7).measured = np.array([1.0, 0.0, 0.0])
+    stream.until(100.8).guard.arm(at(100.8))
+    np.testing.assert_array_equal(stream.status.command, [1.0, 0.0, 0.0])  # where the next motion begins
 
 
 def test_bad_settings_and_foreign_limits_are_named():
