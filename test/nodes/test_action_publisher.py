@@ -329,6 +329,11 @@ def test_points_hold_velocities_where_asked(world):
     [
         ({"limits.acceleration": [0.0]}, "limits.acceleration is not given"),
         ({"limits.velocity": [0.0]}, "limits.velocity is not given"),
+        ({"robot.joint_names": list("abcdef")}, "robot.position_lower is not given"),
+        (
+            {"robot.joint_names": list("abcdef"), "robot.position_lower": [-1.0] * 6},
+            "robot.position_upper is not given",
+        ),
         ({"limits.velocity": [1.0] * 5}, "limits.velocity has 5 values for the 6 joints"),
         ({"limits.position_margin": [1.0], "robot.position_upper": [0.0] * 6}, "leave no room"),
         ({"workspace.lower": [0.0] * 3, "workspace.upper": [1.0] * 3}, "workspace.tip_link is empty"),

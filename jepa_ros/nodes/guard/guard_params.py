@@ -197,6 +197,9 @@ def read_urdf(node: ManagedNode):
 def joint_limits(node: ManagedNode, urdf=None) -> JointLimits:
     """The limits of every joint; JepaError where they are not complete. urdf: the UrdfArm, where there is one."""
     names, from_urdf = node.param("robot.joint_names"), node.param("limits.from_urdf")
+    for name in ("robot.position_lower", "robot.position_upper"):
+        if "robot.joint_names" in node.given and name not in node.given:  # the default is another arm's
+            raise JepaError(f"{name} is not given; the guard needs it for each of the joints {names}")
     lower, upper = node.param("robot.position_lower"), node.param("robot.position_upper")
     velocity, acceleration = (
         _per_joint(node, f"limits.{name}", optional=from_urdf and name == "velocity")
