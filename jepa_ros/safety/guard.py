@@ -96,6 +96,7 @@ class GuardConfig:
     max_vetoes: so many in a row, and only arming goes on.
     follows: whether the arm goes where it is sent. False for a dry run and for outputs without positions: every
         motion then starts where the arm is measured.
+    drifts: whether an arm that does not follow moves all the same, by twists: its tracking is watched too.
     model_id: accept plans of this model only; "" accepts any.
     """
 
@@ -110,6 +111,7 @@ class GuardConfig:
     tracking_tolerance: float = 0.3
     max_vetoes: int = 10
     follows: bool = True
+    drifts: bool = False
     model_id: str = ""
 
     def __post_init__(self):
@@ -261,7 +263,7 @@ class ActionGuard:
             if text := self._far_outside():
                 return self._veto(Reason.TRACKING_ERROR, text, now)
             self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)
-            self._sent = None
+            self._sent, self._tracking_error = None, math.nan
         elif self._lost():
             text = self._tracking_text()
             setpoint = self._stop(SafetyState.HOLDING, Reason.TRACKING_ERROR, text, now)
@@ -404,7 +406,8 @@ class ActionGuard:
 
     def _lost(self) -> bool:
         """Whether the arm was measured too far from its setpoint."""
-        return self.config.follows and self._tracking_error > self.config.tracking_tolerance
+        watched = self.config.follows or self.config.drifts
+        return watched and self._tracking_error > self.config.tracking_tolerance
 
     def _tracking_text(self) -> str:
         worst = int(np.abs(self._limiter.position - self._measured).argmax())
@@ -436,12 +439,12 @@ class ActionGuard:
         self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
     ) -> Setpoint | None:
         """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to
-        rest where it is measured, so that it stops pressing."""
+        rest where it is measured, so that it stops pressing; one that drifts from where it was sent just brakes."""
         resting = self.state != SafetyState.RUNNING and self._at_rest
         self._set(state, reason, text)
         self._needs_arming |= until_armed
         if not resting or reason == Reason.TRACKING_ERROR:
-            if self._lost():
+            if self._lost() and self.config.follows:
                 self._limiter.follow(self._measured[None], self.config.period)
             else:
                 self._limiter.brake()

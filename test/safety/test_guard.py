@@ -398,6 +398,21 @@ def test_where_nothing_is_sent_to_the_arm_every_motion_starts_where_it_is():
     assert stream.clean()
 
 
+def test_an_arm_that_drifts_from_where_twists_should_take_it_is_braked_and_goes_on_from_where_it_is():
+    stream = running(config=replace(NO_CAMERA, follows=False, drifts=True))
+    stream.stuck, stream.measured = True, np.array([-0.3, 0.5, -0.5])
+    before = stream.last[0]
+    stream.until(100.32)
+    assert stream.guard.state == SafetyState.HOLDING and stream.guard.reason == Reason.TRACKING_ERROR
+    stream.until(100.8)
+    assert stream.last[0] > before and stream.clean(), "no motion back: a twist would move the arm"
+    stream.audit.restart(stream.measured)
+    assert stream.submit(plan(100.75)).accepted
+    stream.stuck = False
+    np.testing.assert_allclose(stream.until(101.5).last, [0.1, 0.5, -0.5])
+    assert stream.clean()
+
+
 # Clocks.
 
 

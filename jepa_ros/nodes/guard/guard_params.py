@@ -153,6 +153,7 @@ GUARD_PARAMS = (
 def guard_config(node: ManagedNode) -> GuardConfig:
     """The guard's settings; warns of every watchdog that is switched off."""
     param = node.param
+    positions, dry_run = OUTPUTS[param("output_type")].positions, param("dry_run")
     for name, (what, _) in _WATCHED.items():
         if param(f"watchdog.{name}") == 0:
             node.get_logger().warning(f"watchdog.{name} is 0: nothing watches over {what}")
@@ -163,7 +164,8 @@ def guard_config(node: ManagedNode) -> GuardConfig:
         max_plan_age=param("max_plan_age"),
         tracking_tolerance=param("tracking_tolerance"),
         max_vetoes=param("max_vetoes"),
-        follows=OUTPUTS[param("output_type")].positions and not param("dry_run"),
+        follows=positions and not dry_run,
+        drifts=not positions and not dry_run,
         model_id=param("model_id"),
     )
 
