@@ -377,7 +377,7 @@ def test_limits_and_workspace_from_a_described_robot(world):
     assert 0.03 < max(tips) <= 0.05
 
 
-def test_no_parameter_changes_while_running(world):
+def test_no_parameter_changes_while_running(world, capfd):
     arm = Arm(world)
 
     def change(name, value):
@@ -386,6 +386,7 @@ def test_no_parameter_changes_while_running(world):
         return world.call(SetParameters, "action_publisher/set_parameters", request).results[0]
 
     assert change("limits.velocity", [1.0] * 6).successful
+    assert "limits.velocity counts from the next configure on" in capfd.readouterr().err
     assert "read-only" in change("robot.position_upper", [1.0] * 6).reason
     arm.send(steps(0.05))
     arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
