@@ -125,6 +125,9 @@ class ActionPublisherNode(ManagedNode):
             report.error(said)
         elif status.state == SafetyState.HOLDING:
             report.warn(said)
+        others = self.count_publishers(self._commands.topic_name) - 1
+        if others > 0 and not self._dry_run:
+            report.warn(f"{others} more command the arm on {self._commands.topic_name}, past this guard: stop them")
         report.add("guard", status.state.name)
         report.add("reason", status.reason.name)
         report.add("dry_run", self._dry_run)

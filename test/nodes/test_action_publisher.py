@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from node_bench import make_spec
@@ -19,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.wire import tensor
 
 SPEC = make_spec()
@@ -405,6 +407,19 @@ def test_no_parameter_changes_while_running(world, capfd):
     world.call(Trigger, "action_publisher/hold", Trigger.Request())
     assert change("limits.velocity", [2.0] * 6).successful
     assert list(arm.node.param("limits.velocity")) == [2.0] * 6 and not arm.node.param("dry_run")
+
+
+def test_diagnostics_tell_of_others_who_command_the_arm(world):
+    arm = Arm(world)
+
+    def said():
+        report = Report("action_publisher", "")
+        arm.node._diagnose(report)
+        return report.message(Time(), well="").status[0].message
+
+    assert said() == ""
+    world.talk(JointTrajectory, "joint_trajectory")
+    world.until(lambda: "1 more command the arm on" in said())
 
 
 # Operator.
