@@ -191,9 +191,6 @@ class Episode:
                 self.take(verdict.setpoint)
             self.accepted += verdict.accepted
 
-    def _rests(self) -> bool:
-        return self.last is None or not np.any(self.last[1])
-
     def see(self, no_joints: bool, no_camera: bool) -> None:
         now, guard = self.now, self.guard
         if not no_joints:
@@ -205,8 +202,12 @@ class Episode:
             guard.see_deadman(True, now)
 
     def arm(self) -> None:
-        if self.guard._needs_arming and self.guard.arm(self.now) == Reason.NONE and self._rests():
-            self.fresh = True
+        if self.rng.random() < 0.9:  # an operator brings an arm back that was pushed far out
+            limits, off = self.guard.limits, 0.5 * self.guard.config.tracking_tolerance
+            self.measured = np.clip(self.measured, limits.lower - off, limits.upper + off)
+        begins_anew = self.guard.state != SafetyState.RUNNING and not self.guard.moving
+        if self.guard.arm(self.now) == Reason.NONE:
+            self.fresh |= begins_anew
 
     def happen(self, event: str) -> None:
         guard, now, rng = self.guard, self.now, self.rng

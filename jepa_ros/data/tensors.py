@@ -41,6 +41,9 @@ def tensor_array(msg) -> np.ndarray:
             f"tensor {msg.name!r}: {len(msg.data)} bytes of data, but {msg.dtype} of shape {shape} "
             f"takes {expected}; the sender is broken or another version"
         )
-    values = np.frombuffer(msg.data, dtype).reshape(shape)
+    try:
+        values = np.frombuffer(msg.data, dtype).reshape(shape)
+    except ValueError as error:  # more dimensions or longer ones than an array can have
+        raise JepaError(f"tensor {msg.name!r}: {error}; the sender is broken") from None
     values.flags.writeable = False
     return values

@@ -26,6 +26,7 @@ from jepa_ros.safety.states import Reason, SafetyState
 
 _STATUS_PERIOD_S = 0.5
 _LAST_HOLD_S = 5.0  # longest time to come to rest in at deactivation
+_COUNT_AT_ONCE = ("use_sim_time", "auto_arm")  # parameters; auto_arm at the next activation
 
 
 class ActionPublisherNode(ManagedNode):
@@ -57,6 +58,7 @@ class ActionPublisherNode(ManagedNode):
         if stopped:  # only ~/reset_estop ends an emergency stop
             self._guard.estop(self._now())
         self._output_type, self._dry_run = self.param("output_type"), self.param("dry_run")
+        self._point_velocities = self.param("point_velocities")
         output = arm_output.OUTPUTS[self._output_type]
         topic = f"~/dry_run/{output.topic}" if self._dry_run else output.topic
         self._commands = self.publisher(output.kind, topic, qos.COMMAND)
@@ -110,6 +112,8 @@ class ActionPublisherNode(ManagedNode):
         """Why a parameter may not be changed now; "" where it may."""
         if self.active and self._guard.state == SafetyState.RUNNING:
             return f"{name} cannot be changed while RUNNING; call ~/hold first"
+        if self._holds and name not in _COUNT_AT_ONCE:
+            self.get_logger().warning(f"{name} counts from the next configure on; until then the old value does")
         return ""
 
     def _diagnose(self, report: Report) -> None:
@@ -119,6 +123,9 @@ class ActionPublisherNode(ManagedNode):
             report.error(said)
         elif status.state == SafetyState.HOLDING:
             report.warn(said)
+        others = self.count_publishers(self._commands.topic_name) - 1
+        if others > 0 and not self._dry_run:
+            report.warn(f"{others} more command the arm on {self._commands.topic_name}, past this guard: stop them")
         report.add("guard", status.state.name)
         report.add("reason", status.reason.name)
         report.add("dry_run", self._dry_run)
@@ -181,7 +188,7 @@ class ActionPublisherNode(ManagedNode):
         if setpoint is None:
             return
         if self._output_type == "trajectory":
-            message = arm_output.trajectory(setpoint, self.param("point_velocities"))
+            message = arm_output.trajectory(setpoint, self._point_velocities)
         elif self._output_type == "commands":
             message = arm_output.positions(setpoint)
         else:

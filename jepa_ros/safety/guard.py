@@ -65,7 +65,7 @@ class GuardStatus:
     """The fields of SafetyStatus. Ages and tracking_error: NaN where there is none yet.
 
     plan_age_s: of the last accepted plan since arming, by its stamp; the other ages by receipt.
-    command: (A,) rad, None before the first.  vetoed_by_reason: indexed by Reason.
+    command: as ActionGuard.command.  vetoed_by_reason: indexed by Reason.
     """
 
     state: SafetyState
@@ -96,6 +96,7 @@ class GuardConfig:
     max_vetoes: so many in a row, and only arming goes on.
     follows: whether the arm goes where it is sent. False for a dry run and for outputs without positions: every
         motion then starts where the arm is measured.
+    drifts: whether an arm that does not follow moves all the same, by twists: its tracking is watched too.
     model_id: accept plans of this model only; "" accepts any.
     """
 
@@ -110,6 +111,7 @@ class GuardConfig:
     tracking_tolerance: float = 0.3
     max_vetoes: int = 10
     follows: bool = True
+    drifts: bool = False
     model_id: str = ""
 
     def __post_init__(self):
@@ -209,13 +211,13 @@ class ActionGuard:
     # What the operator wants.
 
     def arm(self, now: Now) -> Reason:
-        """Allow plans; NONE, or ESTOP where that must be reset first. The order of plans starts anew, and where
-        arming was needed, the next motion begins where the arm is measured."""
+        """Allow plans; NONE, or ESTOP where that must be reset first. Where the arm was not RUNNING, the order of
+        plans starts anew, and from rest the next motion begins where the arm is measured."""
         if self.state == SafetyState.ESTOPPED:
             return Reason.ESTOP
-        if self._needs_arming and self._at_rest:
-            self._fresh_start, self._tracking_error = True, math.nan
         if self.state != SafetyState.RUNNING:
+            if not self.moving:
+                self._fresh_start, self._tracking_error = True, math.nan
             self._set(SafetyState.ARMED, Reason.NONE, "")
             self._accepted_stamp, self._last_veto, self.vetoed_in_a_row = -math.inf, None, 0
         self._needs_arming = False
@@ -258,8 +260,10 @@ class ActionGuard:
         if reason:
             return self._veto(reason, text, now)
         if self._fresh_start or not (self.config.follows or self.moving):
+            if text := self._far_outside():
+                return self._veto(Reason.TRACKING_ERROR, text, now)
             self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)
-            self._sent = None
+            self._sent, self._tracking_error = None, math.nan
         elif self._lost():
             text = self._tracking_text()
             setpoint = self._stop(SafetyState.HOLDING, Reason.TRACKING_ERROR, text, now)
@@ -325,7 +329,7 @@ class ActionGuard:
             self._images.age(now),
             self._embeddings.age(now),
             self.tracking_error,
-            None if self._limiter is None else self._limiter.position,
+            self.command,
         )
 
     # Plans, inside.
@@ -402,13 +406,27 @@ class ActionGuard:
 
     def _lost(self) -> bool:
         """Whether the arm was measured too far from its setpoint."""
-        return self.config.follows and self._tracking_error > self.config.tracking_tolerance
+        watched = self.config.follows or self.config.drifts
+        return watched and self._tracking_error > self.config.tracking_tolerance
 
     def _tracking_text(self) -> str:
         worst = int(np.abs(self._limiter.position - self._measured).argmax())
         return (
             f"{self.limits.names[worst]} is {self.tracking_error:.3f} rad from its command, at most "
             f"{self.config.tracking_tolerance:g} rad; is the arm blocked, or its driver off?"
+        )
+
+    def _far_outside(self) -> str:
+        """Why no motion may begin where the arm is measured, "" where it may: so far beyond a limit, its joint states
+        are more likely wrong than the arm there, and the first setpoint would send it there."""
+        beyond = np.maximum(self.limits.lower - self._measured, self._measured - self.limits.upper)
+        worst = int(beyond.argmax())
+        if beyond[worst] <= self.config.tracking_tolerance:
+            return ""
+        return (
+            f"{self.limits.names[worst]} is measured at {self._measured[worst]:.3f} rad, {beyond[worst]:.3f} rad "
+            f"beyond its limits, at most {self.config.tracking_tolerance:g} rad; are joint_states in rad, and is its zero "
+            "right? Else bring the arm back by hand"
         )
 
     # Setpoints.
@@ -421,12 +439,12 @@ class ActionGuard:
         self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
     ) -> Setpoint | None:
         """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to
-        rest where it is measured, so that it stops pressing."""
+        rest where it is measured, so that it stops pressing; one that drifts from where it was sent just brakes."""
         resting = self.state != SafetyState.RUNNING and self._at_rest
         self._set(state, reason, text)
         self._needs_arming |= until_armed
         if not resting or reason == Reason.TRACKING_ERROR:
-            if self._lost():
+            if self._lost() and self.config.follows:
                 self._limiter.follow(self._measured[None], self.config.period)
             else:
                 self._limiter.brake()

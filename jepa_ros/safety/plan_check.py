@@ -10,6 +10,8 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.safety.states import Reason
 
 _DT_TOLERANCE = 1e-4  # s; float32 in the message
+MOST_ACTIONS = 1000
+"""To be executed of one plan: targets of more would keep the guard from its emergency stop for longer than a period."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def check_content(plan: Plan, spec: ActionSpec, model_id: str = "") -> tuple[Rea
         return Reason.EMPTY, "it asks for no action to be executed"
     if not 1 <= plan.execute <= len(actions):
         return Reason.PLAN_INVALID, f"it asks to execute {plan.execute} of {len(actions)} actions"
+    if plan.execute > MOST_ACTIONS:
+        return Reason.PLAN_INVALID, f"it asks to execute {plan.execute} actions, at most {MOST_ACTIONS}"
     if plan.dt <= 0:
         return Reason.NON_MONOTONIC, f"its actions are {plan.dt:g} s apart: time does not increase"
     if not abs(plan.dt - spec.dt) <= _DT_TOLERANCE:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from node_bench import make_spec
@@ -19,6 +20,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.nodes.action_publisher import ActionPublisherNode
+from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.wire import tensor
 
 SPEC = make_spec()
@@ -329,6 +331,11 @@ def test_points_hold_velocities_where_asked(world):
     [
         ({"limits.acceleration": [0.0]}, "limits.acceleration is not given"),
         ({"limits.velocity": [0.0]}, "limits.velocity is not given"),
+        ({"robot.joint_names": list("abcdef")}, "robot.position_lower is not given"),
+        (
+            {"robot.joint_names": list("abcdef"), "robot.position_lower": [-1.0] * 6},
+            "robot.position_upper is not given",
+        ),
         ({"limits.velocity": [1.0] * 5}, "limits.velocity has 5 values for the 6 joints"),
         ({"limits.position_margin": [1.0], "robot.position_upper": [0.0] * 6}, "leave no room"),
         ({"workspace.lower": [0.0] * 3, "workspace.upper": [1.0] * 3}, "workspace.tip_link is empty"),
@@ -372,7 +379,7 @@ def test_limits_and_workspace_from_a_described_robot(world):
     assert 0.03 < max(tips) <= 0.05
 
 
-def test_no_parameter_changes_while_running(world):
+def test_no_parameter_changes_while_running(world, capfd):
     arm = Arm(world)
 
     def change(name, value):
@@ -381,6 +388,7 @@ def test_no_parameter_changes_while_running(world):
         return world.call(SetParameters, "action_publisher/set_parameters", request).results[0]
 
     assert change("limits.velocity", [1.0] * 6).successful
+    assert "limits.velocity counts from the next configure on" in capfd.readouterr().err
     assert "read-only" in change("robot.position_upper", [1.0] * 6).reason
     arm.send(steps(0.05))
     arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
@@ -399,6 +407,19 @@ def test_no_parameter_changes_while_running(world):
     world.call(Trigger, "action_publisher/hold", Trigger.Request())
     assert change("limits.velocity", [2.0] * 6).successful
     assert list(arm.node.param("limits.velocity")) == [2.0] * 6 and not arm.node.param("dry_run")
+
+
+def test_diagnostics_tell_of_others_who_command_the_arm(world):
+    arm = Arm(world)
+
+    def said():
+        report = Report("action_publisher", "")
+        arm.node._diagnose(report)
+        return report.message(Time(), well="").status[0].message
+
+    assert said() == ""
+    world.talk(JointTrajectory, "joint_trajectory")
+    world.until(lambda: "1 more command the arm on" in said())
 
 
 # Operator.

@@ -221,7 +221,7 @@ def read_until(process, text):
 
 
 def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = run_node("action_publisher", "--params-file", SO101)
         read_until(process, "active")
         process.send_signal(signum)

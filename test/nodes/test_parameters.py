@@ -5,6 +5,7 @@ from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rclpy.parameter import Parameter
 
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.action_publisher import ActionPublisherNode
 from jepa_ros.nodes.base.lifecycle import AUTOSTART, ManagedNode
 from jepa_ros.nodes.base.parameters import Param
 from jepa_ros.nodes.describe.reference import NODES
@@ -59,6 +60,17 @@ def test_override_counts_and_unknown_one_is_named_with_the_nearest(world, monkey
     node = world.make(Small, parameters={"speed": 2, "sped": 3.0, "robot.rate_hz": 5.0})
     assert node.param("speed") == 2.0 and node.param("mode") == "slow"
     assert warnings == ["unknown parameter 'sped' is ignored; did you mean 'speed'?"]
+
+
+def test_a_mistyped_parameter_of_the_robot_is_named_by_nodes_that_read_them(world, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(
+        "rclpy.impl.rcutils_logger.RcutilsLogger.warning", lambda self, text, **_: warnings.append(text)
+    )
+    world.make(ActionPublisherNode, start=False, parameters={"robot.position_uper": [1.0] * 6})
+    assert warnings == [
+        "unknown parameter 'robot.position_uper' is ignored; did you mean 'robot.position_upper'?"
+    ]
 
 
 def test_parameter_set_out_of_bounds_is_refused_and_described(world):

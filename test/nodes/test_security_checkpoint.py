@@ -82,6 +82,8 @@ def test_graph_pins_all_that_read_the_checkpoint(checkpoint):
     assert {n for n, values in parameters.items() if values.get("checkpoint_sha256") == OTHER} == set(
         WITH_CHECKPOINT
     )
+    assert parameters["action_publisher"]["model_id"] == OTHER[:12]
+    assert "model_id" not in Graph(checkpoint=checkpoint).node_parameters()["action_publisher"]
     assert all("checkpoint_sha256" not in v for v in Graph(checkpoint=checkpoint).node_parameters().values())
 
 

@@ -86,6 +86,17 @@ def test_an_arm_outside_its_limits_comes_back():
     assert np.allclose(stream.until(101.0).last, [1.95, 0.0, -1.95]) and stream.clean()
 
 
+def test_no_motion_begins_where_the_arm_cannot_be():
+    stream = Stream(measured=(90.0, 0.0, 0.0)).until(100.1)  # degrees
+    verdict = stream.submit(plan(100.0))
+    assert verdict.reason == Reason.TRACKING_ERROR and verdict.setpoint is None and not stream.sent
+    assert re.search(r"a is measured at 90\.000 rad, 88\.000 rad beyond its limits.*in rad", verdict.text)
+    stream.measured = np.array([1.9, 0.0, 0.0])
+    stream.audit.restart(stream.measured)
+    assert stream.until(100.2).submit(plan(100.15, np.zeros((4, 3)))).accepted
+    assert stream.until(100.9).clean()
+
+
 # Bad plans.
 
 BAD_PLANS = [
@@ -103,6 +114,7 @@ BAD_PLANS = [
     (Reason.PLAN_INVALID, {"actions": np.zeros((4, 3), dtype=complex)}, "shape"),
     (Reason.PLAN_INVALID, {"execute": 21}, "execute 21 of 20"),
     (Reason.PLAN_INVALID, {"execute": -1}, "execute -1"),
+    (Reason.PLAN_INVALID, {"actions": np.zeros((1001, 3)), "execute": 1001}, "1001 actions, at most 1000"),
     (Reason.PLAN_INVALID, {"dt": 0.05}, "0.05 s apart"),
     (Reason.PLAN_INVALID, {"dt": NAN}, "nan s apart"),
     (Reason.NON_MONOTONIC, {"dt": 0.0}, "does not increase"),
@@ -263,10 +275,11 @@ def test_a_hold_until_armed_waits_for_arming():
     [
         lambda stream: stream.stop("disarm"),
         lambda stream: stream.stop("hold", until_armed=True),
+        lambda stream: stream.stop("hold"),
         lambda stream: (stream.stop("estop"), stream.guard.reset_estop()),
     ],
 )
-def test_an_arm_moved_by_hand_while_disarmed_starts_where_it_is(stop):
+def test_an_arm_moved_by_hand_before_arming_starts_where_it_is(stop):
     stream = running().until(100.7)
     stop(stream)
     stream.until(100.9)
@@ -385,6 +398,21 @@ def test_where_nothing_is_sent_to_the_arm_every_motion_starts_where_it_is():
     assert stream.clean()
 
 
+def test_an_arm_that_drifts_from_where_twists_should_take_it_is_braked_and_goes_on_from_where_it_is():
+    stream = running(config=replace(NO_CAMERA, follows=False, drifts=True))
+    stream.stuck, stream.measured = True, np.array([-0.3, 0.5, -0.5])
+    before = stream.last[0]
+    stream.until(100.32)
+    assert stream.guard.state == SafetyState.HOLDING and stream.guard.reason == Reason.TRACKING_ERROR
+    stream.until(100.8)
+    assert stream.last[0] > before and stream.clean(), "no motion back: a twist would move the arm"
+    stream.audit.restart(stream.measured)
+    assert stream.submit(plan(100.75)).accepted
+    stream.stuck = False
+    np.testing.assert_allclose(stream.until(101.5).last, [0.1, 0.5, -0.5])
+    assert stream.clean()
+
+
 # Clocks.
 
 
@@ -456,6 +484,10 @@ def test_status_has_ages_counts_and_command():
     assert (status.vetoed, status.clamped, sum(status.vetoed_by_reason)) == (0, 0, 0)
     np.testing.assert_array_equal(status.command, stream.last)
     assert status.tracking_error < 0.05
+    stream.stop("disarm")
+    stream.until(100.7).measured = np.array([1.0, 0.0, 0.0])
+    stream.until(100.8).guard.arm(at(100.8))
+    np.testing.assert_array_equal(stream.status.command, [1.0, 0.0, 0.0])  # where the next motion begins
 
 
 def test_bad_settings_and_foreign_limits_are_named():

@@ -58,7 +58,7 @@ class ManagedNode(LifecycleNode):
         self._release: list[Callable[[], object]] = []
         self._workers: list[LatestWorker | ReaderThread] = []
         self.health = Health()
-        declare(self, (AUTOSTART, *self.PARAMS), self.refuse_change)
+        self.given = declare(self, (AUTOSTART, *self.PARAMS), self.refuse_change)
         self._survive_impossible_transitions()
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.STATUS)
         steady = Clock(clock_type=ClockType.STEADY_TIME)

@@ -11,7 +11,8 @@ from rclpy.node import Node
 from jepa_ros.errors import JepaError
 
 _FOREIGN = ("use_sim_time", "start_type_description_service")
-_FOREIGN_PREFIXES = ("qos_overrides.", "robot.")  # robot.* is given to every node; not every node reads it
+_FOREIGN_PREFIXES = ("qos_overrides.",)
+_ROBOT = "robot."  # given to every node; not every node reads it
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ class Param:
         return descriptor
 
 
-def declare(node: Node, params: Iterable[Param], refuse_change: Callable[[str, object], str]) -> None:
-    """Declare ``params`` on a node made with ``automatically_declare_parameters_from_overrides=True``.
+def declare(
+    node: Node, params: Iterable[Param], refuse_change: Callable[[str, object], str]
+) -> frozenset[str]:
+    """Declare ``params`` on a node made with ``automatically_declare_parameters_from_overrides=True``. Returns the names
+    of those that were given a value at start.
 
     refuse_change: (name, value) -> why a parameter may not be changed now, "" where it may; asked for every
         parameter of the node, use_sim_time too.
@@ -82,10 +86,12 @@ def declare(node: Node, params: Iterable[Param], refuse_change: Callable[[str, o
     """
     table = {param.name: param for param in params}
     given = {name: p.value for name, p in node.get_parameters_by_prefix("").items()}
+    reads_robot = any(name.startswith(_ROBOT) for name in table)
+    foreign = _FOREIGN_PREFIXES if reads_robot else (*_FOREIGN_PREFIXES, _ROBOT)
     for name in given:
         if name in table:
             node.undeclare_parameter(name)
-        elif name not in _FOREIGN and not name.startswith(_FOREIGN_PREFIXES):
+        elif name not in _FOREIGN and not name.startswith(foreign):
             near = get_close_matches(name, table, n=1)
             node.get_logger().warning(
                 f"unknown parameter {name!r} is ignored" + (f"; did you mean {near[0]!r}?" if near else "")
@@ -109,3 +115,4 @@ def declare(node: Node, params: Iterable[Param], refuse_change: Callable[[str, o
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)
+    return frozenset(given) & frozenset(table)

@@ -1,4 +1,4 @@
-"""Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT and SIGTERM."""
+"""Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT, SIGTERM and SIGHUP."""
 
 import os
 import signal
@@ -34,7 +34,10 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
     EventsExecutor of rclpy 7.1.6 kept one core busy while idle and did not stop.
     """
     stop = threading.Event()
-    previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it; else the terminal is gone
+        signals.append(signal.SIGHUP)
+    previous = {s: signal.signal(s, lambda *_: stop.set()) for s in signals}
     if os.environ.get(END_WITH_STDIN):
         threading.Thread(target=_end_with_stdin, args=(stop,), daemon=True).start()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)

@@ -41,7 +41,7 @@ class Graph:
     robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
     params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
     checkpoint: a directory, or the name of a shipped model.
-    checkpoint_sha256: of its model.safetensors; another file is refused. "" takes any.
+    checkpoint_sha256: of its model.safetensors; another file, and a plan of another model, is refused. "" takes any.
     simulator: False where a robot or another simulator gives image and joint_states.
     image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
         names; "" is this graph's own. A name without a leading slash lies in the namespace.
@@ -129,6 +129,8 @@ class Graph:
                 values["dry_run"] = not self.simulator if self.dry_run is None else self.dry_run
                 if self.output_type:
                     values["output_type"] = self.output_type
+                if self.checkpoint_sha256:
+                    values["model_id"] = self.checkpoint_sha256.lower()[:12]
             parameters[node] = values | dict(self.overrides.get(node, {}))
         unknown = set(self.overrides) - set(self.nodes)
         if unknown:

@@ -154,6 +154,7 @@ GUARD_PARAMS = (
 def guard_config(node: ManagedNode) -> GuardConfig:
     """The guard's settings; warns of every watchdog that is switched off."""
     param = node.param
+    positions, dry_run = OUTPUTS[param("output_type")].positions, param("dry_run")
     for name, (what, _) in _WATCHED.items():
         if param(f"watchdog.{name}") == 0:
             node.get_logger().warning(f"watchdog.{name} is 0: nothing watches over {what}")
@@ -164,7 +165,8 @@ def guard_config(node: ManagedNode) -> GuardConfig:
         max_plan_age=param("max_plan_age"),
         tracking_tolerance=param("tracking_tolerance"),
         max_vetoes=param("max_vetoes"),
-        follows=OUTPUTS[param("output_type")].positions and not param("dry_run"),
+        follows=positions and not dry_run,
+        drifts=not positions and not dry_run,
         model_id=param("model_id"),
     )
 
@@ -198,6 +200,9 @@ def read_urdf(node: ManagedNode):
 def joint_limits(node: ManagedNode, urdf=None) -> JointLimits:
     """The limits of every joint; JepaError where they are not complete. urdf: the UrdfArm, where there is one."""
     names, from_urdf = node.param("robot.joint_names"), node.param("limits.from_urdf")
+    for name in ("robot.position_lower", "robot.position_upper"):
+        if "robot.joint_names" in node.given and name not in node.given:  # the default is another arm's
+            raise JepaError(f"{name} is not given; the guard needs it for each of the joints {names}")
     lower, upper = node.param("robot.position_lower"), node.param("robot.position_upper")
     velocity, acceleration = (
         _per_joint(node, f"limits.{name}", optional=from_urdf and name == "velocity")
