@@ -9,7 +9,7 @@ from command_audit import CommandAudit
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.safety.guard import ActionGuard, GuardConfig, Now, Plan
 from jepa_ros.safety.limits import JointLimits
-from jepa_ros.safety.states import Reason
+from jepa_ros.safety.states import Reason, SafetyState
 
 NAMES = ("a", "b", "c")
 SPEC = ActionSpec(
@@ -56,6 +56,13 @@ class Stream:
         if armed:
             assert self.guard.arm(at(100.0)) == Reason.NONE
             self.audit.restart(self.measured if measured is not None else np.zeros(3))
+
+    def arm(self):
+        """Arm; from rest, the next motion begins where the arm is measured."""
+        anew = self.guard.state != SafetyState.RUNNING and not self.guard.moving
+        assert self.guard.arm(at(self.time)) == Reason.NONE
+        if anew:
+            self.audit.restart(self.measured)
 
     def observe(self):
         if self.measured is not None:

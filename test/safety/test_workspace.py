@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from guard_stream import LIMITS, Stream, at, plan
+from guard_stream import LIMITS, Stream, plan
 
 from jepa_ros.errors import JepaError
 from jepa_ros.safety.states import Reason, SafetyState
@@ -85,7 +85,7 @@ def test_random_plans_never_leave_the_box(seed):
         stream.submit(plan(stream.time, actions))
         stream.until(stream.time + rng.uniform(0.05, 0.6))
         if stream.guard.state == SafetyState.HOLDING:
-            stream.guard.arm(at(stream.time))
+            stream.arm()
     poses = np.array(stream.poses)
     assert len(poses) > 100 and not stream.audit.violations
     assert np.all(poses >= [0.0, -0.3, -0.4]) and np.all(poses <= [0.5, 0.3, 0.4])
