@@ -65,9 +65,10 @@ class Killed(Fault):
 
     def reasons(self, variant):
         return {
-            "encoder": {"guard EMBEDDING_STALE"},
+            "encoder": {"guard EMBEDDING_STALE", "planner NO_IMAGE"},
             "simulator": {"guard JOINT_STATE_STALE", "guard IMAGE_STALE", "guard EMBEDDING_STALE"},
-        }.get(variant, {"guard NO_PLAN"})
+            "planner": {"guard NO_PLAN"},
+        }.get(variant, {"guard NO_PLAN", "planner NO_ROLLOUTS"})
 
     def strike(self, bench, variant):
         bench.judge.strike(time.time())

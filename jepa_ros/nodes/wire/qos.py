@@ -24,7 +24,8 @@ COMMAND = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 JOINT_STATES = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 JOINT_STATES_OUT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-IMAGE_OUT = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+# With a depth of 1 Fast DDS 2.14 sometimes sent no more images to anybody, old or restarted, once a reader was killed.
+IMAGE_OUT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def image(reliability: str) -> QoSProfile:
