@@ -27,7 +27,7 @@ class NodeParameters:
     """The parameters that a node has, or would have; read as from the node itself. JepaError for a bad value."""
 
     def __init__(self, name: str, params: Iterable[Param], given: Mapping[str, object]):
-        self._name = name
+        self._name, self.given = name, frozenset(given)
         self._values = {param.name: param.coerce(given.get(param.name, param.default)) for param in params}
 
     def param(self, name: str):
