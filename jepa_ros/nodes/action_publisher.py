@@ -113,7 +113,9 @@ class ActionPublisherNode(ManagedNode):
         if self.active and self._guard.state == SafetyState.RUNNING:
             return f"{name} cannot be changed while RUNNING; call ~/hold first"
         if self._holds and name not in _COUNT_AT_ONCE:
-            self.get_logger().warning(f"{name} counts from the next configure on; until then the old value does")
+            self.get_logger().warning(
+                f"{name} counts from the next configure on; until then the old value does"
+            )
         return ""
 
     def _diagnose(self, report: Report) -> None:
@@ -125,7 +127,14 @@ class ActionPublisherNode(ManagedNode):
             report.warn(said)
         others = self.count_publishers(self._commands.topic_name) - 1
         if others > 0 and not self._dry_run:
-            report.warn(f"{others} more command the arm on {self._commands.topic_name}, past this guard: stop them")
+            report.warn(
+                f"{others} more command the arm on {self._commands.topic_name}, past this guard: stop them"
+            )
+        planners = self.count_publishers("plan")
+        if planners > 1:
+            report.warn(
+                f"{planners} publish plans, and the newest is followed, whoever made it: stop all but one"
+            )
         report.add("guard", status.state.name)
         report.add("reason", status.reason.name)
         report.add("dry_run", self._dry_run)

@@ -28,6 +28,7 @@ from jepa_ros.safety.watchdogs import Watchdog
 from jepa_ros.safety.workspace import Workspace
 
 _SOONEST_S = 0.001  # between two setpoints
+_FRESH_S = 0.5  # oldest measured pose that a motion may begin at
 _LEAVES = "the end effector would leave the workspace box"
 
 __all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint", "Verdict"]
@@ -37,7 +38,8 @@ __all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint
 class Setpoint:
     """Where every joint is to be ``duration`` s from now; takes the place of what was sent before.
 
-    positions: (A,) rad.  velocities: (A,) rad/s, on the way there; 0 says that the arm rests there.
+    positions: (A,) rad.  velocities: (A,) rad/s, on the way there; 0 says that the arm rests there.  duration: a
+    period, or as long as an arm that lags behind needs by its velocity limit.
     """
 
     joint_names: tuple[str, ...]
@@ -260,6 +262,10 @@ class ActionGuard:
         if reason:
             return self._veto(reason, text, now)
         if self._fresh_start or not (self.config.follows or self.moving):
+            if not self._joints.age(now) <= _FRESH_S:  # also where joint states are not watched
+                return self._veto(
+                    Reason.JOINT_STATE_STALE, f"no joint states for {_FRESH_S:g} s to begin at", now
+                )
             if text := self._far_outside():
                 return self._veto(Reason.TRACKING_ERROR, text, now)
             self._limiter = SetpointLimiter(self.limits, self.config.period, self._measured)

@@ -104,7 +104,16 @@ def test_other_types_are_refused_by_name(values):
         (lambda m: setattr(m, "dtype", "complex64"), "'complex64' is unknown"),
         (lambda m: setattr(m, "dtype", ""), "'' is unknown"),
     ],
-    ids=["short", "long", "wrong shape", "absurd shape", "wrong dtype", "too many axes", "unknown dtype", "no dtype"],
+    ids=[
+        "short",
+        "long",
+        "wrong shape",
+        "absurd shape",
+        "wrong dtype",
+        "too many axes",
+        "unknown dtype",
+        "no dtype",
+    ],
 )
 def test_contradictions_are_refused_by_name(change, says):
     msg = to_msg("latents", np.zeros((2, 3), np.float32))

@@ -421,6 +421,7 @@ def test_sim_time_without_a_clock_moves_nothing_and_ends(world, checkpoint):
 
 def test_missing_joint_is_named(world, checkpoint, capfd):
     bench = Bench(world, checkpoint)
+    world.until(lambda: bench.joints.get_subscription_count())
     bench.joints.publish(JointState(name=["shoulder_pan"], position=[0.0]))
     world.until(lambda: "joint_states lacks shoulder_lift" in capfd.readouterr().err)
 

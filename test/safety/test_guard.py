@@ -502,3 +502,24 @@ def test_bad_settings_and_foreign_limits_are_named():
             GuardConfig(**{name: value})
     with pytest.raises(JepaError, match=r"limits are for joints \['x'\]"):
         ActionGuard(SPEC, JointLimits(("x",), [-1.0], [1.0], [1.0], [1.0]))
+
+
+# How long the arm is given.
+
+
+def test_an_arm_that_lags_is_given_as_long_as_its_velocity_limit_takes():
+    stream = running()
+    stream.stuck = True
+    stream.until(100.36)
+    lag = stream.last[0] - stream.measured[0]
+    assert lag > LIMITS.velocity[0] * PERIOD
+    setpoint = stream.sent[-1][1]
+    assert setpoint.duration == pytest.approx(lag / LIMITS.velocity[0])
+
+
+def test_no_motion_begins_at_an_old_pose_even_where_joint_states_are_not_watched():
+    stream = Stream(config=replace(NO_CAMERA, joint_state_s=0))
+    stream.silent = True
+    stream.time = 100.6
+    verdict = stream.submit(plan(100.5))
+    assert verdict.reason == Reason.JOINT_STATE_STALE and not stream.sent

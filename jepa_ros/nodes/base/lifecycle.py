@@ -246,8 +246,11 @@ class ManagedNode(LifecycleNode):
             action()
         except Exception as error:
             self.failure = f"could not {name}: {error}"
-            known = isinstance(error, JepaError)
-            self.get_logger().error(self.failure if known else f"could not {name}:\n{traceback.format_exc()}")
+            if isinstance(error, JepaError):  # words for the user, where it came from at log_level:=debug
+                self.get_logger().error(self.failure)
+                self.get_logger().debug(traceback.format_exc())
+            else:
+                self.get_logger().error(f"could not {name}:\n{traceback.format_exc()}")
             if undo is not None:
                 undo()
             self._publish_diagnostics()
