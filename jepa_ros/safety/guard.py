@@ -483,7 +483,15 @@ class ActionGuard:
         if not limiter.step(elapsed, judge):
             return False, None
         self._sent, self._left, self._said_rest = now, now.steady, limiter.at_rest
-        return True, Setpoint(self.limits.names, limiter.position, limiter.velocity, self.config.period)
+        return True, Setpoint(self.limits.names, limiter.position, limiter.velocity, self._duration())
+
+    def _duration(self) -> float:
+        """s in which the arm is to reach the setpoint: a period, or longer where the arm lags so far behind that the
+        way there would take more than its velocity limit."""
+        if not self.config.follows or self._measured is None:
+            return self.config.period
+        way = np.abs(self._limiter.position - self._measured) / self.limits.velocity
+        return max(self.config.period, float(way.max()))
 
     def _elapsed(self, now: Now) -> float:
         """s since the last setpoint: by the ROS clock, by which the arm's controller goes, unless that stands

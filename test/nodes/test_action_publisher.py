@@ -121,9 +121,10 @@ def test_a_good_plan_becomes_a_stream_of_setpoints_that_ends_where_it_says(world
     for trajectory in arm.commands.messages:
         assert tuple(trajectory.joint_names) == SPEC.joint_names and len(trajectory.points) == 1
         assert (trajectory.header.stamp.sec, trajectory.header.stamp.nanosec) == (0, 0)  # begin on receipt
-        assert (
-            trajectory.points[0].time_from_start.nanosec == 20_000_000 and not trajectory.points[0].velocities
-        )
+        point = trajectory.points[0]  # this arm stands where it was: it is given time by its velocity limit
+        lag = np.abs(np.array(point.positions) - START).max()
+        given = point.time_from_start.sec + 1e-9 * point.time_from_start.nanosec
+        assert given == pytest.approx(max(0.02, lag / 4.7), abs=1e-6) and not point.velocities
     assert np.all(arm.moved >= 0) and np.all(arm.moved <= 4.7 * 0.02 + 1e-9)
     assert np.all(arm.moved[0] <= 38.0 * 0.02**2 + 1e-9), "from rest"
     status = arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
