@@ -79,7 +79,8 @@ class Imagination:
         """What the next H looks would see: joints (S, H, A) rad, and cubes (S, H, 3) m or None.
 
         actions: (S, H, KA) rad.  base: (A,) rad, where the first action is chained from. The arm is at a
-        look: it holds. The guard is imagined without the holds that a future contact might cause.
+        look: it holds. The guard is imagined without the holds that a future contact might cause, and without the
+        time that it gives an arm that lags.
         """
         from mujoco import rollout
 

@@ -92,13 +92,15 @@ def test_images_are_those_of_the_moment_of_the_look(bench):
     assert np.allclose(q1 - q0, 4 * 0.05, atol=0.05)
 
 
-def test_imagination_is_what_then_happens(bench):
-    """The oracle's batch rollouts and the closed loop agree to rounding, waiting and settling included."""
+@pytest.mark.parametrize("largest, tolerance", [(0.06, 1e-9), (0.12, 1e-3)], ids=["followed", "lagging"])
+def test_imagination_is_what_then_happens(bench, largest, tolerance):
+    """The oracle's batch rollouts and the closed loop agree, waiting and settling included: to rounding, and to 1 mrad
+    where the arm lags so far that the guard gives it more time."""
     simulator, spec, timing = bench.simulator, bench.spec, Timing()
     start, _ = bench.task.episode(1000)
     simulator.reset(start)
     arm = SimulatedArm(simulator, spec)
-    plans = np.random.default_rng(0).uniform(-0.12, 0.12, (3, 2, spec.block_dim))
+    plans = np.random.default_rng(0).uniform(-largest, largest, (3, 2, spec.block_dim))
     imagined, cubes = Imagination(simulator, spec, timing).rollout(plans, arm.base())
     assert imagined.shape == (3, 2, spec.dim) and cubes is None
     for block in range(2):
@@ -106,7 +108,7 @@ def test_imagination_is_what_then_happens(bench):
         arm.advance(timing.latency_s)
         assert arm.execute(plans[1, block].reshape(spec.block, spec.dim), looked_at)
         arm.advance(spec.block * spec.dt + timing.settle_s)
-        assert np.allclose(simulator.joint_positions, imagined[1, block], atol=1e-9)
+        assert np.allclose(simulator.joint_positions, imagined[1, block], atol=tolerance)
 
 
 def test_timing_refuses_what_makes_no_sense(bench):
