@@ -96,9 +96,9 @@ def row(fault: Fault, trials: list[Outcome]) -> dict:
     }
 
 
-def result(args: argparse.Namespace, outcomes: list[Outcome], wall_s: float) -> dict:
-    """What is written."""
-    return {
+def result(args: argparse.Namespace, outcomes: list[Outcome], wall_s: float, logs: Path) -> dict:
+    """What is written; nodes' words name files without the folder of this machine."""
+    found = {
         "kept": sum(o.kept for o in outcomes),
         "trials": len(outcomes),
         "commands": sum(o.commands for o in outcomes),
@@ -115,6 +115,7 @@ def result(args: argparse.Namespace, outcomes: list[Outcome], wall_s: float) -> 
         "machine": provenance.machine(),
         "commit": COMMIT,
     }
+    return json.loads(json.dumps(found).replace(f"{logs}/", ""))
 
 
 COMMIT = provenance.source_commit()
@@ -175,10 +176,10 @@ def main() -> int:
                 if not outcome.recovered:
                     graphs.close()
                 if args.json:
-                    write_json(args.json, result(args, outcomes, time.monotonic() - began))
+                    write_json(args.json, result(args, outcomes, time.monotonic() - began, logs))
     finally:
         graphs.close()
-    found = result(args, outcomes, time.monotonic() - began)
+    found = result(args, outcomes, time.monotonic() - began, logs)
     print(json.dumps({key: found[key] for key in ("kept", "trials", "commands", "violations")}))
     return 0 if found["kept"] == found["trials"] else 1
 
