@@ -18,7 +18,7 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
-from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
+from jepa_ros.planning.surprise import Judgement, SurpriseGate
 
 if TYPE_CHECKING:
     from jepa_ros.costs.energy import Energy
@@ -89,33 +89,16 @@ class PlannerAgent(Agent):
         self.judgements = []
 
     def act(self, image, proprio):
+        from jepa_ros.evaluation.actor import respond
+
         began = time.perf_counter()
         latent = self.model.embed(image)
         encoded = time.perf_counter()
         stamp = len(self.judgements) * self.spec.block * self.spec.dt
-        judgement = self.episode.look(latent, proprio, stamp)
-        self.judgements.append(judgement)
-        actions = self.episode.hold() if judgement.level == Level.HOLD else self._plan()
+        self.judgements.append(self.episode.look(latent, proprio, stamp))
+        actions = respond(self.episode, self.model, self.energy, self.goal)
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
         return actions[: self.spec.block]
-
-    def _plan(self) -> np.ndarray:
-        from jepa_ros.costs.evaluator import LatentEvaluator
-
-        context = self.episode.context
-        evaluator = LatentEvaluator(
-            self.model,
-            self.energy,
-            context.latents,
-            context.proprio,
-            context.actions,
-            self.goal,
-            self.episode.planner.reduction,
-        )
-        solution, actions = self.episode.plan(evaluator.evaluate)
-        predicted = self.episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
-        self.episode.execute(actions, predicted)
-        return actions
 
 
 class NoOp(Agent):

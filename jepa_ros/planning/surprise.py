@@ -72,7 +72,7 @@ class GateSettings:
 class Judgement:
     """Of one look. level, speed: what to do.  surprise: NaN where nothing was expected.
 
-        frozen: a picture as in training, which did not change while the arm moved.  strange: this look counts against
+    frozen: a picture as in training, which did not change while the arm moved.  strange: this look counts against
     going on.  believed: what it shows may be taken for the scene.
     text: the reason for a level above OK, in words; "" without one.
     """

@@ -11,14 +11,14 @@ from itertools import groupby
 import numpy as np
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
-from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.data.recording import RecordedPlan, Recording
+from jepa_ros.evaluation.actor import respond
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S, JointHistory
 from jepa_ros.planning.memory import DEFAULT_GAP_S, ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
-from jepa_ros.planning.surprise import Level, SurpriseGate
+from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.checkpoint import Checkpoint
 
 _HISTORY_NS = 2_000_000_000
@@ -182,8 +182,7 @@ class _Repeat:
                 self.latents[plan.stamp_ns], proprio, plan.stamp_ns * 1e-9, set_back=plan.stamp_ns < last
             )
             last = plan.stamp_ns
-            held = self.episode.judgement.level == Level.HOLD
-            actions = self.episode.hold() if held else self._plan(self.goals[goal_id])
+            actions = respond(self.episode, self.checkpoint.model, self.energy, self.goals[goal_id])
             if np.array_equal(actions, plan.actions):
                 equal += 1
             else:
@@ -191,22 +190,6 @@ class _Repeat:
                 difference = float(np.abs(actions - plan.actions).max()) if same_shape else float("inf")
                 break
         return equal, difference
-
-    def _plan(self, goal: np.ndarray) -> np.ndarray:
-        context = self.episode.context
-        evaluator = LatentEvaluator(
-            self.checkpoint.model,
-            self.energy,
-            context.latents,
-            context.proprio,
-            context.actions,
-            goal,
-            self.episode.planner.reduction,
-        )
-        solution, actions = self.episode.plan(evaluator.evaluate)
-        predicted = self.episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
-        self.episode.execute(actions, predicted)
-        return actions
 
     def _joints(self, stamp_ns: int) -> np.ndarray | None:
         """(A,) rad as the live planner's joint history gives them at a stamp."""
