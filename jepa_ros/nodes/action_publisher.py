@@ -47,7 +47,9 @@ class ActionPublisherNode(ManagedNode):
 
     def _setup(self) -> None:
         spec = robot_spec(self)
-        self._urdf = guard_params.read_urdf(self) if guard_params.needs_urdf(self) else None
+        self._urdf = None
+        if guard_params.needs_urdf(self):
+            self._urdf = guard_params.read_urdf(self, lambda: guard_params.awaited_description(self))
         stopped = self._guard is not None and self._guard.state == SafetyState.ESTOPPED
         self._guard = ActionGuard(
             spec,

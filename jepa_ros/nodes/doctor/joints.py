@@ -5,7 +5,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.robot import robot_spec
-from jepa_ros.nodes.doctor.expected import Expected, NodeParameters
+from jepa_ros.nodes.doctor.expected import Expected
 from jepa_ros.nodes.doctor.finding import Findings
 from jepa_ros.nodes.doctor.heard import Heard
 from jepa_ros.nodes.guard.guard_params import joint_limits, needs_urdf, read_urdf, workspace
@@ -25,9 +25,9 @@ def check_joints(expected: Expected, heard: Heard) -> Findings:
         return found
     positions = _positions(found, expected.joint_states.name, heard, spec)
     try:
-        urdf = _urdf(expected.guard, heard.description) if needs_urdf(expected.guard) else None
-        limits = joint_limits(expected.guard, urdf)
-        box = workspace(expected.guard, urdf)
+        guard = expected.guard
+        urdf = read_urdf(guard, lambda: _description(heard)) if needs_urdf(guard) else None
+        limits, box = joint_limits(guard, urdf), workspace(guard, urdf)
     except JepaError as error:
         found.error(
             "action_publisher limits.*",
@@ -149,20 +149,10 @@ def _limits(found: Findings, limits: JointLimits, spec: ActionSpec) -> None:
     )
 
 
-def _urdf(guard: NodeParameters, description: str):
-    if guard.param("workspace.urdf_file") or not guard.param("workspace.tip_link"):
-        return read_urdf(guard)
-    if not description:
+def _description(heard: Heard) -> str:
+    if not heard.description:
         raise JepaError(
             "no robot_description came; start robot_state_publisher, give --robot-description-topic, or set "
             "workspace.urdf_file"
         )
-    # Here, so that MuJoCo is loaded only where it is needed.
-    from jepa_ros.simulation.urdf import UrdfArm
-
-    return UrdfArm(
-        description,
-        guard.param("robot.joint_names"),
-        guard.param("workspace.tip_link"),
-        guard.param("workspace.base_link"),
-    )
+    return heard.description

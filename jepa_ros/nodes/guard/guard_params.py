@@ -1,5 +1,7 @@
 """The guard's parameters, and what they say in the guard's own terms."""
 
+from collections.abc import Callable
+
 import numpy as np
 from std_msgs.msg import String
 
@@ -177,8 +179,9 @@ def needs_urdf(node: ManagedNode) -> bool:
     return _has_workspace(node) or node.param("limits.from_urdf") or no_positions
 
 
-def read_urdf(node: ManagedNode):
-    """The UrdfArm of the parameters; JepaError where there is none."""
+def read_urdf(node: ManagedNode, description: Callable[[], str]):
+    """The UrdfArm of the parameters; JepaError where there is none. description: gives the robot_description, asked
+    for where no file is named."""
     # Here, so that MuJoCo is loaded only where it is needed.
     from jepa_ros.simulation.urdf import UrdfArm
 
@@ -188,13 +191,18 @@ def read_urdf(node: ManagedNode):
     chain = node.param("robot.joint_names"), tip, node.param("workspace.base_link")
     if node.param("workspace.urdf_file"):
         return UrdfArm.from_file(node.param("workspace.urdf_file"), *chain)
+    return UrdfArm(description(), *chain)
+
+
+def awaited_description(node: ManagedNode) -> str:
+    """The URDF on the topic robot_description; JepaError where none comes."""
     message = node.reader(String, "robot_description", qos.GOAL).take(_URDF_WAIT_S)
     if message is None:
         raise JepaError(
             f"no robot_description came within {_URDF_WAIT_S:g} s; start robot_state_publisher, remap the topic, "
             "or set workspace.urdf_file"
         )
-    return UrdfArm(message.data, *chain)
+    return message.data
 
 
 def joint_limits(node: ManagedNode, urdf=None) -> JointLimits:
