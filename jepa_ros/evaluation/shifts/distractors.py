@@ -9,9 +9,11 @@ from jepa_ros.simulation.scene import CAMERA
 
 _LOWER, _UPPER = np.array([-0.30, -0.40]), np.array([0.60, 0.45])
 """(2,) m: where objects may stand; the part that the camera sees of it counts."""
-_FREE = (((-0.14, -0.09), (0.14, 0.09)), ((0.08, -0.19), (0.38, 0.19)))
-"""m, corners of what stays free: the base, and the place where the arm works and the cube lies."""
-_HALF = (0.010, 0.022)
+_FREE = (((-0.14, -0.09), (0.14, 0.09)), ((0.08, -0.17), (0.35, 0.17)))
+"""m, corners of what stays free: the base, and the place where the cube lies and is pushed."""
+_BEHIND_BASE = 0.25
+"""Share of half the picture, left and right of the base, where objects behind it would not be seen."""
+_HALF = (0.014, 0.024)
 """m, half sizes."""
 _IN_VIEW = 0.9
 """Share of half the picture within which an object's centre lies."""
@@ -27,7 +29,7 @@ def distractors(spec, rng: np.random.Generator, amount: float) -> None:
     for _ in range(_DRAWS):
         place = rng.uniform(_LOWER, _UPPER)
         apart = all(np.linalg.norm(place - other) > 3 * _HALF[1] for other in places)
-        if apart and not _in_the_way(place) and view.sees([*place, _HALF[1]]):
+        if apart and not _in_the_way(place) and view.shows([*place, _HALF[1]]):
             places.append(place)
         if len(places) == _MOST:
             break
@@ -56,8 +58,15 @@ class _View:
     def __init__(self, camera):
         self._pos, self._axes = np.array(camera.pos), axes(camera)
         self._half = np.tan(np.radians(camera.fovy) / 2)
+        self._base = self._project((0, 0, 0))
 
-    def sees(self, point) -> bool:
-        """Whether (3,) m lies well inside the picture."""
+    def shows(self, point) -> bool:
+        """Whether (3,) m lies well inside the picture and not in the shade of the base."""
+        found = self._project(point)
+        behind_base = abs(found[0] - self._base[0]) < _BEHIND_BASE and found[1] > self._base[1]
+        return bool(np.abs(found).max() < _IN_VIEW) and not behind_base
+
+    def _project(self, point) -> np.ndarray:
+        """(3,) m in front of the camera -> right and up in the picture, -1 to 1."""
         right, up, back = self._axes.T @ (point - self._pos)
-        return back < 0 and max(abs(right), abs(up)) < _IN_VIEW * self._half * -back
+        return np.array([right, up]) / (-back * self._half)

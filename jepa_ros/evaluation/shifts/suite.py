@@ -56,7 +56,7 @@ SHIFTS = {
             tasks=("push",),
         ),
         Shift("background_texture", (0.2, 0.45, 0.9), "contrast", colours.background_texture),
-        Shift("distractors", (2, 5, 10), "objects", distractors.distractors),
+        Shift("distractors", (3, 6, 12), "objects", distractors.distractors),
         Shift("camera_pan", (1, 2, 4), "degrees", camera.camera_pan),
         Shift("camera_tilt", (1, 2, 4), "degrees", camera.camera_tilt),
         Shift("camera_shift", (1, 2, 4), "cm", camera.camera_shift),

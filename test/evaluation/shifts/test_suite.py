@@ -81,9 +81,9 @@ def test_distractors_stand_in_the_same_physics():
     shift = SHIFTS["distractors"]
     with (
         Simulator("push") as plain,
-        Simulator("push", edit=lambda spec: shift.edit(spec, shift.rng(SEEDS[0]), 10)) as full,
+        Simulator("push", edit=lambda spec: shift.edit(spec, shift.rng(SEEDS[0]), 12)) as full,
     ):
-        assert full.model.ngeom == plain.model.ngeom + 10
+        assert full.model.ngeom == plain.model.ngeom + 12
         for simulator in (plain, full):
             simulator.set_target(np.array([1.2, 1.2, 0.3, 0.5, 0, 0]))
             simulator.advance(2.0)
