@@ -4,7 +4,8 @@
 
 Rounds call every runtime once, one after the other, so that other work on the machine slows all alike. `encode`: one
 camera image of the model's size to its latent. `rollout`: candidates to imagined futures. `rollout_and_cost`: and on to
-their energies; with `onnx` both graphs, with `onnx_torch_cost` what the nodes do with `runtime: onnx`.
+their energies; with `onnx` both graphs, with `onnx_torch_cost` what the nodes do with `runtime: onnx`. `plan`: a whole
+search of the default planner, in a tenth of the rounds.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.export.runtime import OnnxModel
 from jepa_ros.export.verify import rendered_images
 from jepa_ros.export.writer import export_checkpoint
+from jepa_ros.planning.receding_horizon import Planner, PlannerConfig
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 
-WARM_UP = 30
+WARM_UP = 20
 
 
 def tasks(checkpoint: Checkpoint, onnx: OnnxModel, samples: int, horizon: int) -> dict[str, dict]:
@@ -41,9 +43,16 @@ def tasks(checkpoint: Checkpoint, onnx: OnnxModel, samples: int, horizon: int) -
     context, goal = [np.asarray(x, np.float32) for x in (latents[:-1], proprio, past)], latents[-1]
     inputs, target = [torch.tensor(x) for x in (*context, actions)], torch.tensor(goal)
 
-    def mixed():
+    def mixed(actions: np.ndarray) -> np.ndarray:
         futures = map(torch.from_numpy, onnx.rollout(*context, actions))
-        return energy.evaluate(Rollouts(*futures, inputs[-1]), target).totals
+        rollouts = Rollouts(*futures, torch.tensor(actions, dtype=torch.float32))
+        return energy.evaluate(rollouts, target).totals.numpy()
+
+    def score(actions: np.ndarray) -> np.ndarray:
+        return LatentEvaluator(model, energy, *context, goal, "sum").evaluate(actions)
+
+    def plan(evaluate):
+        return Planner(spec, PlannerConfig(horizon=horizon, samples=samples)).plan(evaluate, proprio[-1])
 
     return {
         "encode": {
@@ -55,10 +64,11 @@ def tasks(checkpoint: Checkpoint, onnx: OnnxModel, samples: int, horizon: int) -
             "onnx": lambda: onnx.rollout(*context, actions),
         },
         "rollout_and_cost": {
-            "torch": lambda: LatentEvaluator(model, energy, *context, goal, "sum").evaluate(actions),
+            "torch": lambda: score(actions),
             "onnx": lambda: onnx.costs(*onnx.rollout(*context, actions), actions, goal),
-            "onnx_torch_cost": mixed,
+            "onnx_torch_cost": lambda: mixed(actions),
         },
+        "plan": {"torch": lambda: plan(score), "onnx_torch_cost": lambda: plan(mixed)},
     }
 
 
@@ -109,7 +119,8 @@ def main() -> None:
         "measured_ms": {},
     }
     for name, runtimes in tasks(checkpoint, onnx, arguments.samples, arguments.horizon).items():
-        row = found["measured_ms"][name] = measure(runtimes, arguments.rounds)
+        rounds = arguments.rounds // 10 if name == "plan" else arguments.rounds
+        row = found["measured_ms"][name] = measure(runtimes, rounds)
         for runtime, figures in row.items():
             print(
                 f"{name:18s}{runtime:17s} median {figures['median_ms']:8.3f} ms   p95 {figures['p95_ms']:8.3f} ms"
