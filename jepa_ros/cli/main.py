@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": "play a bag's camera and joints into the live graph, never onto a robot's command topics",
     "offline": "evaluate checkpoints on recorded bags and write a report",
     "calibrate": "measure what is normal for a checkpoint: latent statistics, surprise thresholds",
+    "export": "write a checkpoint as ONNX files that run without torch, verified against torch",
     "convert": "turn bags into a LeRobot dataset, or a LeRobot dataset into bags",
     "doctor": "check topics, joints, clock, checkpoint and camera view before a run, and say what to do",
     "lifecycle": "configure, activate and stop the nodes of a running graph by hand",

@@ -17,6 +17,7 @@ from jepa_ros.evaluation.agents import Agent
 from jepa_ros.evaluation.simulated_arm import TICK_S, SimulatedArm
 
 if TYPE_CHECKING:
+    from jepa_ros.evaluation.shifts.view import ShiftedView
     from jepa_ros.simulation.simulator import Simulator
     from jepa_ros.simulation.tasks import Task
 
@@ -86,9 +87,13 @@ def run_episode(
     blocks: int,
     name: str,
     timing: Timing = Timing(),
+    view: Simulator | ShiftedView | None = None,
 ) -> EpisodeResult:
-    """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode."""
-    spec = agent.spec
+    """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode.
+
+    view: where the agent's pictures come from; None is the simulator.
+    """
+    spec, view = agent.spec, view or simulator
     start, goal = task.episode(seed)
     simulator.reset(start)
     hold = HoldTimer(task.tolerance, task.hold_seconds)
@@ -100,11 +105,11 @@ def run_episode(
 
     arm = SimulatedArm(simulator, spec, solved)
     agent.observe_truth(arm, goal)
-    agent.reset(simulator.goal_image(goal), seed)
+    agent.reset(view.goal_image(goal), seed)
     success, done, plan_ms, encode_ms = False, 0, [], []
     while done < blocks and not success:
         looked_at = simulator.time
-        actions = agent.act(simulator.render(), simulator.joint_positions)
+        actions = agent.act(view.render(), simulator.joint_positions)
         done += 1
         plan_ms.append(agent.plan_ms)
         if agent.encode_ms is not None:

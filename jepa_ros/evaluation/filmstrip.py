@@ -28,7 +28,7 @@ def compose(
 ) -> np.ndarray:
     """Panels side by side under a heading: (H, W, 3) uint8 RGB. tone: RGB of the remark at the right of
     the heading."""
-    big, medium, small = _font(26, bold=True), _font(20, bold=True), _font(17)
+    big, medium, small = font(26, bold=True), font(20, bold=True), font(17)
     top = MARGIN + 26 + 22 + 20 + 12
     width = 2 * MARGIN + len(panels) * PANEL + (len(panels) - 1) * GAP
     canvas = Image.new("RGB", (width, top + PANEL + 12 + 17 + MARGIN), BACKGROUND)
@@ -77,7 +77,8 @@ def _fit(image: np.ndarray) -> Image.Image:
     return picture.resize((PANEL, PANEL), method)
 
 
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib; size in pixels."""
     from matplotlib import font_manager
 
     found = font_manager.findfont(

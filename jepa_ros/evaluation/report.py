@@ -111,11 +111,16 @@ def require_writable(path: str | Path) -> None:
 
 def write_json(path: str | Path, content: dict) -> None:
     """Write ``content`` whole or not at all; JepaError where the place cannot be written."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """The same for text."""
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
         raise JepaError(f"cannot write {path}: {error.strerror or error}; choose another place") from error

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
 from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, run_episode
 from jepa_ros.planning.config import PlannerConfig
+
+if TYPE_CHECKING:
+    from jepa_ros.evaluation.shifts.condition import Condition
+    from jepa_ros.evaluation.shifts.view import ShiftedView
+
+Job = tuple
+"""What Bench.run takes: agent and seed, or agent, seed and condition."""
 
 PLANNER, ORACLE = "planner", "oracle"
 YARDSTICKS = ("decoded_by_sight", "true_joints")
@@ -46,8 +54,17 @@ class Bench:
         self._checkpoint = self._simulator = None
         self._agents: dict[str, Agent] = {}
 
-    def run(self, name: str, seed: int) -> EpisodeResult:
-        """One episode of agent ``name``."""
+    def run(self, name: str, seed: int, condition: Condition | None = None) -> EpisodeResult:
+        """One episode of agent ``name``, under a visual shift or clean (None)."""
+        if condition is None:
+            return self._run(name, seed)
+        from jepa_ros.evaluation.shifts.view import ShiftedView
+        from jepa_ros.simulation.held_out import held_out_seed
+
+        with ShiftedView(self.simulator, condition, held_out_seed(seed)) as view:
+            return self._run(name, seed, view)
+
+    def _run(self, name: str, seed: int, view: ShiftedView | None = None) -> EpisodeResult:
         return run_episode(
             self.simulator,
             self.task,
@@ -56,6 +73,7 @@ class Bench:
             self.settings.blocks,
             name,
             self.settings.timing,
+            view,
         )
 
     @property
@@ -140,23 +158,26 @@ def run_all(
     """Every agent on every seed; results by agent, in the order of the seeds."""
     results: dict[str, list[EpisodeResult]] = {name: [] for name in names}
     jobs = [(name, seed) for name in names for seed in seeds]
-    for result in _run_jobs(settings, jobs, min(processes, len(jobs))):
+    for _, result in run_jobs(settings, jobs, processes):
         results[result.agent].append(result)
         progress(result)
     return {name: sorted(found, key=lambda r: r.seed) for name, found in results.items()}
 
 
-def _run_jobs(settings: Settings, jobs: list[tuple[str, int]], processes: int) -> Iterator[EpisodeResult]:
+def run_jobs(settings: Settings, jobs: Sequence[Job], processes: int) -> Iterator[tuple[Job, EpisodeResult]]:
+    """Every job with its result, as they end."""
+    processes = min(processes, len(jobs))
     if processes <= 1:
         bench = Bench(settings)
-        for name, seed in jobs:
-            yield bench.run(name, seed)
+        for job in jobs:
+            yield job, bench.run(*job)
         return
     context = multiprocessing.get_context("spawn")  # a forked OpenGL context or thread pool does not work
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(settings,))
     try:
-        for future in as_completed([pool.submit(_run_job, *job) for job in jobs]):
-            yield future.result()
+        running = {pool.submit(_run_job, *job): job for job in jobs}
+        for future in as_completed(running):
+            yield running[future], future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -170,5 +191,5 @@ def _start_worker(settings: Settings) -> None:
     _bench = Bench(settings)
 
 
-def _run_job(name: str, seed: int) -> EpisodeResult:
-    return _bench.run(name, seed)
+def _run_job(*job) -> EpisodeResult:
+    return _bench.run(*job)

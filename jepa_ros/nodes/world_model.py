@@ -62,7 +62,7 @@ class WorldModelNode(ManagedNode):
             torch.tensor(x, dtype=torch.float32, device=self.param("device"))
             for x in (latents, proprio, past, actions)
         ]
-        futures, joints = checkpoint.model.rollout(*inputs)
+        futures, joints = map(torch.as_tensor, checkpoint.model.rollout(*inputs))
         return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
 
     def _use(self, checkpoint) -> None:

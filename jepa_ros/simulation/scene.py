@@ -8,6 +8,7 @@ time and says little at 64x64.
 
 import importlib.util
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,7 @@ IMAGE_RATE = 25.0
 """Hz, of the camera."""
 
 TABLE = "table"
+SUN = "sun"
 EE_SITE = "gripperframe"
 CUBE = "cube"
 CUBE_HALF = 0.02
@@ -87,11 +89,13 @@ def build_model(
     meshes: str = "boxes",
     visual: VisualSettings | None = None,
     self_collision: bool = False,
+    edit: Callable[["mujoco.MjSpec"], None] | None = None,
 ) -> "mujoco.MjModel":
     """The compiled scene.
 
     task: "reach" or "push" (adds a cube).  meshes: "boxes" or "full".
     self_collision: let every pair of links collide (for checking poses; slower to simulate).
+    edit: changes the finished scene before it is compiled.
     """
     if task not in TASKS:
         raise JepaError(f"unknown task {task!r}; known tasks: {', '.join(TASKS)}")
@@ -113,6 +117,8 @@ def build_model(
         _add_cube(spec, visual)
     if meshes == "full":
         _show_meshes(spec, find_mesh_model())
+    if edit is not None:
+        edit(spec)
     return spec.compile()
 
 
@@ -138,7 +144,7 @@ def _add_table(spec, visual: VisualSettings) -> None:
     kinds = getattr(mujoco, "mjtLightType", None)
     directional = {"type": kinds.mjLIGHT_DIRECTIONAL} if kinds else {"directional": True}
     spec.worldbody.add_light(
-        name="sun",
+        name=SUN,
         dir=[-0.4, 0.5, -1],
         castshadow=False,
         diffuse=[0.45 * visual.light] * 3,

@@ -7,6 +7,7 @@ worker.
 """
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Simulator:
 
     image_size: (height, width) of ``render`` in pixels.
     seed: of the cube's place after a ``reset`` without a start.
+    edit: changes the scene before it is compiled.
     """
 
     joint_names = JOINT_NAMES
@@ -40,10 +42,11 @@ class Simulator:
         meshes: str = "boxes",
         seed: int = 0,
         visual: VisualSettings | None = None,
+        edit: Callable[["mujoco.MjSpec"], None] | None = None,
     ):
-        self.task = task
+        self.task, self.meshes = task, meshes
         self.image_size = _checked_size(image_size)
-        self.model = build_model(task, meshes, visual)
+        self.model = build_model(task, meshes, visual, edit=edit)
         self._data = mujoco.MjData(self.model)
         self._scratch = mujoco.MjData(self.model)
         self._has_cube = task == "push"

@@ -80,7 +80,7 @@ class ViTEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 -> (B, D)."""
         tokens = self.patchify(to_input(images)).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.position
+        tokens = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1) + self.position
         return self.head(self.blocks(tokens)[:, 0])
 
 

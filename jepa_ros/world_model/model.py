@@ -140,7 +140,7 @@ class WorldModel(nn.Module):
         latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad, actions (S, H, KA) rad
         -> latents (S, H, D), joint positions (S, H, A) rad.
         """
-        samples = len(actions)
+        samples = actions.shape[0]
 
         def tile(x: Tensor) -> Tensor:
             return x[None].expand(samples, *x.shape)

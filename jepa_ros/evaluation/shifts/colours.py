@@ -1,0 +1,83 @@
+"""Colours and the table's texture: (spec, rng, amount) changes a mujoco.MjSpec; hues are held out."""
+
+import numpy as np
+
+from jepa_ros.simulation.engine import mujoco
+from jepa_ros.simulation.held_out import held_out_colour
+from jepa_ros.simulation.scene import CUBE, LINK_COLOURS, TABLE
+
+_TEXELS = 256
+_TILE = 0.4
+"""m, edge of the square that the texture repeats."""
+
+
+def table_colour(spec, rng: np.random.Generator, amount: float) -> None:
+    """amount: share of the way from the table's colour to a drawn one."""
+    _mix(spec.geom(TABLE), held_out_colour(rng), amount)
+
+
+def cube_colour(spec, rng: np.random.Generator, amount: float) -> None:
+    """The same for the cube."""
+    _mix(spec.geom(CUBE), held_out_colour(rng), amount)
+
+
+def arm_colour(spec, rng: np.random.Generator, amount: float) -> None:
+    """The same for every link of the arm, each towards a colour of its own; motors stay black."""
+    drawn = {link: held_out_colour(rng) for link in LINK_COLOURS}
+    for geom in spec.geoms:
+        link = geom.parent.name
+        if link in drawn and np.allclose(geom.rgba, LINK_COLOURS[link]):
+            _mix(geom, drawn[link], amount)
+
+
+def background_texture(spec, rng: np.random.Generator, amount: float) -> None:
+    """A drawn pattern on the table. amount: share of the way to a drawn colour, where the pattern is strongest."""
+    table = spec.geom(TABLE)
+    pattern = _PATTERNS[rng.integers(len(_PATTERNS))](rng)
+    weight = amount * pattern[..., None]
+    colours = (1 - weight) * table.rgba[:3] + weight * held_out_colour(rng)
+    texture = spec.add_texture(
+        name="shift", type=mujoco.mjtTexture.mjTEXTURE_2D, width=_TEXELS, height=_TEXELS, nchannel=3
+    )
+    texture.data = np.round(255 * colours).astype(np.uint8).tobytes()
+    material = spec.add_material(name="shift", texrepeat=[1 / _TILE] * 2, texuniform=True, specular=0.0)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "shift"
+    table.material, table.rgba = "shift", [1, 1, 1, 1]
+
+
+def _mix(geom, colour: np.ndarray, amount: float) -> None:
+    geom.rgba = [*((1 - amount) * geom.rgba[:3] + amount * colour), 1]
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray]:
+    """Turns (T, T) each, 0 to 1 over the tile."""
+    return tuple(np.meshgrid(*[np.arange(_TEXELS) / _TEXELS] * 2))
+
+
+def _checks(rng: np.random.Generator) -> np.ndarray:
+    """(T, T) in 0..1, as all patterns; every one meets itself at the tile's edges."""
+    x, y = _grid()
+    count = 2 * rng.integers(2, 5)
+    return ((np.floor(count * x) + np.floor(count * y)) % 2).astype(float)
+
+
+def _stripes(rng: np.random.Generator) -> np.ndarray:
+    x, y = _grid()
+    across, along = rng.choice([[6, 0], [0, 6], [4, 3], [3, -4], [8, 2]])
+    return (np.sin(2 * np.pi * (across * x + along * y)) > 0).astype(float)
+
+
+def _spots(rng: np.random.Generator) -> np.ndarray:
+    count = rng.integers(4, 8)
+    x, y = (count * values % 1 - 0.5 for values in _grid())
+    return (np.hypot(x, y) < 0.3).astype(float)
+
+
+def _clouds(rng: np.random.Generator) -> np.ndarray:
+    frequency = np.hypot(*np.meshgrid(*[np.fft.fftfreq(_TEXELS, 1 / _TEXELS)] * 2))
+    spectrum = np.fft.fft2(rng.standard_normal((_TEXELS, _TEXELS))) * np.exp(-((frequency / 6) ** 2))
+    smooth = np.fft.ifft2(spectrum).real
+    return (smooth - smooth.min()) / np.ptp(smooth)
+
+
+_PATTERNS = (_checks, _stripes, _spots, _clouds)

@@ -1,0 +1,1 @@
+"""Checkpoints as ONNX files: written (torch), compared with torch, run again without torch."""
