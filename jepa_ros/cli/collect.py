@@ -20,6 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image-size", type=int, default=64, help="square image size in pixels")
     parser.add_argument("--meshes", choices=("boxes", "full"), default="boxes", help="how the arm is drawn")
+    parser.add_argument(
+        "--random-scenes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="let N random scenes see the same motion besides: colours, light, camera, distractors",
+    )
     parser.add_argument("--workers", type=int, default=2, help="recording processes")
 
 
@@ -33,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames,
         image_size=(args.image_size,) * 2,
         meshes=args.meshes,
+        random_scenes=args.random_scenes,
     )
     result = collect(args.out, args.episodes, settings, workers=args.workers, progress=sys.stderr.isatty())
     print(f"{args.out}: {result}")

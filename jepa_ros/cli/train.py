@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what keeps latents from collapsing",
     )
     parser.add_argument(
+        "--augmentation",
+        choices=("none", "views"),
+        default="none",
+        help="views: change colours, light and camera of every clip in two ways, and predict one view from the other",
+    )
+    parser.add_argument(
         "--baseline-steps",
         type=int,
         default=2000,

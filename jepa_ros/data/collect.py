@@ -2,7 +2,7 @@
 
 One bag per episode, `OUT/episode_00000`, and `OUT/collection.json` with the settings. Episode i of a seed is
 the same whatever else is recorded, so an interrupted collection goes on where it stopped, and a larger one
-extends a smaller. Random numbers come from `Task.collection_rng`, a stream apart from `Task.episode`, which
+extends a smaller. The same motion may be seen in random scenes besides, `OUT/episode_00000_scene1` and on. Random numbers come from `Task.collection_rng`, a stream apart from `Task.episode`, which
 evaluation draws from.
 """
 
@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice, repeat
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,6 +45,7 @@ class CollectSettings:
 
     task: "reach" or "push".  seed: of the whole collection.  frames: per episode, at the ActionSpec's rate.
     image_size: (h, w).  meshes: "boxes" or "full".  namespace: of the topics.
+    random_scenes: how many random scenes see each episode beside the standard one.
     """
 
     task: str = "reach"
@@ -51,6 +54,7 @@ class CollectSettings:
     image_size: tuple[int, int] = (64, 64)
     meshes: str = "boxes"
     namespace: str = "jepa"
+    random_scenes: int = 0
 
     def __post_init__(self):
         if self.task not in TABLE_CLEARANCE_M:
@@ -60,8 +64,9 @@ class CollectSettings:
             raise JepaError(f"frames is {self.frames}; an episode needs at least 2")
         if len(self.image_size) != 2 or min(self.image_size) < 8:
             raise JepaError(f"image_size is {self.image_size}; give (height, width) of at least 8 pixels")
-        if self.seed < 0:
-            raise JepaError(f"seed is {self.seed}; it must not be negative")
+        for name in ("seed", "random_scenes"):
+            if getattr(self, name) < 0:
+                raise JepaError(f"{name} is {getattr(self, name)}; it must not be negative")
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def collect(
     if not 1 <= episodes <= SEED_STRIDE:
         raise JepaError(f"episodes is {episodes}; it must be from 1 to {SEED_STRIDE}")
     _open_collection(out, settings)
-    missing = [i for i in range(episodes) if not episode_path(out, i).exists()]
+    missing = [i for i in range(episodes) if _missing_scenes(out, i, settings)]
     began = time.monotonic()
     with tqdm(
         total=episodes,
@@ -136,9 +141,15 @@ def arm_spec() -> ActionSpec:
     return ActionSpec(arm.JOINT_NAMES, (-0.12,) * dim, (0.12,) * dim, arm.POSITION_LOWER, arm.POSITION_UPPER)
 
 
-def episode_path(out: Path, index: int) -> Path:
-    """The bag of episode `index`."""
-    return out / f"episode_{index:05d}"
+def episode_path(out: Path, index: int, scene: int = 0) -> Path:
+    """The bag of episode `index` in the standard scene (0) or one of its random ones."""
+    return out / (f"episode_{index:05d}_scene{scene}" if scene else f"episode_{index:05d}")
+
+
+def _missing_scenes(out: Path, index: int, settings: CollectSettings) -> list[int]:
+    return [
+        scene for scene in range(1 + settings.random_scenes) if not episode_path(out, index, scene).exists()
+    ]
 
 
 def _open_collection(out: Path, settings: CollectSettings) -> None:
@@ -156,6 +167,7 @@ def _open_collection(out: Path, settings: CollectSettings) -> None:
                 raise JepaError(
                     f"{file}: not valid JSON ({error}); choose another folder with --out"
                 ) from error
+            there.setdefault("random_scenes", 0)  # unknown to collections made before there were any
             differing = [k for k in sorted(set(wanted) | set(there)) if wanted.get(k) != there.get(k)]
             if differing:
                 sides = "".join(f"\n  {k}: there {there.get(k)}, now {wanted.get(k)}" for k in differing)
@@ -181,7 +193,7 @@ def _record_all(out: Path, indices: list[int], settings: CollectSettings, worker
         if indices:
             with Recorder(settings) as recorder:
                 for index in indices:
-                    recorder.record(episode_path(out, index), index)
+                    recorder.record(out, index)
                     yield index
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
@@ -211,7 +223,7 @@ def _record_one(out: Path, index: int, settings: CollectSettings) -> int:
     global _recorder
     if _recorder is None:
         _recorder = Recorder(settings)
-    _recorder.record(episode_path(out, index), index)
+    _recorder.record(out, index)
     return index
 
 
@@ -239,9 +251,12 @@ class Recorder:
     def __exit__(self, *_) -> None:
         self._simulator.close()
 
-    def record(self, path: Path, index: int) -> None:
-        """Write episode `index` as the bag `path`; the same index and settings give the same messages."""
-        rng = self.task.collection_rng(self.settings.seed * SEED_STRIDE + index)
+    def record(self, out: Path, index: int) -> None:
+        """Write the bags of episode `index` that `out` lacks; the same index and settings give the same messages."""
+        from jepa_ros.simulation.random_scene import randomise_scene
+
+        seed = self.settings.seed * SEED_STRIDE + index
+        rng = self.task.collection_rng(seed)
         behaviour = PATTERN[index % len(PATTERN)]
         simulator = self._simulator
         simulator.reset(self.task.sample_start(rng))
@@ -254,16 +269,31 @@ class Recorder:
             "behaviour": behaviour,
             "meshes": self.settings.meshes,
         }
-        with EpisodeBag(path, self.spec, simulator.camera_info(), self.settings.namespace, metadata) as bag:
+        with ExitStack() as stack:
+            views = []
+            for scene in _missing_scenes(out, index, self.settings):
+                eye = simulator
+                if scene:
+                    look = partial(randomise_scene, seed=seed, scene=scene)
+                    eye = stack.enter_context(simulator.dressed(look))
+                    metadata = metadata | {"scene": scene}
+                path, camera = episode_path(out, index, scene), eye.camera_info()
+                bag = EpisodeBag(path, self.spec, camera, self.settings.namespace, metadata)
+                views.append((eye, stack.enter_context(bag)))
             # The start is held for a period before the first frame, so that a reader knows the target there.
             before = simulator.target
             for target in islice(targets, self.settings.frames):
-                bag.command(simulator.time, target)
+                commanded = simulator.time
                 self._drive(before, target)
                 before = target
-                bag.observe(
-                    simulator.time, simulator.render(), simulator.joint_positions, simulator.joint_velocities
-                )
+                state = simulator.get_state()
+                for eye, bag in views:
+                    if eye is not simulator:
+                        eye.set_state(state)
+                    bag.command(commanded, target)
+                    bag.observe(
+                        simulator.time, eye.render(), simulator.joint_positions, simulator.joint_velocities
+                    )
 
     def _sample_goal(self, rng: np.random.Generator) -> np.ndarray:
         if self._push_goals is None:

@@ -1,6 +1,7 @@
 """Clips of frames one action block apart, cut from episodes held in memory; the torch side of the data room."""
 
 import copy
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,16 +23,17 @@ class ClipDataset(Dataset):
     """Clips of L frames at a stride of K raw actions, at every raw offset of every episode.
 
     An item: images (L, h, w, 3) uint8, proprio (L, A) float32 rad, actions (L-1, KA) float32 rad.
+    Episodes of the same motion to the bit are views of it: another camera, or another scene.
     """
 
     def __init__(self, episodes: Sequence[Episode], spec: ActionSpec, length: int):
         self.spec = spec
         span = clip_span(length, spec)
-        starts, offset = [], 0
-        for episode in episodes:
-            frames = len(episode.images)
-            starts.append(offset + np.arange(max(0, frames - span + 1)))
-            offset += frames
+        self.offsets = np.cumsum([0, *map(len, episodes)])
+        starts = [
+            begin + np.arange(max(0, len(episode) - span + 1))
+            for begin, episode in zip(self.offsets, episodes, strict=False)
+        ]
         self.starts = np.concatenate(starts) if starts else np.zeros(0, int)
         if not len(self.starts):
             raise JepaError(
@@ -41,6 +43,7 @@ class ClipDataset(Dataset):
         self.images = np.concatenate([e.images for e in episodes])
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
+        self._next_views = _next_views(episodes)
         self._set_length(length)
 
     def _set_length(self, length: int) -> None:
@@ -77,6 +80,40 @@ class ClipDataset(Dataset):
     def sample(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A random batch of ``size`` clips."""
         return self.batch(rng.integers(len(self.starts), size=size))
+
+    def sample_views(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """A random batch of ``size`` clips in two views each: images (2, B, L, h, w, 3), proprio and actions as in ``batch``.
+
+        The second view is drawn from the other views of the same motion; it is the first where there are none.
+        """
+        indices = rng.integers(len(self.starts), size=size)
+        images, proprio, actions = self.batch(indices)
+        starts = self.starts[indices]
+        episodes = np.searchsorted(self.offsets, starts, side="right") - 1
+        others = np.array([rng.choice(self._next_views[e]) for e in episodes])
+        starts = starts - self.offsets[episodes] + self.offsets[others]
+        second = torch.from_numpy(self.images[starts[:, None] + self.frame_offsets])
+        return torch.stack([images, second]), proprio, actions
+
+
+def motions(episodes: Sequence[Episode]) -> list[list[int]]:
+    """Indices of episodes, those of the same joint positions and actions together, in the order of their first."""
+    found: dict[bytes, list[int]] = {}
+    for index, episode in enumerate(episodes):
+        key = hashlib.sha256()
+        for values in (episode.joint_positions, episode.actions):
+            key.update(np.ascontiguousarray(values, np.float32).tobytes())
+        found.setdefault(key.digest(), []).append(index)
+    return list(found.values())
+
+
+def _next_views(episodes: Sequence[Episode]) -> list[list[int]]:
+    """Of every episode the others of its motion; itself where there are none."""
+    views = [[index] for index in range(len(episodes))]
+    for motion in motions(episodes):
+        for index in motion:
+            views[index] = [other for other in motion if other != index] or [index]
+    return views
 
 
 def statistics(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:

@@ -196,6 +196,10 @@ class Simulator:
             "distortion_model": "plumb_bob",
         }
 
+    def dressed(self, edit: Callable[["mujoco.MjSpec"], None]) -> "Simulator":
+        """A second Simulator whose scene looks otherwise: to be put into this one's state, and looked at."""
+        return Simulator(self.task, self.image_size, self.meshes, edit=edit)
+
     def close(self) -> None:
         """Free the OpenGL contexts; a later ``render`` makes new ones."""
         for renderer in self._renderers.values():

@@ -10,6 +10,8 @@ from jepa_ros.world_model.device import require_device
 from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
 
+AUGMENTATIONS = ("none", "views")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -17,7 +19,9 @@ class TrainingConfig:
 
     precision: float32 or bfloat16, the dtype of the encoder's arithmetic in training (weights stay float32).
     baseline_steps: steps for the baselines' networks afterwards; 0 leaves them out.
-    validation: the share of episodes held out.
+    validation: the share of motions held out.
+    augmentation: "none", or "views": every clip in two views, each augmented (augmentation.py), one predicted from the
+    other; ``batch`` counts views then, so that a step costs the same.
     """
 
     steps: int = 3000
@@ -31,6 +35,7 @@ class TrainingConfig:
     device: str = "cpu"
     threads: int = 2
     validation: float = 0.04
+    augmentation: str = "none"
     log_every: int = 50
     save_every: int = 500
     baseline_steps: int = 2000
@@ -44,8 +49,12 @@ class TrainingConfig:
         for name in ("seed", "baseline_steps"):
             if getattr(self, name) < 0:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must not be negative")
+        if self.augmentation not in AUGMENTATIONS:
+            raise JepaError(f"unknown augmentation {self.augmentation!r}; known: {', '.join(AUGMENTATIONS)}")
         if self.precision not in ("float32", "bfloat16"):
             raise JepaError(f"unknown precision {self.precision!r}; known: float32, bfloat16")
+        if self.augmentation == "views" and self.batch < 2:
+            raise JepaError("training batch is 1; two views of a clip need at least 2")
         for name in ("steps", "batch", "threads", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must be at least 1")

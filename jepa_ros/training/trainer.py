@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from jepa_ros.data.action_spec import ActionSpec
-from jepa_ros.data.dataset import ClipDataset, clip_span, statistics
+from jepa_ros.data.dataset import ClipDataset, clip_span, motions, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
+from jepa_ros.training.augmentation import augment
 from jepa_ros.training.calibration import calibrate
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.plots import plot_training
@@ -39,30 +40,42 @@ STATE = "training_state.pt"
 
 @dataclass(frozen=True)
 class Split:
-    """Training and validation clips, with the statistics of the training part."""
+    """Training and validation clips, with the statistics of the training part.
+
+    reference_view: the camera's still background, (h, w, 3) uint8 RGB; of the standard scene where others were recorded.
+    """
 
     train: ClipDataset
     validation: ClipDataset
     statistics: dict[str, np.ndarray]
     spec: ActionSpec
+    reference_view: np.ndarray
 
 
 def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: TrainingConfig) -> Split:
-    """Hold out every n-th episode, never a part of one. Episodes shorter than a clip are left out."""
+    """Hold out every n-th motion with all its views. Episodes shorter than a clip are left out."""
     span = clip_span(config.clip, spec)
     episodes = [episode for episode in episodes if len(episode) >= span]
-    if len(episodes) < 2:
+    groups = motions(episodes)
+    if len(groups) < 2:
         raise JepaError(
-            f"{len(episodes)} episode(s) of at least {span} frames at {spec.rate_hz:g} Hz (a clip of "
+            f"{len(groups)} different episode(s) of at least {span} frames at {spec.rate_hz:g} Hz (a clip of "
             f"{config.clip} frames, {spec.block} actions apart): at least 2 are needed, one of them for "
             "validation; record more or longer episodes"
         )
     every = max(2, round(1 / config.validation))
-    held_out = [e for i, e in enumerate(episodes) if i % every == every - 1] or [episodes[-1]]
-    kept = [e for e in episodes if not any(e is other for other in held_out)]
+    apart = {i for group in groups[every - 1 :: every] or groups[-1:] for i in group}
+    held_out = [e for i, e in enumerate(episodes) if i in apart]
+    kept = [e for i, e in enumerate(episodes) if i not in apart]
     stats = statistics(kept)
     spec = spec.with_statistics(stats["action_mean"], stats["action_std"])
-    return Split(ClipDataset(kept, spec, config.clip), ClipDataset(held_out, spec, config.clip), stats, spec)
+    return Split(
+        ClipDataset(kept, spec, config.clip),
+        ClipDataset(held_out, spec, config.clip),
+        stats,
+        spec,
+        reference_view([e for e in kept if not e.metadata.get("scene")] or kept),
+    )
 
 
 def train(
@@ -103,7 +116,7 @@ def train(
             "training": config.to_dict(),
             "commit": commit,
         },
-        reference_view(split.train),
+        split.reference_view,
     )
     plot_training(out / METRICS, out / "training.png")
     save_calibration(out, calibrate(model, split.train, split.validation, data.get("digest", "")))
@@ -143,9 +156,11 @@ def fit_world_model(
     ):
         while step < config.steps:
             rng = np.random.default_rng([config.seed, step])
-            batch = [x.to(config.device, non_blocking=True) for x in split.train.sample(config.batch, rng)]
+            batch, views = training_batch(split.train, config, rng)
             torch.manual_seed(int(rng.integers(2**62)))
-            loss, terms, latents = jepa_loss(model, *batch, config.loss, target, autocast=config.autocast)
+            loss, terms, latents = jepa_loss(
+                model, *batch, config.loss, target, autocast=config.autocast, views=views
+            )
             if not torch.isfinite(loss):
                 raise JepaError(
                     f"the loss is {loss.item()} at step {step}: lower --learning-rate, or look for broken "
@@ -177,6 +192,19 @@ def fit_world_model(
     return spent
 
 
+def training_batch(
+    clips: ClipDataset, config: TrainingConfig, rng: np.random.Generator
+) -> tuple[list[Tensor], int]:
+    """``config.batch`` clips as ``jepa_loss`` takes them, on the training device, and how many views each comes in."""
+    if config.augmentation == "none":
+        views, batch = 1, clips.sample(config.batch, rng)
+    else:
+        images, proprio, actions = clips.sample_views(config.batch // 2, rng)
+        images = torch.from_numpy(augment(images.flatten(0, 1).numpy(), rng))
+        views, batch = 2, (images, proprio.repeat(2, 1, 1), actions.repeat(2, 1, 1))
+    return [x.to(config.device, non_blocking=True) for x in batch], views
+
+
 def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) -> dict[str, float]:
     """Train the joint decoder and the behaviour-cloning policy on the same clips; returns their last mean losses.
 
@@ -191,7 +219,10 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
     baselines.train()
     for step in tqdm(range(config.baseline_steps), desc="baselines", unit="step", mininterval=2):
         rng = np.random.default_rng([config.seed, 1, step])
-        images, proprio, actions = (x.to(config.device) for x in split.train.sample(2 * config.batch, rng))
+        images, proprio, actions = split.train.sample(2 * config.batch, rng)
+        if config.augmentation != "none":
+            images = torch.from_numpy(augment(images.numpy(), rng))
+        images, proprio, actions = (x.to(config.device) for x in (images, proprio, actions))
         goals = images[torch.arange(len(images)), torch.from_numpy(rng.integers(1, config.clip, len(images)))]
         with torch.autocast(
             config.device.split(":")[0], dtype=config.autocast, enabled=config.autocast is not None
@@ -209,10 +240,12 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
     return {"baseline_decoding_loss": float(decoding), "baseline_cloning_loss": float(cloning)}
 
 
-def reference_view(clips: ClipDataset, frames: int = 101) -> np.ndarray:
-    """The camera's still background: the median of frames spread over the data, (h, w, 3) uint8 RGB."""
-    spread = np.linspace(0, len(clips.images) - 1, min(frames, len(clips.images))).astype(int)
-    return np.median(clips.images[spread], axis=0).astype(np.uint8)
+def reference_view(episodes: Sequence[Episode], frames: int = 101) -> np.ndarray:
+    """The camera's still background: the median of frames spread over the episodes, (h, w, 3) uint8 RGB."""
+    ends = np.cumsum([len(episode) for episode in episodes])
+    spread = np.linspace(0, ends[-1] - 1, min(frames, ends[-1])).astype(int)
+    places = [(int(np.searchsorted(ends, frame, side="right")), frame) for frame in spread]
+    return np.median([episodes[e].images[frame - ends[e]] for e, frame in places], axis=0).astype(np.uint8)
 
 
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:

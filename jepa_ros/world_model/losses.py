@@ -67,10 +67,13 @@ def jepa_loss(
     target: TargetEncoder | None = None,
     generator: torch.Generator | None = None,
     autocast: torch.dtype | None = None,
+    views: int = 1,
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """The loss over clips of L frames, one block apart.
 
     images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
+    views: the clips come V times, one view of all after the other (B = V * clips); from the latents of a view those of
+    the next one are predicted, so that what differs between views is no use to a latent.
     autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
     Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
     """
@@ -81,6 +84,7 @@ def jepa_loss(
         latents = model.encode(frames)
         targets = latents if target is None else target(frames)
     latents, targets = (x.float().unflatten(0, (batch, length)) for x in (latents, targets))
+    targets = targets.roll(batch // views, dims=0)
     joints = model.normalise_proprio(proprio)
     blocks = model.normalise_actions(actions)
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.evaluation.shifts import camera, colours, distractors, light, pictures
+from jepa_ros.evaluation.shifts import pictures
 from jepa_ros.evaluation.shifts.condition import STRENGTHS
-from jepa_ros.simulation.held_out import HELD_OUT_SEEDS
+from jepa_ros.simulation.edits import camera, colours, distractors, light
+from jepa_ros.simulation.held_out import HELD_OUT_SEEDS, held_out_colour
 
 _STREAM = 3
 """Keys these draws apart from those of episodes (1) and of recording (2), see simulation/tasks.py."""
@@ -41,22 +43,28 @@ class Shift:
         return np.random.default_rng((_STREAM, *self.name.encode(), seed, *more))
 
 
+def _held_out(edit: Callable) -> Callable:
+    return partial(edit, colour=held_out_colour)
+
+
 SHIFTS = {
     shift.name: shift
     for shift in (
         Shift("light_level", (0.3, 0.7, 1.3), "stops up or down", light.light_level),
         Shift("light_direction", (40, 80, 140), "degrees", light.light_direction),
-        Shift("table_colour", (0.25, 0.5, 1.0), "of the way to a new colour", colours.table_colour),
-        Shift("arm_colour", (0.25, 0.5, 1.0), "of the way to new colours", colours.arm_colour),
+        Shift(
+            "table_colour", (0.25, 0.5, 1.0), "of the way to a new colour", _held_out(colours.table_colour)
+        ),
+        Shift("arm_colour", (0.25, 0.5, 1.0), "of the way to new colours", _held_out(colours.arm_colour)),
         Shift(
             "cube_colour",
             (0.25, 0.5, 1.0),
             "of the way to a new colour",
-            colours.cube_colour,
+            _held_out(colours.cube_colour),
             tasks=("push",),
         ),
-        Shift("background_texture", (0.2, 0.45, 0.9), "contrast", colours.background_texture),
-        Shift("distractors", (3, 6, 12), "objects", distractors.distractors),
+        Shift("background_texture", (0.2, 0.45, 0.9), "contrast", _held_out(colours.background_texture)),
+        Shift("distractors", (3, 6, 12), "objects", _held_out(distractors.distractors)),
         Shift("camera_pan", (1, 2, 4), "degrees", camera.camera_pan),
         Shift("camera_tilt", (1, 2, 4), "degrees", camera.camera_tilt),
         Shift("camera_shift", (1, 2, 4), "cm", camera.camera_shift),

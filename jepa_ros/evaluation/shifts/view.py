@@ -33,12 +33,7 @@ class ShiftedView:
         self._frames = 0
         self._eye = simulator
         if self._shift.edit is not None:
-            self._eye = Simulator(
-                simulator.task,
-                simulator.image_size,
-                simulator.meshes,
-                edit=lambda spec: self._shift.edit(spec, self._draws(), self._amount),
-            )
+            self._eye = simulator.dressed(lambda spec: self._shift.edit(spec, self._draws(), self._amount))
 
     def render(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the present scene."""

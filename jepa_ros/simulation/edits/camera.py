@@ -1,8 +1,8 @@
-"""Where the camera stands and looks: (spec, rng, amount) changes a mujoco.MjSpec."""
+"""Where the camera stands and looks."""
 
 import numpy as np
 
-from jepa_ros.evaluation.shifts.rotation import about, either_way
+from jepa_ros.simulation.edits.rotation import about, either_way
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.scene import CAMERA
 

@@ -1,8 +1,8 @@
-"""Light: (spec, rng, amount) changes a mujoco.MjSpec. The scene has flat light and no shadows."""
+"""Light; the scene has it flat and without shadows."""
 
 import numpy as np
 
-from jepa_ros.evaluation.shifts.rotation import about, either_way
+from jepa_ros.simulation.edits.rotation import about, either_way
 from jepa_ros.simulation.scene import SUN
 
 _LOWERED = 0.15

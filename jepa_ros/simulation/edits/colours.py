@@ -1,41 +1,45 @@
-"""Colours and the table's texture: (spec, rng, amount) changes a mujoco.MjSpec; hues are held out."""
+"""Colours and the table's texture."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from jepa_ros.simulation.engine import mujoco
-from jepa_ros.simulation.held_out import held_out_colour
 from jepa_ros.simulation.scene import CUBE, LINK_COLOURS, TABLE
+
+Colour = Callable[[np.random.Generator], np.ndarray]
+"""Draws (3,) RGB in 0..1."""
 
 _TEXELS = 256
 _TILE = 0.4
 """m, edge of the square that the texture repeats."""
 
 
-def table_colour(spec, rng: np.random.Generator, amount: float) -> None:
+def table_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
     """amount: share of the way from the table's colour to a drawn one."""
-    _mix(spec.geom(TABLE), held_out_colour(rng), amount)
+    _mix(spec.geom(TABLE), colour(rng), amount)
 
 
-def cube_colour(spec, rng: np.random.Generator, amount: float) -> None:
+def cube_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
     """The same for the cube."""
-    _mix(spec.geom(CUBE), held_out_colour(rng), amount)
+    _mix(spec.geom(CUBE), colour(rng), amount)
 
 
-def arm_colour(spec, rng: np.random.Generator, amount: float) -> None:
+def arm_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
     """The same for every link of the arm, each towards a colour of its own; motors stay black."""
-    drawn = {link: held_out_colour(rng) for link in LINK_COLOURS}
+    drawn = {link: colour(rng) for link in LINK_COLOURS}
     for geom in spec.geoms:
         link = geom.parent.name
         if link in drawn and np.allclose(geom.rgba, LINK_COLOURS[link]):
             _mix(geom, drawn[link], amount)
 
 
-def background_texture(spec, rng: np.random.Generator, amount: float) -> None:
+def background_texture(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
     """A drawn pattern on the table. amount: share of the way to a drawn colour, where the pattern is strongest."""
     table = spec.geom(TABLE)
     pattern = _PATTERNS[rng.integers(len(_PATTERNS))](rng)
     weight = amount * pattern[..., None]
-    colours = (1 - weight) * table.rgba[:3] + weight * held_out_colour(rng)
+    colours = (1 - weight) * table.rgba[:3] + weight * colour(rng)
     texture = spec.add_texture(
         name="shift", type=mujoco.mjtTexture.mjTEXTURE_2D, width=_TEXELS, height=_TEXELS, nchannel=3
     )

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from jepa_ros.evaluation.shifts.camera import axes
+from jepa_ros.simulation.edits.camera import axes
+from jepa_ros.simulation.edits.colours import Colour
 from jepa_ros.simulation.engine import mujoco
-from jepa_ros.simulation.held_out import held_out_colour
 from jepa_ros.simulation.scene import CAMERA
 
 _LOWER, _UPPER = np.array([-0.30, -0.40]), np.array([0.60, 0.45])
@@ -22,7 +22,7 @@ _DRAWS = 10_000
 _KINDS = (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_SPHERE)
 
 
-def distractors(spec, rng: np.random.Generator, amount: float) -> None:
+def distractors(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
     """amount: how many; a greater number holds the objects of a smaller one."""
     view = _View(spec.camera(CAMERA))
     places: list[np.ndarray] = []
@@ -42,7 +42,7 @@ def distractors(spec, rng: np.random.Generator, amount: float) -> None:
             size=half,
             pos=[*place, height],
             euler=[0, 0, rng.uniform(0, np.pi)],
-            rgba=[*held_out_colour(rng), 1],
+            rgba=[*colour(rng), 1],
             contype=0,
             conaffinity=0,
         )

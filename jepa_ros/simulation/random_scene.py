@@ -1,0 +1,43 @@
+"""Scenes for training that look like no other: domain randomisation (Tobin et al., arXiv 1703.06907).
+
+Every way of looking different is drawn by itself, from none at all up to somewhat beyond the suite's medium visual shifts;
+seeds and hues are those that evaluation leaves to training (held_out.py).
+"""
+
+import numpy as np
+
+from jepa_ros.simulation.edits import camera, colours, distractors, light
+from jepa_ros.simulation.held_out import require_training_seed, training_colour
+from jepa_ros.simulation.scene import CUBE
+
+_STREAM = 4
+"""Keys these draws apart from episodes (1), recording (2) and evaluation's shifts (3)."""
+_SHARE = 0.6
+"""Of scenes that have a given change."""
+_MOST = (
+    (light.light_level, 1.0),
+    (light.light_direction, 140),
+    (camera.camera_pan, 2.5),
+    (camera.camera_tilt, 2.5),
+    (camera.camera_shift, 2.5),
+    (camera.camera_fov, 10.0),
+)
+"""Each change with its greatest amount."""
+_MOST_COLOURED = (
+    (colours.table_colour, 1.0),
+    (colours.background_texture, 0.7),
+    (colours.arm_colour, 0.8),
+    (colours.cube_colour, 1.0),
+    (distractors.distractors, 12),
+)
+
+
+def randomise_scene(spec, seed: int, scene: int) -> None:
+    """Changes the look of a mujoco.MjSpec. seed: of the episode, none of evaluation's; scene: which of its scenes."""
+    rng = np.random.default_rng((_STREAM, require_training_seed(seed), scene))
+    for change, most in _MOST:
+        if rng.random() < _SHARE:
+            change(spec, rng, rng.uniform(0, most))
+    for change, most in _MOST_COLOURED:
+        if rng.random() < _SHARE and (change is not colours.cube_colour or spec.geom(CUBE) is not None):
+            change(spec, rng, rng.uniform(0, most), training_colour)
