@@ -1,6 +1,8 @@
 """Collecting episodes of the simulated arm: content, resumption, refusal, repeatability."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +68,34 @@ def test_episodes_hold_what_was_commanded(collection, monkeypatch):
     assert report.spec == arm_spec()
     assert [e.metadata["behaviour"] for e in episodes] == ["scripted", "noisy", "scripted", "smooth"]
     assert all(np.ptp(e.images, axis=(0, 1, 2)).min() > 50 for e in episodes)  # there is something to see
+
+
+def test_random_scenes_see_the_same_motion_and_leave_the_standard_one_as_it_is(collection, tmp_path):
+    collect(tmp_path, 2, replace(SETTINGS, random_scenes=2), workers=1)
+    for index in range(2):
+        standard, *others = (
+            read_episodes(episode_path(tmp_path, index, scene), image_size=(16, 16))[0][0]
+            for scene in range(3)
+        )
+        assert messages(episode_path(tmp_path, index)) == messages(episode_path(collection, index))
+        assert [other.metadata["scene"] for other in others] == [1, 2] and "scene" not in standard.metadata
+        for other in others:
+            np.testing.assert_array_equal(other.joint_positions, standard.joint_positions)
+            np.testing.assert_array_equal(other.actions, standard.actions)
+            assert np.abs(other.images.astype(int) - standard.images).mean() > 3
+        assert np.abs(others[0].images.astype(int) - others[1].images).mean() > 3
+
+
+def test_a_scene_that_is_missing_is_recorded_again_and_no_other(tmp_path):
+    settings = replace(SETTINGS, random_scenes=1)
+    collect(tmp_path, 2, settings, workers=1)
+    lost = episode_path(tmp_path, 1, 1)
+    before = messages(lost)
+    kept = [path.stat().st_mtime_ns for path in tmp_path.rglob("*.mcap") if lost not in path.parents]
+    shutil.rmtree(lost)
+    assert collect(tmp_path, 2, settings, workers=1).recorded == 1
+    assert messages(lost) == before
+    assert kept == [path.stat().st_mtime_ns for path in tmp_path.rglob("*.mcap") if lost not in path.parents]
 
 
 def test_actions_respect_the_action_spec(collection):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,60 @@ def test_held_out_episodes_are_never_trained_on():
             trainer.split_episodes(too_few, SPEC, config())
 
 
+def in_another_light(episode: Episode) -> Episode:
+    """The same motion, seen in a picture that is dim and tinted, with a bright stripe at its edge."""
+    images = (0.4 * episode.images * [1.0, 0.6, 0.8]).astype(np.uint8)
+    images[:, :, :3] = 200
+    return replace(episode, images=images, metadata={"scene": 1})
+
+
+def test_views_of_a_motion_stay_together_and_stand_beside_each_other():
+    seen_twice = [view for episode in EPISODES for view in (episode, in_another_light(episode))]
+    split = trainer.split_episodes(seen_twice, SPEC, config())
+    train = {frame.tobytes() for frame in split.train.proprio}
+    assert not any(frame.tobytes() in train for frame in split.validation.proprio)
+    images, proprio, actions = split.train.sample_views(64, np.random.default_rng(0))
+    assert (
+        images.shape == (2, 64, 4, 16, 16, 3) and proprio.shape == (64, 4, 2) and actions.shape == (64, 3, 4)
+    )
+    striped = (images[:, :, :, :, 0] == 200).flatten(2).all(2)
+    assert (striped[0] != striped[1]).all() and striped[0].any() and striped[1].any()
+    one, other = (images[i, striped[0]] for i in (1, 0))  # the bright view first
+    dimmed = (0.4 * one.numpy() * [1.0, 0.6, 0.8]).astype(np.uint8)
+    np.testing.assert_array_equal(other[..., 3:, :], dimmed[..., 3:, :])
+    np.testing.assert_array_equal(
+        split.reference_view, trainer.reference_view(EPISODES[:4] + EPISODES[5:9] + EPISODES[10:])
+    )
+
+
+def test_a_motion_seen_once_is_its_own_second_view():
+    images, *_ = ClipDataset(EPISODES, SPEC, 4).sample_views(16, np.random.default_rng(0))
+    np.testing.assert_array_equal(images[0], images[1])
+
+
+def test_training_on_views_brings_their_latents_together(tmp_path, monkeypatch):
+    seen_twice = [
+        view
+        for seed in range(60)
+        for view in (dot_world(seed, frames=40), in_another_light(dot_world(seed, frames=40)))
+    ]
+    # the recorded views alone: learning to see through noise and patches takes longer than a test
+    monkeypatch.setattr(trainer, "augment", lambda clips, rng: clips)
+
+    def gap(augmentation: str) -> float:
+        """Distance of the latents of one frame in two views, against the spread of the latents."""
+        settings = config(steps=80, batch=16, learning_rate=3e-3, augmentation=augmentation)
+        trainer.train(seen_twice, SPEC, tmp_path / augmentation, settings, DATA)
+        model = load_checkpoint(tmp_path / augmentation).model
+        first, second = (np.array([model.embed(image) for image in view.images]) for view in seen_twice[-2:])
+        return (
+            np.linalg.norm(first - second, axis=1).mean()
+            / np.linalg.norm(first - first.mean(0), axis=1).mean()
+        )
+
+    assert gap("views") < 0.6 * gap("none")
+
+
 def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
     episodes = [dot_world(seed, frames=40) for seed in range(60)]
     settings = config(steps=60, batch=16, learning_rate=3e-3, log_every=20, baseline_steps=2)
@@ -120,11 +175,13 @@ def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
     assert not (tmp_path / trainer.STATE).exists()
 
 
-@pytest.mark.parametrize("anti_collapse", ["sigreg", "ema"])
-def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(tmp_path, monkeypatch, anti_collapse):
+@pytest.mark.parametrize("anti_collapse, augmentation", [("sigreg", "views"), ("ema", "none")])
+def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(
+    tmp_path, monkeypatch, anti_collapse, augmentation
+):
     from jepa_ros.world_model.losses import LossConfig
 
-    settings = config(loss=LossConfig(anti_collapse=anti_collapse))
+    settings = config(loss=LossConfig(anti_collapse=anti_collapse), augmentation=augmentation)
     trainer.train(EPISODES, SPEC, tmp_path / "whole", settings, DATA)
 
     calls, real = 0, trainer.jepa_loss

@@ -123,6 +123,21 @@ def test_loss_has_gradients_where_it_should(anti_collapse):
         torch.testing.assert_close(next(target.parameters()), before + 0.1)
 
 
+def test_the_latents_of_one_view_are_predicted_from_the_other():
+    model = make()
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 256, (6, 3, 64, 64, 3), dtype=np.uint8))
+    proprio = torch.from_numpy(rng.normal(0, 0.3, (3, 3, A)).astype(np.float32)).repeat(2, 1, 1)
+    actions = torch.from_numpy(rng.normal(0, 0.05, (3, 2, K * A)).astype(np.float32)).repeat(2, 1, 1)
+    _, terms, _ = jepa_loss(model, images, proprio, actions, LossConfig(), views=2)
+    latents = model.encode(images.flatten(0, 1)).unflatten(0, (6, 3))
+    predicted, _ = model.predict(
+        latents[:, :2], model.normalise_proprio(proprio)[:, :2], model.normalise_actions(actions)
+    )
+    other = torch.cat([latents[3:, 2], latents[:3, 2]])
+    torch.testing.assert_close(terms["one_step"], (predicted - other).pow(2).mean())
+
+
 def test_unknown_anti_collapse_is_refused():
     with pytest.raises(JepaError, match="known: sigreg, vicreg, ema"):
         LossConfig(anti_collapse="hope")

@@ -1,0 +1,69 @@
+"""Augmentation: another look of the same motion, held through the clip."""
+
+import cv2
+import numpy as np
+import pytest
+
+from jepa_ros.errors import JepaError
+from jepa_ros.training import augmentation
+from jepa_ros.training.augmentation import augment
+from jepa_ros.training.config import TrainingConfig
+
+
+@pytest.fixture(scope="module")
+def still():
+    """(64, 5, 32, 32, 3): clips in which nothing moves."""
+    picture = np.random.default_rng(0).integers(0, 256, (64, 1, 4, 4, 3), dtype=np.uint8)
+    return picture.repeat(8, 2).repeat(8, 3).repeat(5, 1)
+
+
+def test_a_draw_holds_through_a_clip(still, monkeypatch):
+    monkeypatch.setattr(augmentation, "NOISE", 0)
+    changed = augment(still, np.random.default_rng(0))
+    assert changed.dtype == np.uint8 and changed.shape == still.shape
+    np.testing.assert_array_equal(changed, changed[:, :1].repeat(5, 1))
+    assert np.mean([(new != old).any() for new, old in zip(changed, still, strict=True)]) > 0.9
+
+
+def test_noise_is_new_in_every_frame(still):
+    changed = augment(still, np.random.default_rng(0)).astype(int)
+    noisy = (changed[:, 0] != changed[:, 1]).any((1, 2, 3))
+    assert 0.1 < noisy.mean() < 0.5
+
+
+def test_the_generator_decides_and_the_input_stays(still):
+    before = still.copy()
+    first, again, other = (augment(still, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(still, before)
+
+
+def test_motion_stays_motion():
+    """A blob that goes right goes right in every augmented clip where it can be followed."""
+    clip = np.zeros((1, 4, 64, 64, 3), np.uint8)
+    for frame, column in enumerate((16, 24, 32, 40)):
+        cv2.circle(clip[0, frame], (column, 32), 5, (255, 255, 255), -1)
+    rng, columns = np.random.default_rng(0), np.arange(64)
+    steps = []
+    for changed in augment(clip.repeat(40, 0), rng).astype(float):
+        moving = np.abs(changed - np.median(changed, axis=0)).sum((1, 3))
+        steps.append(np.diff((moving * columns).sum(1) / moving.sum(1)).mean())
+    assert np.median(steps) > 3 and np.mean(np.array(steps) > 0) > 0.9
+
+
+def test_the_hues_of_the_evaluation_are_not_made(still, monkeypatch):
+    """Colour changes keep the order of the channels of saturated colours: no hue turns into another."""
+    red = np.zeros((200, 1, 8, 8, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
+    for amount in ("NOISE",):
+        monkeypatch.setattr(augmentation, amount, 0)
+    monkeypatch.setattr(augmentation, "PATCH", 0)
+    centre = augment(red, np.random.default_rng(0))[:, 0, 1, 1].astype(int)
+    assert (centre[:, 0] >= centre[:, 1]).all() and (centre[:, 1] >= centre[:, 2]).all()
+
+
+def test_unknown_augmentation_is_refused():
+    with pytest.raises(JepaError, match="known: none, views"):
+        TrainingConfig(augmentation="colour")
+    with pytest.raises(JepaError, match="at least 2"):
+        TrainingConfig(augmentation="views", batch=1)
