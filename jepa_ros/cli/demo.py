@@ -1,9 +1,9 @@
 """`jepa demo`: the whole ROS graph, a goal picture, and what came of it."""
 
 import argparse
-import math
 from pathlib import Path
 
+from jepa_ros.cli.checks import require_positive
 from jepa_ros.errors import JepaError
 
 
@@ -58,11 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Bring up, drive, judge, tear down; see the epilog for the exit status."""
-    for name in ("episodes", "timeout"):
-        if not getattr(args, name) > 0:
-            raise JepaError(f"--{name} is {getattr(args, name)}; it must be positive")
-    if not math.isfinite(args.timeout):
-        raise JepaError(f"--timeout is {args.timeout}; it must be a finite number of seconds")
+    require_positive(args, "episodes", "timeout")
     if args.seed < 0:
         raise JepaError(f"--seed is {args.seed}; it must not be negative")
     if args.require is not None and not 0 <= args.require <= args.episodes:

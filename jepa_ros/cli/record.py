@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from jepa_ros.errors import JepaError
+from jepa_ros.cli.checks import needs_ros, require_positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,16 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record until told to end; see the epilog for the exit status."""
-    for name in ("duration", "max_queue_mb"):
-        value = getattr(args, name)
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise JepaError(f"--{name.replace('_', '-')} is {value:g}; it must be positive and finite")
-    try:
+    require_positive(args, "duration", "max_queue_mb")
+    with needs_ros("record"):
         from jepa_ros.nodes.bags.recorder import Recorder, RecordSettings
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa record` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
     from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.nodes.bringup.record_topics import RecordTopic, read_record_topics, resolve
 

@@ -7,9 +7,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.cli.status_line import StatusLine
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
-from jepa_ros.errors import JepaError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,20 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play until the end or until told to end; see the epilog for the exit status."""
-    for name, value, least in (
-        ("rate", args.rate, "positive"),
-        ("duration", args.duration, "positive"),
-        ("start", args.start, ""),
-        ("wait-for-subscribers", args.wait_for_subscribers, ""),
-    ):
-        if value is not None and not (math.isfinite(value) and (value > 0 or (not least and value == 0))):
-            raise JepaError(f"--{name} is {value:g}; it must be {least or 'zero or positive'} and finite")
-    try:
+    require_positive(args, "rate", "duration")
+    require_positive(args, "start", "wait_for_subscribers", or_zero=True)
+    with needs_ros("replay"):
         from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa replay` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
 
     image = args.goal_image
     if image not in (None, LAST):
