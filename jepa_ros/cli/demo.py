@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import require_positive
 from jepa_ros.errors import JepaError
 
@@ -34,18 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a picture of how things should look, in place of a rendered goal; then the planner itself "
         "says whether it is reached",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default="reach",
-        metavar="CKPT",
-        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
-    )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_checkpoint_options(parser)
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(
         "--out",

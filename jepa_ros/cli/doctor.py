@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.errors import JepaError
 
@@ -28,18 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="a preset in config/robots/ (so101, ur5e, panda), or a YAML file; empty: the simulated SO-101",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default="reach",
-        metavar="CKPT",
-        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
-    )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_checkpoint_options(parser)
     parser.add_argument(
         "--device",
         default="",

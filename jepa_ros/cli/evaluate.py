@@ -9,6 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from jepa_ros.cli import evaluate_shifts
+from jepa_ros.cli.checkpoint_options import add_sha256_option
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
@@ -26,12 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
     )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_sha256_option(parser)
     parser.add_argument(
         "--model",
         choices=("checkpoint", "oracle"),
