@@ -8,13 +8,14 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.images import encode_image
 from jepa_ros.data.messages import make_header, make_time, message_class
+from jepa_ros.data.topics import base_of
 
 CAMERA_FRAME = "camera"
 
 
 def episode_topics(namespace: str) -> dict[str, str]:
     """Topic -> type of an episode's bag."""
-    base = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+    base = base_of(namespace)
     return {
         f"{base}/image": "sensor_msgs/msg/Image",
         f"{base}/camera_info": "sensor_msgs/msg/CameraInfo",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from jepa_ros.data.topics import base_of
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bringup.files import find, find_checkpoint
 from jepa_ros.nodes.bringup.preset import read_preset
@@ -148,7 +149,7 @@ class Graph:
         folder = folder or Path(tempfile.mkdtemp(prefix="jepa_ros_"))
         folder.mkdir(parents=True, exist_ok=True)
         own = folder / "graph_params.yaml"
-        base = f"/{self.namespace.strip('/')}".rstrip("/")
+        base = base_of(self.namespace)
         own.write_text(  # keys count in the order of their first occurrence: these, in no other file, win
             yaml.safe_dump(
                 {
