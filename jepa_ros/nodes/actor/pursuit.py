@@ -216,7 +216,9 @@ class Pursuit:
         )
         evaluator = self._make_evaluator(request)
         try:
-            solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
+            solution, actions = self._episode.plan(
+                evaluator, target.latent, self._settings.deadline_s or None
+            )
             predicted = self._episode.predict(evaluator, evaluator.predicted, solution, actions)
         finally:
             status.dropped += evaluator.dropped
