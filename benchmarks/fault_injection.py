@@ -19,7 +19,6 @@ is written after every trial. Exit status 1 where a bar was missed.
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from faults.bench import Bench, bench, episodes
 from faults.catalogue import FAULTS, Fault
 from faults.judge import AT_REST
 from faults.trial import GRACE_S, Outcome, attempt
+from sim_graph import isolate
 
 from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.report import write_json
@@ -162,8 +162,7 @@ def main() -> int:
     scenes, outcomes = episodes(EPISODES, args.seed), []
     logs = args.logs or Path(tempfile.mkdtemp(prefix="jepa_ros_faults_"))
     print(f"logs: {logs}", file=sys.stderr)
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    isolate()
     graphs = Graphs(logs, args.seed)
     try:
         for fault, variants in chosen.items():

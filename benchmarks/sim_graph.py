@@ -34,14 +34,19 @@ class RunningGraph:
         return [parameter_value_to_python(value) for value in response.values]
 
 
+def isolate() -> None:
+    """Keep this process's graphs to this machine, in a ROS domain of their own; what is set already counts."""
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+
 @contextmanager
 def running_graph(log_folder: Path, seed: int, overrides: Mapping | None = None) -> Iterator[RunningGraph]:
-    """Bring the distributed reach graph up; on exit it has ended. Without ROS_DOMAIN_ID it takes one of its own.
+    """Bring the distributed reach graph up, isolated; on exit it has ended.
 
     Its commands hold velocities too, so that they can be judged.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    isolate()
     overrides = {node: dict(values) for node, values in (overrides or {}).items()}
     overrides.setdefault("action_publisher", {})["point_velocities"] = True
     graph = Graph(namespace=NAMESPACE, seed=seed, overrides=overrides)
