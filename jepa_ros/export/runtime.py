@@ -10,27 +10,32 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.trust import EXPORT as MANIFEST
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256
 
 FORMAT = 1
-MANIFEST = "export.json"
 GRAPHS = ("encoder", "predictor", "rollout", "costs")
 PREFIX = "jepa_ros."
 """Of the metadata keys inside the ONNX files; their values are JSON."""
 
 
 class OnnxModel:
-    """The folder that `jepa export` wrote. ``embed`` and ``rollout`` stand in for those of ``WorldModel``.
+    """The folder that `jepa export` wrote, or a checkpoint that it wrote into. ``embed`` and ``rollout`` stand in for
+    those of ``WorldModel``, with NumPy arrays or tensors on the CPU.
 
     threads: of ONNX Runtime; providers: its execution providers, in order of preference.
     Facts of the checkpoint: spec, model_id, image_size (h, w), latent_dim D, context T, horizon H of the rollout graph,
     goal_tolerance, weights (term to default weight), reductions. JepaError where files are missing, changed or foreign.
     """
 
+    runtime, device = "onnx", "cpu"
+
     def __init__(
         self, folder: str | Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ):
         self.path = Path(folder)
         self.manifest = _read_manifest(self.path)
+        _require_weights(self.path, self.manifest)
         self._sessions = {
             name: _session(self.path, self.manifest, name, threads, providers) for name in GRAPHS
         }
@@ -131,6 +136,7 @@ class OnnxModel:
 
 
 _AGAIN = "make it again: `jepa export`"
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 def import_onnxruntime():
@@ -158,6 +164,18 @@ def _read_manifest(folder: Path) -> dict:
     return manifest
 
 
+def _require_weights(folder: Path, manifest: dict) -> None:
+    """JepaError where the graphs read their weights from the checkpoint in ``folder``, and those are others now."""
+    if not any(_field(entry, "weights") for entry in manifest["files"].values()):
+        return
+    try:
+        found = file_sha256(folder / WEIGHTS)
+    except OSError as error:
+        raise JepaError(f"export {folder / WEIGHTS}: {error.strerror}; the graphs have no weights") from error
+    if found != _field(manifest.get("model"), "checkpoint_sha256"):
+        raise JepaError(f"export {folder / MANIFEST}: made for other weights than {WEIGHTS}; {_AGAIN}")
+
+
 def _session(folder: Path, manifest: dict, name: str, threads: int, providers: Sequence[str]):
     """The session of one graph, its bytes and its metadata those that the manifest names."""
     ort = import_onnxruntime()
@@ -170,6 +188,7 @@ def _session(folder: Path, manifest: dict, name: str, threads: int, providers: S
         raise JepaError(f"export {path}: not the file that {MANIFEST} names (its sha256 differs); {_AGAIN}")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(folder.absolute()))
     unknown = set(providers) - set(ort.get_available_providers())
     if unknown:
         raise JepaError(

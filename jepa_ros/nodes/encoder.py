@@ -70,6 +70,7 @@ class EncoderNode(ManagedNode):
         report.hardware_id = self._checkpoint.model_id
         report.add("model_id", self._checkpoint.model_id)
         report.add("device", self.param("device"))
+        report.add("runtime", self._checkpoint.model.runtime)
 
     def embed(self, msg: Image | CompressedImage) -> Embedding:
         """The Embedding of an image message; JepaError for an image that cannot be read."""

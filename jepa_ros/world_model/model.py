@@ -46,7 +46,11 @@ class WorldModel(nn.Module):
 
     Joint positions and actions come in physical units (ActionSpec) and are z-scored inside; the statistics are
     the ActionSpec's for actions and the buffers ``proprio_mean`` and ``proprio_std`` (A,) for joint positions.
+
+    runtime: what computes it; ``jepa_ros.export.choose`` gives models of other runtimes, called alike.
     """
+
+    runtime = "torch"
 
     def __init__(self, config: ModelConfig, spec: ActionSpec):
         super().__init__()
@@ -80,6 +84,11 @@ class WorldModel(nn.Module):
     def context(self) -> int:
         """T, the frames that a rollout starts from."""
         return self.config.context
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs must be."""
+        return self.proprio_mean.device
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 RGB at ``image_size`` -> latents (B, D)."""

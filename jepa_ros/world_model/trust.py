@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jepa_ros.errors import JepaError
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, EXPORT = "model.safetensors", "export.json"
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"}
 _TENSORS_ONLY = re.compile(
     r"collections OrderedDict|torch (\w+Storage|Size|device)|torch\._utils _rebuild_(tensor_v2|parameter)"
