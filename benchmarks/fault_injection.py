@@ -31,12 +31,12 @@ from faults.bench import Bench, bench, episodes
 from faults.catalogue import FAULTS, Fault
 from faults.judge import AT_REST
 from faults.trial import GRACE_S, Outcome, attempt
-from sim_graph import isolate
 
 from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
 from jepa_ros.nodes.bringup.files import find_checkpoint
+from jepa_ros.nodes.live_graph import isolate
 
 EPISODES = 20
 LATEST = 15  # joint_states in which the arm has moved when the fault strikes

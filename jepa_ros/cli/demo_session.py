@@ -19,6 +19,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.trace import GroundTruth, Trace, Verdict, first_held, judge_by_planner
+from jepa_ros.nodes.bringup.interrupts import interruptible
 from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
@@ -60,7 +61,7 @@ def run_demo(args: argparse.Namespace) -> int:
                     bringup.check,
                     lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
                 )
-                require_alone(client, graph.nodes)
+                client.require_alone(graph.nodes)
                 session = Session(args, task, bringup, client, given)
                 for episode in range(args.episodes):
                     episodes.append(session.drive(episode))
@@ -84,21 +85,6 @@ def write_result(
     content = demo_report.result(args.task, args.seed, args.composition, args.checkpoint, episodes, cut_short)
     write_json(args.out / "result.json", content)
     return content
-
-
-def require_alone(client, nodes: tuple[str, ...]) -> None:
-    """Raise JepaError where another graph has the same names: goals and plans of the two would mix."""
-    names = [
-        name
-        for name, namespace in client.node.get_node_names_and_namespaces()
-        if namespace == f"/{NAMESPACE}"
-    ]
-    twice = [node for node in nodes if names.count(node) > 1]
-    if twice:
-        raise JepaError(
-            f"another graph runs in namespace /{NAMESPACE} ({', '.join(twice)} seen twice); end it, or set "
-            "ROS_DOMAIN_ID to another number for this demo"
-        )
 
 
 class Session:
@@ -243,25 +229,6 @@ def read_image(path: Path) -> np.ndarray:
         raise JepaError(f"--goal-image {path}: there is no such file") from None
     except (UnidentifiedImageError, OSError) as error:
         raise JepaError(f"--goal-image {path}: not a readable picture ({error})") from error
-
-
-@contextmanager
-def interruptible():
-    """A request to terminate and a closed terminal are treated as a Ctrl-C, so that they stop the graph
-    too; under nohup a closed terminal goes on being ignored."""
-    wanted = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
-
-    def interrupt(signum, frame):
-        for s in wanted:  # kernel and shell both tell of a closed terminal; once is enough
-            signal.signal(s, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {s: signal.signal(s, interrupt) for s in wanted}
-    try:
-        yield
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
 
 
 @contextmanager

@@ -137,6 +137,17 @@ class GraphClient:
                 raise JepaError(f"node {node} is {state}: it could not start, its log says why")
             on_active(node)
 
+    def require_alone(self, nodes) -> None:
+        """JepaError where another graph has the same names as ``nodes``: goals and plans of the two would mix."""
+        namespace = self.node.get_namespace()
+        names = [name for name, space in self.node.get_node_names_and_namespaces() if space == namespace]
+        twice = [node for node in nodes if names.count(node) > 1]
+        if twice:
+            raise JepaError(
+                f"another graph runs in namespace {namespace} ({', '.join(twice)} seen twice); end it, or set "
+                "ROS_DOMAIN_ID to another number here"
+            )
+
     def send_goal(
         self,
         image: np.ndarray,

@@ -195,7 +195,8 @@ def hangup():
 
 
 def test_a_second_hang_up_does_not_stop_the_stopping(hangup):
-    from jepa_ros.cli.demo_session import interruptible, stopping
+    from jepa_ros.cli.demo_session import stopping
+    from jepa_ros.nodes.bringup.interrupts import interruptible
 
     class Graph:
         stopped = False
@@ -218,7 +219,7 @@ def test_a_second_hang_up_does_not_stop_the_stopping(hangup):
 
 
 def test_under_nohup_a_closed_terminal_is_ignored(hangup):
-    from jepa_ros.cli.demo_session import interruptible
+    from jepa_ros.nodes.bringup.interrupts import interruptible
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with interruptible():
