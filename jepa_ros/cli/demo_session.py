@@ -19,7 +19,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.trace import GroundTruth, Trace, Verdict, first_held, judge_by_planner
-from jepa_ros.nodes.bringup.interrupts import interruptible
+from jepa_ros.nodes.bringup.interrupts import handling, interruptible
 from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
@@ -242,12 +242,8 @@ def stopping(bringup):
         print("\nstopping: the arm is held, the nodes end", file=sys.stderr, flush=True)
         raise
     finally:
-        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
+        with handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
             bringup.stop()
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
 
 
 def _ros():

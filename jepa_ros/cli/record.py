@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jepa_ros.cli.checks import needs_ros, require_positive
+from jepa_ros.nodes.bringup.interrupts import handling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,8 +88,7 @@ def run(args: argparse.Namespace) -> int:
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; nohup ignores that
         ending.append(signal.SIGHUP)
-    previous = {s: signal.signal(s, lambda *_: end.set()) for s in ending}
-    try:
+    with handling(ending, lambda *_: end.set()):
         line = _StatusLine()
         with Recorder(settings, line.say) as recorder:
             line.say(f"recording into {settings.out}; end with Ctrl-C")
@@ -101,9 +101,6 @@ def run(args: argparse.Namespace) -> int:
         with suppress(OSError):
             _report(recorder)
         return 0 if any(count.messages for count in recorder.counts.values()) else 1
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
 class _StatusLine:

@@ -10,6 +10,7 @@ from pathlib import Path
 from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.cli.status_line import StatusLine
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
+from jepa_ros.nodes.bringup.interrupts import handling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,14 +92,12 @@ def run(args: argparse.Namespace) -> int:
         )
 
     with Replayer(settings, line.say) as replayer, ThreadPoolExecutor(1) as thread:
-        previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            # In a thread of its own: a signal handler must not meet the lock of the event that it sets.
-            progress = thread.submit(replayer.play, stop, show).result()
-        finally:
-            line.end()
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
+        with handling((signal.SIGINT, signal.SIGTERM), lambda *_: stop.set()):
+            try:
+                # In a thread of its own: a signal handler must not meet the lock of the event that it sets.
+                progress = thread.submit(replayer.play, stop, show).result()
+            finally:
+                line.end()
         _report(replayer.routes, progress, stop.is_set())
     return 0
 

@@ -1,7 +1,19 @@
 """Ends that stop the processes of a graph too. No ROS import here."""
 
 import signal
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+
+
+@contextmanager
+def handling(signals: Iterable[signal.Signals], handler: Callable | signal.Handlers):
+    """Meanwhile ``handler`` takes the signals; afterwards what took them before does so again."""
+    before = {signum: signal.signal(signum, handler) for signum in signals}
+    try:
+        yield
+    finally:
+        for signum, previous in before.items():
+            signal.signal(signum, previous)
 
 
 @contextmanager
@@ -15,9 +27,5 @@ def interruptible():
             signal.signal(s, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {s: signal.signal(s, interrupt) for s in wanted}
-    try:
+    with handling(wanted, interrupt):
         yield
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
