@@ -25,6 +25,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def model_id_of(sha256: str) -> str:
+    """How messages, plans and files name the model whose weights have this sha256."""
+    return sha256.lower()[:12]
+
+
 def require_digest(checkpoint: str | Path, expected: str) -> None:
     """JepaError where the sha256 of ``checkpoint``/model.safetensors is not ``expected`` (64 hex digits; "" takes
     any)."""

@@ -13,9 +13,8 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.nodes.actor.model_card import read_card
 from jepa_ros.nodes.bringup.graph import find_checkpoint
-from jepa_ros.world_model.trust import WEIGHTS, file_sha256
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256, model_id_of
 
-_MODEL_ID_DIGITS = 12
 _SPEC_FIELDS = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
 
 
@@ -40,7 +39,7 @@ def describe_checkpoint(checkpoint: str) -> dict:
     found = {"checkpoint": str(folder)}
     try:
         sha256 = file_sha256(folder / WEIGHTS)
-        found |= {"sha256": sha256, "model_id": sha256[:_MODEL_ID_DIGITS]}
+        found |= {"sha256": sha256, "model_id": model_id_of(sha256)}
         found["action_spec"] = read_card(str(folder)).spec.to_dict()
     except (JepaError, OSError):
         pass  # the bag then says less

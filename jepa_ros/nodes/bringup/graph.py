@@ -14,6 +14,7 @@ from jepa_ros.data.topics import base_of
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bringup.files import find, find_checkpoint
 from jepa_ros.nodes.bringup.preset import read_preset
+from jepa_ros.world_model.trust import model_id_of
 
 __all__ = ["COMPOSITIONS", "LOG_LEVELS", "OUTPUT_TOPICS", "Graph", "Process", "find", "find_checkpoint"]
 
@@ -131,7 +132,7 @@ class Graph:
                 if self.output_type:
                     values["output_type"] = self.output_type
                 if self.checkpoint_sha256:
-                    values["model_id"] = self.checkpoint_sha256.lower()[:12]
+                    values["model_id"] = model_id_of(self.checkpoint_sha256)
             parameters[node] = values | dict(self.overrides.get(node, {}))
         unknown = set(self.overrides) - set(self.nodes)
         if unknown:
