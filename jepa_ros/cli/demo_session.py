@@ -51,7 +51,7 @@ def run_demo(args: argparse.Namespace) -> int:
         f"bringing up {len(graph.nodes)} nodes, composition {args.composition}; "
         f"their logs are in {args.out / 'log'}"
     )
-    began, episodes = time.monotonic(), []
+    began, episodes, runtime = time.monotonic(), [], "unknown"
     try:
         with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
             with GraphClient(NAMESPACE) as client:
@@ -62,16 +62,18 @@ def run_demo(args: argparse.Namespace) -> int:
                     lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
                 )
                 client.require_alone(graph.nodes)
+                runtime = client.reported("world_model", "runtime")
+                print(f"  the model is computed by {runtime}")
                 session = Session(args, task, bringup, client, given)
                 for episode in range(args.episodes):
                     episodes.append(session.drive(episode))
             print("stopping the graph")
     except BaseException as error:
         if episodes:
-            write_result(args, episodes, cut_short=str(error) or "interrupted")
+            write_result(args, runtime, episodes, cut_short=str(error) or "interrupted")
             print(f"wrote {args.out}/result.json: the {len(episodes)} of {args.episodes} episodes that ended")
         raise
-    content = write_result(args, episodes)
+    content = write_result(args, runtime, episodes)
     print(f"wrote {args.out}/: filmstrip.png, plot.png, bag/, log/, result.json")
     print(summary(episodes))
     needed = args.episodes if args.require is None else args.require
@@ -79,10 +81,16 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def write_result(
-    args: argparse.Namespace, episodes: list[tuple[Trace, Verdict]], cut_short: str | None = None
+    args: argparse.Namespace,
+    runtime: str,
+    episodes: list[tuple[Trace, Verdict]],
+    cut_short: str | None = None,
 ) -> dict:
-    """Write result.json; returns its content. cut_short: why not every episode was driven."""
-    content = demo_report.result(args.task, args.seed, args.composition, args.checkpoint, episodes, cut_short)
+    """Write result.json; returns its content. runtime: what computed the model.  cut_short: why not every episode was
+    driven."""
+    content = demo_report.result(
+        args.task, args.seed, args.composition, args.checkpoint, runtime, episodes, cut_short
+    )
     write_json(args.out / "result.json", content)
     return content
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from jepa_ros.cli import evaluate_shifts
-from jepa_ros.cli.checkpoint_options import add_sha256_option
+from jepa_ros.cli.checkpoint_options import add_runtime_option, add_sha256_option
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
     )
     add_sha256_option(parser)
+    add_runtime_option(parser)
     parser.add_argument(
         "--model",
         choices=("checkpoint", "oracle"),
@@ -115,10 +116,11 @@ def run(args: argparse.Namespace) -> int:
         args.blocks,
         Timing(args.latency, args.settle),
         args.meshes,
+        args.runtime,
     )
 
     # Everything that can be refused is refused here, before the first episode.
-    bench = Bench(settings)
+    bench = Bench(settings, say=lambda text: print(text, file=sys.stderr))
     agent = ORACLE if args.model == "oracle" else PLANNER
     bench.simulator  # noqa: B018
     bench.agent(agent)
@@ -204,7 +206,7 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
     model = (
         "the simulator itself, true joint distance as cost"
         if args.model == "oracle"
-        else f"{settings.checkpoint} (model {bench.checkpoint.model_id})"
+        else f"{settings.checkpoint} (model {bench.checkpoint.model_id}, computed by {bench.checkpoint.model.runtime})"
     )
     return "\n".join(
         [
@@ -266,6 +268,7 @@ def _origin(args, settings, bench) -> dict:
         checkpoint = {
             "path": settings.checkpoint,
             "model_id": bench.checkpoint.model_id,
+            "runtime": bench.checkpoint.model.runtime,
             "sha256": {
                 p.name: file_sha256(p)
                 for p in sorted(Path(settings.checkpoint).iterdir())

@@ -6,10 +6,9 @@ from pathlib import Path
 
 from jepa_ros.errors import JepaError
 from jepa_ros.export.runtime import OnnxModel
+from jepa_ros.export.runtimes import RUNTIMES
 from jepa_ros.export.verify import TOLERANCE, deviations, random_images, require_equal
 from jepa_ros.world_model.checkpoint import Checkpoint
-
-RUNTIMES = ("auto", "torch", "onnx")
 
 
 def with_runtime(

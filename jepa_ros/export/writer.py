@@ -297,8 +297,7 @@ def _import_onnx():
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
         raise JepaError(
-            f"writing ONNX needs more than is installed ({error}); get it: pip install 'jepa_ros[export]', "
-            "or requirements/export.txt"
+            f"writing ONNX needs more than is installed ({error}); get it: pip install onnx onnxscript"
         ) from error
     import_onnxruntime()
     return onnx

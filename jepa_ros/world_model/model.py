@@ -140,6 +140,19 @@ class WorldModel(nn.Module):
             predicted_proprio.append(joints)
         return torch.stack(predicted_latents, 1), torch.stack(predicted_proprio, 1)
 
+    def imagine(
+        self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """``unroll`` in physical units: latents (B, T, D), proprio (B, T, A) rad, past_actions (B, T-1, KA) rad,
+        actions (B, H, KA) rad -> latents (B, H, D), joint positions (B, H, A) rad."""
+        future, joints = self.unroll(
+            latents,
+            self.normalise_proprio(proprio),
+            self.normalise_actions(past_actions),
+            self.normalise_actions(actions),
+        )
+        return future, joints * self.proprio_std + self.proprio_mean
+
     @torch.inference_mode()
     def rollout(
         self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor
@@ -154,10 +167,4 @@ class WorldModel(nn.Module):
         def tile(x: Tensor) -> Tensor:
             return x[None].expand(samples, *x.shape)
 
-        future, joints = self.unroll(
-            tile(latents),
-            tile(self.normalise_proprio(proprio)),
-            tile(self.normalise_actions(past_actions)),
-            self.normalise_actions(actions),
-        )
-        return future, joints * self.proprio_std + self.proprio_mean
+        return self.imagine(tile(latents), tile(proprio), tile(past_actions), actions)

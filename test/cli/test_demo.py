@@ -85,11 +85,12 @@ def plans_are_reproduced(bag: Path, result: dict) -> None:
     """What the live graph encoded and planned comes out of its bag again, bit for bit."""
     from jepa_ros.data.recording import read_recording
     from jepa_ros.evaluation.offline.reproduce import reproduce
+    from jepa_ros.export.choose import with_runtime
     from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.world_model.checkpoint import load_checkpoint
 
     torch.set_num_threads(1)
-    checkpoint = load_checkpoint(find_checkpoint(result["checkpoint"]))
+    checkpoint = with_runtime(load_checkpoint(find_checkpoint(result["checkpoint"])), result["runtime"])
     again = reproduce(read_recording(bag, spec=checkpoint.spec), checkpoint)
     assert again.embeddings >= 10 and again.embeddings_bit_equal == again.embeddings
     assert again.plans >= 2

@@ -9,17 +9,14 @@ import pytest
 from node_bench import make_checkpoint
 from std_msgs.msg import Header
 
+from jepa_ros.export.runtime import OnnxModel
+from jepa_ros.export.verify import TOLERANCE
+from jepa_ros.export.writer import export_checkpoint
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.wire import images, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.world_model.checkpoint import load_checkpoint
 from jepa_ros.world_model.model import WorldModel
-
-pytest.importorskip("onnxscript", reason="needs requirements/export.txt")
-
-from jepa_ros.export.runtime import OnnxModel  # noqa: E402
-from jepa_ros.export.verify import TOLERANCE  # noqa: E402
-from jepa_ros.export.writer import export_checkpoint  # noqa: E402
 
 T, D, A, KA = 2, 16, 6, 24
 

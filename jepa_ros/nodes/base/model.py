@@ -3,7 +3,8 @@
 import torch
 
 from jepa_ros.errors import JepaError
-from jepa_ros.export.choose import RUNTIMES, with_runtime
+from jepa_ros.export.choose import with_runtime
+from jepa_ros.export.runtimes import RUNTIMES
 from jepa_ros.nodes.base.parameters import Param
 from jepa_ros.nodes.base.pin import CHECKPOINT_SHA256
 from jepa_ros.nodes.base.robot import robot_spec
