@@ -35,7 +35,7 @@ class PlanningEpisode:
     moved: whether the arm has moved since the episode began.  ignored: whether a block that asked for motion
     brought none; such a block is remembered as no motion.
     judgement: the gate's, of the last look.  cause: why the last plan was searched, or that it was kept.
-    causes: how often in this episode.
+    causes: how often in this episode.  solution: the last plan; None where the arm is held.
 
     gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
     look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
@@ -61,6 +61,7 @@ class PlanningEpisode:
         self._predicted: np.ndarray | None = None  # (D,) latent after it
         self._executed = 0  # blocks of the planner's last plan that were executed since, 0 or 1
         self.cause, self.causes = Cause.NO_PLAN, Counter()
+        self.solution: Solution | None = None
         self._made: _Made | None = None
         self._outcome: Outcome | None = None
 
@@ -114,6 +115,7 @@ class PlanningEpisode:
             self._executed, self._made = 0, None
             raise
         self.causes[self.cause] += 1
+        self.solution = solution
         blocks = self._made.blocks if self.cause == Cause.NONE else 0
         self._made = _Made(solution.cost, goal, blocks + 1) if self.judgement.speed == 1 else None
         actions = self.judgement.speed * solution.actions.reshape(-1, self.spec.dim)
@@ -160,7 +162,7 @@ class PlanningEpisode:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
         self.execute(still, self._last_latent)
-        self._made = None
+        self._made = self.solution = None
         return still
 
     def _arm_followed(self, after: np.ndarray) -> bool:
