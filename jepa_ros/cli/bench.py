@@ -11,7 +11,7 @@ from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.errors import JepaError
 
-PARTS = ("encode", "rollout", "plan", "graph", "growth", "memory")
+PARTS = ("encode", "rollout", "plan", "graph", "growth", "memory", "selective")
 RUNTIMES = ("all", "torch", "onnx")
 
 
@@ -114,15 +114,13 @@ def command(args: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-class _NotHere(JepaError):
-    """A part that this machine cannot measure."""
-
-
 def _measure_all(
     parts: list[str], bench, left_out: dict[str, str], args: argparse.Namespace
 ) -> tuple[dict[str, dict], bool]:
     """The parts by name, and whether one failed. What could not be measured goes to ``left_out`` with the reason; what
     was measured before it is kept."""
+    from jepa_ros.evaluation.bench.bench import NotHere
+
     measured, failed = {}, False
     for part in parts:
         since = time.monotonic()
@@ -130,7 +128,7 @@ def _measure_all(
         try:
             measured[part] = _measure(part, bench, args)
             print(f"  {time.monotonic() - since:.0f} s", flush=True)
-        except _NotHere as error:
+        except NotHere as error:
             left_out[part] = str(error)
             print(f"  left out: {error}", flush=True)
         except JepaError as error:
@@ -144,11 +142,13 @@ def _measure(part: str, bench, args: argparse.Namespace) -> dict:
 
     if part != "graph":
         return importlib.import_module(f"jepa_ros.evaluation.bench.{part}").measure(bench)
+    from jepa_ros.evaluation.bench.bench import NotHere
+
     try:
         with needs_ros("bench --parts graph"):
             from jepa_ros.nodes.bench import image_to_command
     except JepaError as error:
-        raise _NotHere(str(error)) from error
+        raise NotHere(str(error)) from error
     runtime = "auto" if args.runtime == "all" else args.runtime
     return image_to_command.measure(
         bench.settings.checkpoint, bench.effort, runtime, args.device, lambda text: print(text, flush=True)

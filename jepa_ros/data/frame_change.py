@@ -6,6 +6,9 @@ CELLS = 16
 """Cells per side of the picture. Small cells see a small motion, large ones average more sensor noise: at 64x64 a cell
 is 4x4 pixels. benchmarks/frame_skip.py measures what a threshold hides."""
 
+THRESHOLD = 2.0
+"""Of the encoder node, by default."""
+
 
 def largest_change(before: np.ndarray, after: np.ndarray) -> float:
     """Between two ``cells``: how much the mean of a cell changed at most in one colour, 0 .. 255."""

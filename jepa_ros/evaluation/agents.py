@@ -95,7 +95,7 @@ class PlannerAgent(Agent):
         from jepa_ros.evaluation.actor import respond
 
         began = time.perf_counter()
-        latent = self.model.embed(image)
+        latent = self.embed(image)
         encoded = time.perf_counter()
         stamp = len(self.judgements) * self.spec.block * self.spec.dt
         self.judgements.append(self.episode.look(latent, proprio, stamp))
@@ -103,6 +103,10 @@ class PlannerAgent(Agent):
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
         self.candidates = self.episode.solution.evaluations if self.episode.solution else 0
         return actions[: self.spec.block]
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """The latent (D,) of a look's picture (h, w, 3) uint8."""
+        return self.model.embed(image)
 
 
 class NoOp(Agent):

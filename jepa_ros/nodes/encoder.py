@@ -7,7 +7,7 @@ import numpy as np
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
-from jepa_ros.data.frame_change import FrameSkip
+from jepa_ros.data.frame_change import THRESHOLD, FrameSkip
 from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding, Goal
@@ -47,7 +47,7 @@ class EncoderNode(ManagedNode):
         ),
         Param(
             "skip_threshold",
-            2.0,
+            THRESHOLD,
             "An image is not encoded while no part of it (of 16 x 16) differs by more than this, of 255, from the last "
             "encoded one: that one's latent is published again, for less than a block's duration. The very same picture "
             "is never encoded again. 0: every image is encoded.",

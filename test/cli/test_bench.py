@@ -63,6 +63,20 @@ def test_memory_is_of_processes_of_their_own(measured):
         assert all(peak > 50 for axis in row["axes"].values() for peak in axis["peak_mib"])
 
 
+def test_selective_work_stands_beside_doing_everything(measured):
+    part = measured[1]["parts"]["selective"]
+    ways = {(row["frame_skipping"], row["replan"]): row for row in part["rows"]}
+    assert len(ways) == 4 and part["runtime"] == "onnx"
+    everything = ways[False, "always"]
+    assert (
+        everything["compute_saved"] == everything["frames_skipped"] == 0 and everything["looks_searched"] == 1
+    )
+    for (skipping, replan), row in ways.items():
+        assert row["frames_per_episode"] > 10 and 0 <= row["successes"] <= part["episodes"]
+        assert (row["frames_skipped"] > 0) == skipping
+        assert row["candidates_per_episode"] > 0 and (replan == "always") <= (row["looks_searched"] == 1)
+
+
 def test_bars_say_what_was_not_measured(measured):
     bars = {bar["name"]: bar for bar in measured[1]["bars"]}
     assert len(bars) == 5

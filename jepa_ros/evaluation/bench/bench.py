@@ -20,6 +20,10 @@ from jepa_ros.world_model.device import require_device
 from jepa_ros.world_model.model import WorldModel
 
 
+class NotHere(JepaError):
+    """A part cannot be measured on this machine, or with this checkpoint."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """checkpoint: its folder.  exported: the folder of its export, "" is its own.  runtimes: as ``with_runtime`` takes

@@ -16,4 +16,3 @@ def machine(device: str) -> dict:
 def load_average() -> float:
     """Of the last minute: processes that ran or waited for a core. The run itself is about 1 of it."""
     return round(os.getloadavg()[0], 2)
-

@@ -11,7 +11,7 @@ from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.bench.bench import Bench
 from jepa_ros.evaluation.bench.subjects import Subject
 from jepa_ros.evaluation.bench.timing import figures, interleaved
-from jepa_ros.planning.config import SOLVERS, PlannerConfig
+from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
@@ -24,12 +24,15 @@ _LOOKS_APART_S = 0.5
 
 
 def measure(bench: Bench) -> dict:
-    """rows: whole plans; search_alone: with an evaluator that costs nothing; image_to_command: in this process."""
+    """rows: whole plans; search_alone: with costs for nothing, in every search space; image_to_command: in this
+    process."""
     default, large = bench.planner, replace(bench.planner, **LARGE)
     plans, alone, commands = {}, {}, {}
     for solver in SOLVERS:
         config = replace(default, solver=solver)
-        alone[_words(config)] = _search_alone(bench.any_subject, config)
+        for space in SPACES:
+            other = replace(config, space=space)
+            alone[other] = _search_alone(bench.any_subject, other)
         for runtime, subject in bench.subjects.items():
             plans[runtime, config] = subject.plan(config)
     for runtime, subject in bench.subjects.items():
@@ -42,7 +45,9 @@ def measure(bench: Bench) -> dict:
 
     return {
         "rows": _rows(timed(plans)),
-        "search_alone": [{**dict(words), **figures(ms)} for words, ms in timed(alone).items()],
+        "search_alone": [
+            {**_words(config), "space": config.space, **figures(ms)} for config, ms in timed(alone).items()
+        ],
         "image_to_command": _rows(timed(commands)),
     }
 
@@ -83,16 +88,14 @@ def _search_alone(subject: Subject, config: PlannerConfig) -> Callable[[], objec
     return lambda: planner.plan(lambda actions: costs[: len(actions)], proprio)
 
 
-def _words(config: PlannerConfig) -> tuple[tuple[str, object], ...]:
-    return (
-        ("solver", config.solver),
-        ("candidates", config.samples),
-        ("iterations", config.iterations),
-        ("horizon", config.horizon),
-    )
+def _words(config: PlannerConfig) -> dict[str, object]:
+    return {
+        "solver": config.solver,
+        "candidates": config.samples,
+        "iterations": config.iterations,
+        "horizon": config.horizon,
+    }
 
 
 def _rows(times: dict) -> list[dict]:
-    return [
-        {"runtime": runtime, **dict(_words(config)), **figures(ms)} for (runtime, config), ms in times.items()
-    ]
+    return [{"runtime": runtime, **_words(config), **figures(ms)} for (runtime, config), ms in times.items()]

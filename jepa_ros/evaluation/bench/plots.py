@@ -16,7 +16,7 @@ from jepa_ros.evaluation.bench.figure import (
 )
 from jepa_ros.evaluation.bench.growth import AXES
 from jepa_ros.evaluation.bench.tables import AXIS_WORDS
-from jepa_ros.evaluation.trace_plot import GREY
+from jepa_ros.evaluation.trace_plot import BLUE, GOOD, GREY, ORANGE
 
 STAGE_WORDS = {
     "encode_ms": "encode",
@@ -69,6 +69,11 @@ def _overview(parts: dict) -> list:
         panels.append(lambda axes: _rollouts(axes, parts["rollout"]["rows"]))
     if "graph" in parts:
         panels.append(lambda axes: _peaks(axes, parts["graph"]["compositions"]))
+    if "selective" in parts:
+        panels += [
+            lambda axes: _saved(axes, parts["selective"]),
+            lambda axes: _kept(axes, parts["selective"]),
+        ]
     return panels
 
 
@@ -169,6 +174,54 @@ def _peaks(axes, compositions: dict) -> None:
     ]
     bars(axes, rows, "peak resident memory, MiB")
     title(axes, "Memory of every process")
+
+
+def _way(row: dict) -> str:
+    return f"frame skipping {'on' if row['frame_skipping'] else 'off'}, replan {row['replan']}"
+
+
+def _saved(axes, part: dict) -> None:
+    for place, row in enumerate(part["rows"]):
+        plan, encode = row["plan_ms_per_episode"], row["encode_ms_per_episode"]
+        axes.barh(place, plan, color=BLUE, height=0.62, label="plan")
+        axes.barh(place, encode, left=plan, color=ORANGE, height=0.62, label="encode")
+        axes.annotate(
+            f"{row['compute_saved']:.0%} saved" if place else "everything",
+            (plan + encode, place),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_xlim(0, 1.3 * max(row["compute_ms_per_episode"] for row in part["rows"]))
+    axes.set_xlabel("computing time of an episode, ms", fontsize=9)
+    _ways(axes, part)
+    axes.set_ylim(len(part["rows"]) - 0.5, -1.1)
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=8, loc="upper right", ncols=2)
+    title(axes, "Selective work: compute spent")
+
+
+def _kept(axes, part: dict) -> None:
+    for place, row in enumerate(part["rows"]):
+        share = 100 * row["successes"] / part["episodes"]
+        low, high = (100 * end for end in row["wilson_95"])
+        axes.barh(place, share, color=GOOD, height=0.62)
+        axes.plot([low, high], [place, place], color="black", lw=1)
+        axes.annotate(
+            f"{row['successes']} / {part['episodes']}", (3, place), color="white", fontsize=9, va="center"
+        )
+    axes.set_xlim(0, 105)
+    axes.set_xlabel("% success; line: Wilson 95 %", fontsize=9)
+    _ways(axes, part)
+    axes.invert_yaxis()
+    title(axes, "Selective work: success kept")
+
+
+def _ways(axes, part: dict) -> None:
+    axes.set_yticks(range(len(part["rows"])), [_way(row) for row in part["rows"]], fontsize=8.5)
+    axes.grid(axis="y", visible=False)
 
 
 def _axis(axes, name: str, found: dict) -> None:

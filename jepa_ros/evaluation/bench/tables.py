@@ -76,8 +76,8 @@ def _plan(part: dict) -> str:
         [(settings(row), row["runtime"], *_times(row)) for row in part["rows"]],
     )
     alone = _table(
-        ("the search alone, costs for nothing", *_TIMES),
-        [(settings(row), *_times(row)) for row in part["search_alone"]],
+        ("the search alone, costs for nothing", "space", *_TIMES),
+        [(settings(row), row["space"], *_times(row)) for row in part["search_alone"]],
     )
     command = _table(
         ("image to command in one process, without ROS", "runtime", *_TIMES),
@@ -174,6 +174,36 @@ def _memory(part: dict) -> str:
     )
 
 
+def _selective(part: dict) -> str:
+    rows = [
+        (
+            "on" if row["frame_skipping"] else "off",
+            row["replan"],
+            f"{row['frames_skipped']:.0%} of {row['frames_per_episode']:.0f}",
+            f"{row['looks_searched']:.0%} of {row['looks_per_episode']:.1f}",
+            f"{row['candidates_per_episode']:.0f}",
+            f"{row['encode_ms_per_episode']:.0f} + {row['plan_ms_per_episode']:.0f} ms",
+            f"{row['compute_saved']:.0%}",
+            f"{row['successes']} / {part['episodes']}",
+            "{:.0%} - {:.0%}".format(*row["wilson_95"]),
+        )
+        for row in part["rows"]
+    ]
+    header = (
+        "frame skipping",
+        "replan",
+        "frames skipped",
+        "looks searched",
+        "encode + plan, an episode",
+        "compute saved",
+    )
+    told = (
+        f"Closed loop without ROS, `reach`, seeds {part['seeds'][0]} to {part['seeds'][1]}, a camera of 25 Hz, "
+        f"{part['runtime']}; means per episode."
+    )
+    return f"{told}\n\n" + _table((*header, "success", "Wilson 95 %"), rows)
+
+
 _TIMES = ("median", "p95", "times")
 SECTIONS = (
     ("graph", "Through the ROS graph", _graph),
@@ -182,6 +212,7 @@ SECTIONS = (
     ("plan", "A whole plan", _plan),
     ("growth", "Growth", _growth),
     ("memory", "Memory", _memory),
+    ("selective", "Selective work", _selective),
 )
 
 
