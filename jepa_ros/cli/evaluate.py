@@ -11,7 +11,7 @@ from pathlib import Path
 from jepa_ros.cli import evaluate_shifts
 from jepa_ros.cli.checkpoint_options import add_runtime_option, add_sha256_option
 from jepa_ros.errors import JepaError
-from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
+from jepa_ros.planning.config import CHOICES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
 
 FIRST_SEED = 1000
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_shifts.add_arguments(parser)
     group = parser.add_argument_group("planner", "settings that replace the planner's own")
     for item in _PLANNER_FIELDS:
-        choices = {"solver": SOLVERS, "space": SPACES}.get(item.name)
+        choices = CHOICES.get(item.name)
         kind = {"int": int, "float": float}.get(getattr(item.type, "__name__", item.type), str)
         group.add_argument(
             f"--{item.name.replace('_', '-')}",
@@ -203,6 +203,7 @@ def energy_weights(words: list[str]) -> dict[str, float]:
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
     task, spec, planner = bench.task, bench.spec, settings.planner
+    searches_always = planner.replan == "always" or args.model == "oracle"
     model = (
         "the simulator itself, true joint distance as cost"
         if args.model == "oracle"
@@ -218,7 +219,8 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             f"to motion, {settings.timing.settle_s:g} s to settle)",
             f"world model  {model}",
             f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x "
-            f"{planner.iterations} iterations, horizon {planner.horizon} blocks",
+            f"{planner.iterations} iterations, horizon {planner.horizon} blocks; searches "
+            + ("at every look" if searches_always else "where the plan at hand does not go as predicted"),
         ]
     )
 

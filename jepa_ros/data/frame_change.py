@@ -6,7 +6,7 @@ CELLS = 16
 """Cells per side of the picture. Small cells see a small motion, large ones average more sensor noise: at 64x64 a cell
 is 4x4 pixels. benchmarks/frame_skip.py measures what a threshold hides."""
 
-THRESHOLD = 2.0
+THRESHOLD = 3.0
 """Of the encoder node, by default."""
 
 

@@ -96,7 +96,7 @@ class EncoderNode(ManagedNode):
         return self._encode(msg, self._picture(msg), began)
 
     def see(self, msg: Image | CompressedImage) -> Embedding:
-        """The same of a camera image, which may hardly differ from the one that was encoded last: then with its latent."""
+        """The same of a camera image; with the latent of the last encoded one where it hardly differs from that."""
         began = time.perf_counter()
         picture, stamp = self._picture(msg), Time.from_msg(msg.header.stamp).nanoseconds * 1e-9
         skip = self._skip.may_skip(picture, stamp)

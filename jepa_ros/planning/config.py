@@ -29,6 +29,7 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "std_decay": (0.0, 1.0, False),
     "replan_surprise": (0.0, 10.0, True),
     "replan_progress": (0.0, 1.0, True),
+    "replan_left": (0, 1000, True),
     "replan_after": (1, 1000, True),
     "seed": (0, 2**63 - 1, True),
 }
@@ -61,8 +62,9 @@ class PlannerConfig:
 
     When to search, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
     predicted or has nothing left.  replan_surprise: how far a look may lie from its prediction, a share of the predicted
-    change.  replan_progress: least share of the predicted approach to the goal.  replan_after: blocks of one plan that
-    are executed at most.
+    change.  replan_progress: least share of the predicted approach to the goal.  replan_left: blocks with motion that a
+    kept plan has left beyond its next one; 1 searches for the last block before arrival, where small corrections count.
+    replan_after: blocks of one plan that are executed at most.
     """
 
     solver: str = "cem"
@@ -83,9 +85,10 @@ class PlannerConfig:
     correlation: float = 0.5
     temperature: float = 0.3
     std_decay: float = 0.5
-    replan: str = "always"
+    replan: str = "event"
     replan_surprise: float = 0.5
     replan_progress: float = 0.5
+    replan_left: int = 1
     replan_after: int = 5
 
     def __post_init__(self):

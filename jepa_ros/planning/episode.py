@@ -131,7 +131,7 @@ class PlanningEpisode:
             trusted=self.judgement.level == Level.OK and self.judgement.believed,
             goal=goal,
             executed=made.blocks,
-            next_block_arrives=not rest[1:].any(),
+            left=int(np.max(np.flatnonzero(rest.any(axis=1)) + 1, initial=0)),
         )
 
     def _search(self, evaluate: Evaluator, deadline_s: float | None) -> Solution:

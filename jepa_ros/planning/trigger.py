@@ -1,10 +1,10 @@
 """Event-triggered MPC: after a look, is the plan at hand kept, or what makes the planner search?
 
-A plan is kept while what is seen is what it predicted, the goal comes nearer as it predicted, and motion is left that
-does not end in the next block: the last block before arrival is searched for, where small corrections count. Event-
-triggered predictive control in general: Eqtami et al., "Novel event-triggered strategies for Model Predictive
-Controllers", 2011. Distances are latent (root mean square) and compared with what the plan itself predicted, so the
-thresholds fit every model.
+A plan is kept while what is seen is what it predicted, the goal comes nearer as it predicted, and enough motion
+is left: for the last block before arrival, where small corrections count, the planner searches. Event-triggered
+predictive control in general: Eqtami et al., "Novel event-triggered strategies for Model Predictive Controllers",
+2011. Distances are latent (root mean square) and compared with what the plan itself predicted, so the thresholds
+fit every model.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Cause(IntEnum):
     NO_PLAN = 2  # none for this goal, or its block was not executed as sent
     SURPRISE = 3  # another picture than predicted
     PROGRESS = 4  # less progress than predicted
-    ARRIVAL = 5  # the plan ends within the next block
+    ARRIVAL = 5  # too little motion is left: the plan is about to arrive
     AGE = 6  # replan_after blocks of the plan are executed
 
 
@@ -45,13 +45,13 @@ def cause(
     trusted: bool = False,
     goal: np.ndarray | None = None,
     executed: int = 0,
-    next_block_arrives: bool = True,
+    left: int = 0,
 ) -> Cause:
     """What makes the planner search, Cause.NONE where the plan at hand is kept.
 
     outcome: of the plan's last block; None where it was not executed as sent.  trusted: whether the surprise gate takes
-    the look as it is.  goal: latent (D,).  executed: blocks of the plan.  next_block_arrives: whether no motion is left
-    beyond its next block.
+    the look as it is.  goal: latent (D,).  executed: blocks of the plan.  left: blocks from its next one to the last with
+    motion.
     """
     if config.replan == "always":
         return Cause.ALWAYS
@@ -61,7 +61,7 @@ def cause(
         return Cause.SURPRISE
     if not is_nearer_as_predicted(outcome, goal, config.replan_progress):
         return Cause.PROGRESS
-    if next_block_arrives:
+    if left <= config.replan_left:
         return Cause.ARRIVAL
     return Cause.AGE if executed >= config.replan_after else Cause.NONE
 

@@ -35,6 +35,8 @@ _WORDS = {
     "replan_surprise": "event: how far a look may lie from its prediction, as a share of the predicted change; beyond "
     "it the planner searches.",
     "replan_progress": "event: least share of the predicted approach to the goal; below it the planner searches.",
+    "replan_left": "event: blocks with motion that a plan must have left beyond its next one to be kept; 0 keeps the "
+    "block that arrives too.",
     "replan_after": "event: blocks of one plan that are executed at most, then the planner searches.",
 }
 
