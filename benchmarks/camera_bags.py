@@ -8,6 +8,7 @@ import numpy as np
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.behaviours import PATTERN, Scene, commanded_targets
 from jepa_ros.data.collect import CollectSettings, Recorder
+from jepa_ros.data.episode_bag import CAMERA_FRAME, command_message, image_message, joint_state_message
 from jepa_ros.data.images import encode_compressed
 from jepa_ros.data.messages import make_header, make_time, message_class
 
@@ -25,7 +26,7 @@ class CameraRecorder(Recorder):
     ):
         """size: (h, w).  camera_hz: a multiple of the commands' rate.  quality: of JPEG; None: raw rgb8."""
         super().__init__(CollectSettings(image_size=size))
-        self.camera_hz, self.quality = camera_hz, quality
+        self.camera_hz, self.quality, self._names = camera_hz, quality, list(self.spec.joint_names)
         rng = np.random.default_rng(0)
         self._noise = rng.normal(0, NOISE, (8 if noise else 0, *size, 3)).astype(np.int16)
         self._images = 0
@@ -73,49 +74,16 @@ class CameraRecorder(Recorder):
             pixels = np.clip(pixels + self._noise[self._images % len(self._noise)], 0, 255).astype(np.uint8)
         self._images += 1
         bag.write("/clock", now, message_class("rosgraph_msgs/msg/Clock")(clock=make_time(now)))
-        header = make_header(now, "camera")
         if self.quality is None:
-            height, width = pixels.shape[:2]
-            message = message_class(IMAGE)(
-                header=header,
-                height=height,
-                width=width,
-                encoding="rgb8",
-                is_bigendian=0,
-                step=3 * width,
-                data=np.ascontiguousarray(pixels).reshape(-1),
-            )
+            message = image_message(now, pixels)
         else:
             data = np.frombuffer(encode_compressed(pixels, "jpeg", self.quality), np.uint8)
+            header = make_header(now, CAMERA_FRAME)
             message = message_class(COMPRESSED)(header=header, format="rgb8; jpeg compressed bgr8", data=data)
         bag.write(topic, now, message)
-        bag.write(
-            "/joint_states",
-            now,
-            message_class("sensor_msgs/msg/JointState")(
-                header=make_header(now),
-                name=list(self.spec.joint_names),
-                position=self._simulator.joint_positions,
-                velocity=self._simulator.joint_velocities,
-                effort=np.zeros(0),
-            ),
-        )
+        positions, velocities = self._simulator.joint_positions, self._simulator.joint_velocities
+        bag.write("/joint_states", now, joint_state_message(now, self._names, positions, velocities))
 
     def _command(self, bag: BagWriter, time: float, target: np.ndarray) -> None:
-        nothing, now = np.zeros(0), round(time * 1e9)
-        point = message_class("trajectory_msgs/msg/JointTrajectoryPoint")(
-            positions=np.array(target, float),
-            velocities=nothing,
-            accelerations=nothing,
-            effort=nothing,
-            time_from_start=message_class("builtin_interfaces/msg/Duration")(
-                sec=0, nanosec=round(self.spec.dt * 1e9)
-            ),
-        )
-        bag.write(
-            "/joint_trajectory",
-            now,
-            message_class("trajectory_msgs/msg/JointTrajectory")(
-                header=make_header(now), joint_names=list(self.spec.joint_names), points=[point]
-            ),
-        )
+        now = round(time * 1e9)
+        bag.write("/joint_trajectory", now, command_message(now, self._names, target, self.spec.dt))

@@ -10,21 +10,19 @@ from the call on, is above 50 ms, or a command was beyond a limit.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from conclusion import conclude
 from observer import LAG_S, Observer
 from rclpy.time import Time
 from sim_graph import RunningGraph, running_graph
 from std_srvs.srv import Trigger
 
 from jepa_ros.errors import JepaError
-from jepa_ros.evaluation import provenance
-from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
 from jepa_ros.safety.states import SafetyState
 from jepa_ros.simulation.simulator import Simulator
@@ -139,31 +137,16 @@ def main() -> int:
         "last_motion": figures["call_to_last_motion_ms"]["p99"] <= BAR_MS,
         "commands": not observer.audit.violations,
     }
-    result = {
+    figures = {
         "repeats": len(found),
         "called_while_the_arm_rested": at_rest,
         "bar_ms": BAR_MS,
-        "bars": bars,
-        "kept": all(bars.values()),
         **figures,
         "arm_not_at_rest_within_1_s": never,
-        "commands": observer.audit.count,
-        "commands_lost_on_the_way_here": observer.lost,
-        "commands_sent_late": observer.audit.late,
-        "command_violations": observer.audit.violations,
-        "settings": {"seed": args.seed, "period_s": observer.period} | observer.settings,
-        "machine": provenance.machine(),
-        "libraries": provenance.libraries(),
-        "commit": provenance.source_commit(),
+        **observer.command_counts(),
     }
-    print(
-        json.dumps(
-            {k: v for k, v in result.items() if k not in ("settings", "machine", "libraries")}, indent=1
-        )
-    )
-    if args.json:
-        write_json(args.json, result | {"stops": found})
-    return 0 if result["kept"] else 1
+    settings = {"seed": args.seed, "period_s": observer.period} | observer.settings
+    return conclude(bars, figures, settings, args.json, stops=found)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ is written after every trial. Exit status 1 where a bar was missed.
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
 from jepa_ros.nodes.bringup.files import find_checkpoint
+from jepa_ros.nodes.live_graph import isolate
 
 EPISODES = 20
 LATEST = 15  # joint_states in which the arm has moved when the fault strikes
@@ -162,8 +162,7 @@ def main() -> int:
     scenes, outcomes = episodes(EPISODES, args.seed), []
     logs = args.logs or Path(tempfile.mkdtemp(prefix="jepa_ros_faults_"))
     print(f"logs: {logs}", file=sys.stderr)
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    isolate()
     graphs = Graphs(logs, args.seed)
     try:
         for fault, variants in chosen.items():

@@ -10,7 +10,6 @@ the publisher's middleware sent the commands; where one was lost on its way here
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import sys
@@ -20,13 +19,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from conclusion import conclude
 from observer import Command, Observer
 from process_watch import sample
 from sim_graph import RunningGraph, running_graph
 
 from jepa_ros.errors import JepaError
-from jepa_ros.evaluation import provenance
-from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.statistics import percentile
 from jepa_ros.safety.states import SafetyState
 from jepa_ros.simulation.simulator import Simulator
@@ -154,29 +152,9 @@ def main() -> int:
         "jitter": rows["planner_at_full_load"]["jitter_sent_ms"]["p99"] <= BAR_MS,
         "commands": not observer.audit.violations,
     }
-    result = {
-        "bar_ms": BAR_MS,
-        "bars": bars,
-        "kept": all(bars.values()),
-        **rows,
-        "commands": observer.audit.count,
-        "commands_lost_on_the_way_here": observer.lost,
-        "commands_sent_late": observer.audit.late,
-        "command_violations": observer.audit.violations,
-        "settings": {"seed": args.seed, "planner": BUSY_PLANNER, "nice": nice, "period_s": observer.period}
-        | observer.settings,
-        "machine": provenance.machine(),
-        "libraries": provenance.libraries(),
-        "commit": provenance.source_commit(),
-    }
-    print(
-        json.dumps(
-            {k: v for k, v in result.items() if k not in ("settings", "machine", "libraries")}, indent=1
-        )
-    )
-    if args.json:
-        write_json(args.json, result)
-    return 0 if result["kept"] else 1
+    figures = {"bar_ms": BAR_MS, **rows, **observer.command_counts()}
+    settings = {"seed": args.seed, "planner": BUSY_PLANNER, "nice": nice, "period_s": observer.period}
+    return conclude(bars, figures, settings | observer.settings, args.json)
 
 
 if __name__ == "__main__":

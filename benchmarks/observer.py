@@ -120,6 +120,15 @@ class Observer:
         with self._lock:
             self._judge_until(np.inf)
 
+    def command_counts(self) -> dict:
+        """What a result says of the commands that were judged."""
+        return {
+            "commands": self.audit.count,
+            "commands_lost_on_the_way_here": self.lost,
+            "commands_sent_late": self.audit.late,
+            "command_violations": list(self.audit.violations),
+        }
+
     # In the client's thread.
 
     def _receiver(self, topic: str):

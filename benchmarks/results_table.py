@@ -10,6 +10,8 @@ from pathlib import Path
 
 import safety_bars
 
+from jepa_ros.evaluation.bench.tables import bars_table
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 BEGIN, END = "<!-- results: benchmarks/results_table.py --write -->", "<!-- /results -->"
@@ -130,10 +132,55 @@ def recording_table() -> list[str]:
     ]
 
 
+def bench_tables() -> list[str]:
+    """Speed, its bars, and what selective work saves."""
+    content = load("bench/bench.json")
+    parts, machine, load_average = content["parts"], content["machine"], content["load_average"]
+    return [
+        f"`{content['command']}`, {machine['processor']}, {machine['cores']} cores, load average "
+        f"{load_average['before']:g} before and {load_average['after']:g} after "
+        "([all of it](docs/results/bench/bench.md), [growth](docs/results/bench/growth.png))",
+        "",
+        *bars_table(content).splitlines(),
+        "",
+        "| one thread, median / p95 | torch | ONNX Runtime | times as fast |",
+        "|---|---|---|---|",
+        *(_beside(name, rows) for name, rows in _runtimes(parts)),
+        "",
+        "| selective work, closed loop, `reach` | frames skipped | looks searched | compute saved | success |",
+        "|---|---|---|---|---|",
+        *(
+            f"| frame skipping {'on' if row['frame_skipping'] else 'off'}, `replan: {row['replan']}` | "
+            f"{row['frames_skipped']:.0%} | {row['looks_searched']:.0%} | {row['compute_saved']:.0%} | "
+            f"{row['successes']} / {parts['selective']['episodes']} |"
+            for row in parts["selective"]["rows"]
+        ),
+    ]
+
+
+def _runtimes(parts: dict) -> list[tuple[str, list[dict]]]:
+    default = {"solver": "cem", "candidates": 64, "iterations": 5, "horizon": 5}
+    wanted = (
+        ("encode one picture of 64x64", parts["encode"]["rows"], {"picture": "64x64"}),
+        ("a rollout, 64 candidates x 5 blocks", parts["rollout"]["rows"], {"candidates": 64, "horizon": 5}),
+        ("a whole plan, 5 iterations of 64 candidates", parts["plan"]["rows"], default),
+        ("image to command in one process, without ROS", parts["plan"]["image_to_command"], default),
+    )
+    return [(name, [row for row in rows if keys.items() <= row.items()]) for name, rows, keys in wanted]
+
+
+def _beside(name: str, rows: list[dict]) -> str:
+    torch, onnx = (next(row for row in rows if row["runtime"] == runtime) for runtime in ("torch", "onnx"))
+    times = (f"{row['median_ms']:.2f} / {row['p95_ms']:.2f} ms" for row in (torch, onnx))
+    return f"| {name} | {' | '.join(times)} | {torch['median_ms'] / onnx['median_ms']:.1f} |"
+
+
 def tables() -> str:
     """All tables, as Markdown."""
     machine = load("demo_distributed.json")["machine"]
     parts = [closed_loop_table(), graph_table(), training_table(), offline_table(), recording_table()]
+    if (RESULTS / "bench" / "bench.json").is_file():
+        parts.insert(2, bench_tables())
     return "\n\n".join("\n".join(part) for part in parts) + (
         "\n\nOn plain reaching the intervals of all learned agents overlap: decoding joint angles is a "
         f"strong yardstick here, on both images as strong as planning. One training seed was run. "

@@ -1,6 +1,5 @@
 """The real simulator graph, a process per node, for benchmarks that watch it from outside."""
 
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +9,10 @@ from pathlib import Path
 from rcl_interfaces.srv import GetParameters
 from rclpy.parameter import parameter_value_to_python
 
-from jepa_ros.cli.demo_session import interruptible, require_alone
 from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-
-NAMESPACE = "jepa"
+from jepa_ros.nodes.live_graph import isolate, live_graph
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,14 @@ class RunningGraph:
 
 @contextmanager
 def running_graph(log_folder: Path, seed: int, overrides: Mapping | None = None) -> Iterator[RunningGraph]:
-    """Bring the distributed reach graph up; on exit it has ended. Without ROS_DOMAIN_ID it takes one of its own.
+    """Bring the distributed reach graph up, isolated; on exit it has ended.
 
     Its commands hold velocities too, so that they can be judged.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    isolate()
     overrides = {node: dict(values) for node, values in (overrides or {}).items()}
     overrides.setdefault("action_publisher", {})["point_velocities"] = True
-    graph = Graph(namespace=NAMESPACE, seed=seed, overrides=overrides)
-    with interruptible(), Bringup(graph, log_folder) as bringup, GraphClient(NAMESPACE) as client:
-        client.wait_active(graph.nodes, 90.0, bringup.check)
-        require_alone(client, graph.nodes)
+    graph = Graph(seed=seed, overrides=overrides)
+    with live_graph(graph, log_folder) as (bringup, client):
         print(f"{len(graph.nodes)} nodes are up; their logs: {log_folder}", file=sys.stderr)
         yield RunningGraph(graph, bringup, client)

@@ -147,7 +147,7 @@ def test_every_ros_module_the_nodes_import_is_declared():
     assert ros <= rosdep_keys(), f"missing in package.xml: {ros - rosdep_keys()}"
 
 
-@pytest.mark.parametrize("name", ["core", "ros", "lerobot", "export", "test", "constraints"])
+@pytest.mark.parametrize("name", ["core", "ros", "lerobot", "test", "constraints"])
 def test_requirements_are_exact_pins(name):
     for line in (ROOT / f"requirements/{name}.txt").read_text().splitlines():
         requirement = line.partition("#")[0].strip()

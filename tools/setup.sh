@@ -155,8 +155,7 @@ make_environment() {
   fi
   say "installing the pinned requirements, some minutes the first time (log: .venv/jepa_ros/pip.log)"
   step "$state/pip.log" "$venv/bin/python" -m pip install --disable-pip-version-check \
-    -r requirements/core.txt -r requirements/lerobot.txt -r requirements/export.txt \
-    -r requirements/test.txt "${constraints[@]}"
+    -r requirements/core.txt -r requirements/lerobot.txt -r requirements/test.txt "${constraints[@]}"
   if [ "$mode" = wheels ]; then
     say "$("$venv/bin/python" tools/repair_wheel_paths.py)"
     env -u LD_LIBRARY_PATH "$venv/bin/python" -c \

@@ -1,9 +1,10 @@
 """`jepa demo`: the whole ROS graph, a goal picture, and what came of it."""
 
 import argparse
-import math
 from pathlib import Path
 
+from jepa_ros.cli.checkpoint_options import add_checkpoint_options
+from jepa_ros.cli.checks import require_positive
 from jepa_ros.errors import JepaError
 
 
@@ -34,18 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a picture of how things should look, in place of a rendered goal; then the planner itself "
         "says whether it is reached",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default="reach",
-        metavar="CKPT",
-        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
-    )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_checkpoint_options(parser)
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(
         "--out",
@@ -58,11 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Bring up, drive, judge, tear down; see the epilog for the exit status."""
-    for name in ("episodes", "timeout"):
-        if not getattr(args, name) > 0:
-            raise JepaError(f"--{name} is {getattr(args, name)}; it must be positive")
-    if not math.isfinite(args.timeout):
-        raise JepaError(f"--timeout is {args.timeout}; it must be a finite number of seconds")
+    require_positive(args, "episodes", "timeout")
     if args.seed < 0:
         raise JepaError(f"--seed is {args.seed}; it must not be negative")
     if args.require is not None and not 0 <= args.require <= args.episodes:

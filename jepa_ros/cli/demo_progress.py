@@ -1,10 +1,10 @@
 """What `jepa demo` shows while the arm moves."""
 
-import os
 import sys
 
 import numpy as np
 
+from jepa_ros.cli.status_line import columns
 from jepa_ros.evaluation.demo_report import length
 
 
@@ -38,7 +38,7 @@ class ProgressLine:
             words.append(f"truly {length(error)} away")
         text = "  " + " | ".join(words)
         print(
-            f"\r\x1b[2K{text[: _columns()]}" if self._live else text,
+            f"\r\x1b[2K{text[: columns(sys.stdout)]}" if self._live else text,
             end="" if self._live else "\n",
             flush=True,
         )
@@ -47,10 +47,3 @@ class ProgressLine:
         """Leave the line standing."""
         if self._live:
             print(flush=True)
-
-
-def _columns() -> int:
-    try:
-        return max(40, os.get_terminal_size().columns - 1)
-    except OSError:
-        return 120

@@ -19,6 +19,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import demo_report
 from jepa_ros.evaluation.report import write_json
 from jepa_ros.evaluation.trace import GroundTruth, Trace, Verdict, first_held, judge_by_planner
+from jepa_ros.nodes.bringup.interrupts import handling, interruptible
 from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
@@ -50,7 +51,7 @@ def run_demo(args: argparse.Namespace) -> int:
         f"bringing up {len(graph.nodes)} nodes, composition {args.composition}; "
         f"their logs are in {args.out / 'log'}"
     )
-    began, episodes = time.monotonic(), []
+    began, episodes, runtime = time.monotonic(), [], "unknown"
     try:
         with interruptible(), stopping(Bringup(graph, args.out / "log")) as bringup:
             with GraphClient(NAMESPACE) as client:
@@ -60,17 +61,19 @@ def run_demo(args: argparse.Namespace) -> int:
                     bringup.check,
                     lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
                 )
-                require_alone(client, graph.nodes)
+                client.require_alone(graph.nodes)
+                runtime = client.reported("world_model", "runtime")
+                print(f"  the model is computed by {runtime}")
                 session = Session(args, task, bringup, client, given)
                 for episode in range(args.episodes):
                     episodes.append(session.drive(episode))
             print("stopping the graph")
     except BaseException as error:
         if episodes:
-            write_result(args, episodes, cut_short=str(error) or "interrupted")
+            write_result(args, runtime, episodes, cut_short=str(error) or "interrupted")
             print(f"wrote {args.out}/result.json: the {len(episodes)} of {args.episodes} episodes that ended")
         raise
-    content = write_result(args, episodes)
+    content = write_result(args, runtime, episodes)
     print(f"wrote {args.out}/: filmstrip.png, plot.png, bag/, log/, result.json")
     print(summary(episodes))
     needed = args.episodes if args.require is None else args.require
@@ -78,27 +81,18 @@ def run_demo(args: argparse.Namespace) -> int:
 
 
 def write_result(
-    args: argparse.Namespace, episodes: list[tuple[Trace, Verdict]], cut_short: str | None = None
+    args: argparse.Namespace,
+    runtime: str,
+    episodes: list[tuple[Trace, Verdict]],
+    cut_short: str | None = None,
 ) -> dict:
-    """Write result.json; returns its content. cut_short: why not every episode was driven."""
-    content = demo_report.result(args.task, args.seed, args.composition, args.checkpoint, episodes, cut_short)
+    """Write result.json; returns its content. runtime: what computed the model.  cut_short: why not every episode was
+    driven."""
+    content = demo_report.result(
+        args.task, args.seed, args.composition, args.checkpoint, runtime, episodes, cut_short
+    )
     write_json(args.out / "result.json", content)
     return content
-
-
-def require_alone(client, nodes: tuple[str, ...]) -> None:
-    """Raise JepaError where another graph has the same names: goals and plans of the two would mix."""
-    names = [
-        name
-        for name, namespace in client.node.get_node_names_and_namespaces()
-        if namespace == f"/{NAMESPACE}"
-    ]
-    twice = [node for node in nodes if names.count(node) > 1]
-    if twice:
-        raise JepaError(
-            f"another graph runs in namespace /{NAMESPACE} ({', '.join(twice)} seen twice); end it, or set "
-            "ROS_DOMAIN_ID to another number for this demo"
-        )
 
 
 class Session:
@@ -246,25 +240,6 @@ def read_image(path: Path) -> np.ndarray:
 
 
 @contextmanager
-def interruptible():
-    """A request to terminate and a closed terminal are treated as a Ctrl-C, so that they stop the graph
-    too; under nohup a closed terminal goes on being ignored."""
-    wanted = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
-
-    def interrupt(signum, frame):
-        for s in wanted:  # kernel and shell both tell of a closed terminal; once is enough
-            signal.signal(s, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {s: signal.signal(s, interrupt) for s in wanted}
-    try:
-        yield
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
-
-
-@contextmanager
 def stopping(bringup):
     """Enter a bring-up; while it stops, a further Ctrl-C or a closed terminal does not leave processes
     behind: its waiting is bounded."""
@@ -275,12 +250,8 @@ def stopping(bringup):
         print("\nstopping: the arm is held, the nodes end", file=sys.stderr, flush=True)
         raise
     finally:
-        before = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
+        with handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN):
             bringup.stop()
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
 
 
 def _ros():

@@ -2,10 +2,11 @@
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 
+from jepa_ros.cli.checkpoint_options import add_checkpoint_options
+from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.errors import JepaError
 
 _TOPICS = {
@@ -28,18 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="a preset in config/robots/ (so101, ur5e, panda), or a YAML file; empty: the simulated SO-101",
     )
-    parser.add_argument(
-        "--checkpoint",
-        default="reach",
-        metavar="CKPT",
-        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
-    )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_checkpoint_options(parser)
     parser.add_argument(
         "--device",
         default="",
@@ -76,17 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Listen, judge, print; see the epilog for the exit status."""
-    if not (args.timeout > 0 and math.isfinite(args.timeout)):
-        raise JepaError(f"--timeout is {args.timeout:g}; it must be positive and finite")
-    try:
+    require_positive(args, "timeout")
+    with needs_ros("doctor"):
         from jepa_ros.nodes.bringup.graph import Graph
         from jepa_ros.nodes.bringup.preset import read_preset
         from jepa_ros.nodes.doctor.examine import examine
         from jepa_ros.nodes.doctor.finding import Level
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa doctor` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
     preset = read_preset(args.robot).bringup
     topics = {f"{role}_topic": getattr(args, f"{role}_topic") for role in _TOPICS}
     graph = Graph(

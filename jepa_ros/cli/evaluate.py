@@ -9,8 +9,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from jepa_ros.cli import evaluate_shifts
+from jepa_ros.cli.checkpoint_options import add_runtime_option, add_sha256_option
 from jepa_ros.errors import JepaError
-from jepa_ros.planning.config import SOLVERS, SPACES, PlannerConfig
+from jepa_ros.planning.config import CHOICES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
 
 FIRST_SEED = 1000
@@ -26,12 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
     )
-    parser.add_argument(
-        "--sha256",
-        default="",
-        metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
-    )
+    add_sha256_option(parser)
+    add_runtime_option(parser)
     parser.add_argument(
         "--model",
         choices=("checkpoint", "oracle"),
@@ -76,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     evaluate_shifts.add_arguments(parser)
     group = parser.add_argument_group("planner", "settings that replace the planner's own")
     for item in _PLANNER_FIELDS:
-        choices = {"solver": SOLVERS, "space": SPACES}.get(item.name)
+        choices = CHOICES.get(item.name)
         kind = {"int": int, "float": float}.get(getattr(item.type, "__name__", item.type), str)
         group.add_argument(
             f"--{item.name.replace('_', '-')}",
@@ -119,10 +116,11 @@ def run(args: argparse.Namespace) -> int:
         args.blocks,
         Timing(args.latency, args.settle),
         args.meshes,
+        args.runtime,
     )
 
     # Everything that can be refused is refused here, before the first episode.
-    bench = Bench(settings)
+    bench = Bench(settings, say=lambda text: print(text, file=sys.stderr))
     agent = ORACLE if args.model == "oracle" else PLANNER
     bench.simulator  # noqa: B018
     bench.agent(agent)
@@ -205,10 +203,11 @@ def energy_weights(words: list[str]) -> dict[str, float]:
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
     task, spec, planner = bench.task, bench.spec, settings.planner
+    searches_always = planner.replan == "always" or args.model == "oracle"
     model = (
         "the simulator itself, true joint distance as cost"
         if args.model == "oracle"
-        else f"{settings.checkpoint} (model {bench.checkpoint.model_id})"
+        else f"{settings.checkpoint} (model {bench.checkpoint.model_id}, computed by {bench.checkpoint.model.runtime})"
     )
     return "\n".join(
         [
@@ -220,7 +219,8 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             f"to motion, {settings.timing.settle_s:g} s to settle)",
             f"world model  {model}",
             f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x "
-            f"{planner.iterations} iterations, horizon {planner.horizon} blocks",
+            f"{planner.iterations} iterations, horizon {planner.horizon} blocks; searches "
+            + ("at every look" if searches_always else "where the plan at hand does not go as predicted"),
         ]
     )
 
@@ -270,6 +270,7 @@ def _origin(args, settings, bench) -> dict:
         checkpoint = {
             "path": settings.checkpoint,
             "model_id": bench.checkpoint.model_id,
+            "runtime": bench.checkpoint.model.runtime,
             "sha256": {
                 p.name: file_sha256(p)
                 for p in sorted(Path(settings.checkpoint).iterdir())

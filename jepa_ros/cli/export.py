@@ -9,7 +9,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", required=True, type=Path, metavar="CKPT", help="the checkpoint directory"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="the folder to make")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="a folder to make, with the weights inside (default: into the checkpoint, beside its weights)",
+    )
     parser.add_argument(
         "--horizon",
         type=int,
@@ -38,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"equal to torch within {verified['tolerance']:g} on {verified['images']} images: {reached}")
     if "rendered" not in verified["images"]:
         print("no rendered images among them: nothing can render on this machine")
-    print(f"export: {args.out}")
+    print(f"export: {args.out or args.checkpoint}")
     return 0
 
 

@@ -1,9 +1,9 @@
 """`jepa lifecycle`: configure, activate and stop nodes by hand."""
 
 import argparse
-import math
 import sys
 
+from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.errors import JepaError
 
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
@@ -40,15 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask or drive the nodes; see the epilog for the exit status."""
-    if not (args.timeout > 0 and math.isfinite(args.timeout)):
-        raise JepaError(f"--timeout is {args.timeout:g}; it must be positive and finite")
-    try:
+    require_positive(args, "timeout")
+    with needs_ros("lifecycle"):
         from jepa_ros.nodes.client import GraphClient
         from jepa_ros.nodes.node_states import NodeStates
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa lifecycle` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
     with GraphClient(args.namespace, "jepa_lifecycle") as client:
         states = NodeStates(client, args.timeout)
         if args.verb == "list":

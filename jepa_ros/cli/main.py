@@ -14,6 +14,7 @@ COMMANDS = {
     "collect": "record simulated episodes as MCAP rosbags",
     "train": "train a world model from rosbags",
     "evaluate": "measure closed-loop success without ROS, beside baselines",
+    "bench": "measure how fast this machine encodes, imagines, plans and commands, and how that grows",
     "demo": "bring up the ROS graph and drive the arm to a goal image",
     "record": "record the live graph's topics as an MCAP rosbag",
     "replay": "play a bag's camera and joints into the live graph, never onto a robot's command topics",

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from jepa_ros.cli.checkpoint_options import add_runtime_option
 from jepa_ros.cli.reading_options import add_boundary_option
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.errors import JepaError
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="a directory that `jepa train --out` wrote, or the name of a model in models/; give it twice to compare two",
     )
+    add_runtime_option(parser)
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.html and plots/ there")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     add_topic_options(parser)
@@ -43,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     from jepa_ros.evaluation.offline.offline import Settings, run_offline
     from jepa_ros.evaluation.report import require_writable, write_json
+    from jepa_ros.export.choose import with_runtime
     from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.world_model.checkpoint import load_checkpoint
 
@@ -53,8 +56,15 @@ def run(args: argparse.Namespace) -> int:
         require_writable(args.json)
     if args.report:
         require_folder(args.report)
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
     torch.set_num_threads(1)  # as the live nodes: the arithmetic is the same, to the bit
-    checkpoints = [load_checkpoint(find_checkpoint(name)) for name in args.checkpoint]
+    checkpoints = [
+        with_runtime(load_checkpoint(find_checkpoint(name)), args.runtime, say=say)
+        for name in args.checkpoint
+    ]
     outcome = run_offline(
         args.bags,
         checkpoints,

@@ -2,16 +2,16 @@
 
 import argparse
 import math
-import shutil
 import signal
-import sys
 import threading
 import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from jepa_ros.errors import JepaError
+from jepa_ros.cli.checks import needs_ros, require_positive
+from jepa_ros.cli.status_line import StatusLine
+from jepa_ros.nodes.bringup.interrupts import handling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,16 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record until told to end; see the epilog for the exit status."""
-    for name in ("duration", "max_queue_mb"):
-        value = getattr(args, name)
-        if value is not None and not (value > 0 and math.isfinite(value)):
-            raise JepaError(f"--{name.replace('_', '-')} is {value:g}; it must be positive and finite")
-    try:
+    require_positive(args, "duration", "max_queue_mb")
+    with needs_ros("record"):
         from jepa_ros.nodes.bags.recorder import Recorder, RecordSettings
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa record` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
     from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.nodes.bringup.record_topics import RecordTopic, read_record_topics, resolve
 
@@ -94,56 +87,36 @@ def run(args: argparse.Namespace) -> int:
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; nohup ignores that
         ending.append(signal.SIGHUP)
-    previous = {s: signal.signal(s, lambda *_: end.set()) for s in ending}
-    try:
-        line = _StatusLine()
+    with handling(ending, lambda *_: end.set()):
+        line = _Line()
         with Recorder(settings, line.say) as recorder:
             line.say(f"recording into {settings.out}; end with Ctrl-C")
             began = time.monotonic()
             ends = began + (args.duration or math.inf)
             while recorder.failure is None and not end.is_set() and time.monotonic() < ends:
                 end.wait(min(1.0, max(0.0, ends - time.monotonic())))
-                line.show(recorder, time.monotonic() - began)
+                line.show(*_progress(recorder, time.monotonic() - began))
             line.end()
         with suppress(OSError):
             _report(recorder)
         return 0 if any(count.messages for count in recorder.counts.values()) else 1
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
 
 
-class _StatusLine:
-    """One line a second on a terminal, written over; nothing elsewhere. Words go to standard error."""
-
-    def __init__(self):
-        self._live = sys.stderr.isatty()
-
-    def say(self, text: str) -> None:
-        self._print(("\r\x1b[2K" if self._live else "") + text + "\n")
-
-    def show(self, recorder, seconds: float) -> None:
-        if not self._live:
-            return
-        counts = recorder.counts.values()
-        text = " | ".join(
-            [
-                f"{seconds:.0f} s",
-                f"{sum(c.messages for c in counts)} messages of {len(counts)} topics",
-                f"{1e-6 * sum(c.size for c in counts):.1f} MB",
-                f"queue {recorder.waiting_mb:.1f} MB",
-                f"lost {sum(c.dropped + c.lost for c in counts)}",
-            ]
-        )
-        self._print(f"\r\x1b[2K{text[: shutil.get_terminal_size((120, 24)).columns - 1]}")
-
-    def end(self) -> None:
-        if self._live:
-            self._print("\n")
-
+class _Line(StatusLine):
     def _print(self, text: str) -> None:
         with suppress(OSError):  # the terminal may be gone; the recording goes on
-            print(text, end="", file=sys.stderr, flush=True)
+            super()._print(text)
+
+
+def _progress(recorder, seconds: float) -> list[str]:
+    counts = recorder.counts.values()
+    return [
+        f"{seconds:.0f} s",
+        f"{sum(c.messages for c in counts)} messages of {len(counts)} topics",
+        f"{1e-6 * sum(c.size for c in counts):.1f} MB",
+        f"queue {recorder.waiting_mb:.1f} MB",
+        f"lost {sum(c.dropped + c.lost for c in counts)}",
+    ]
 
 
 def _report(recorder) -> None:

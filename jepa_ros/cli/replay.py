@@ -7,9 +7,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.cli.status_line import StatusLine
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
-from jepa_ros.errors import JepaError
+from jepa_ros.nodes.bringup.interrupts import handling
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,20 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Play until the end or until told to end; see the epilog for the exit status."""
-    for name, value, least in (
-        ("rate", args.rate, "positive"),
-        ("duration", args.duration, "positive"),
-        ("start", args.start, ""),
-        ("wait-for-subscribers", args.wait_for_subscribers, ""),
-    ):
-        if value is not None and not (math.isfinite(value) and (value > 0 or (not least and value == 0))):
-            raise JepaError(f"--{name} is {value:g}; it must be {least or 'zero or positive'} and finite")
-    try:
+    require_positive(args, "rate", "duration")
+    require_positive(args, "start", "wait_for_subscribers", or_zero=True)
+    with needs_ros("replay"):
         from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
-    except ImportError as error:
-        raise JepaError(
-            f"`jepa replay` needs ROS 2 and the built workspace ({error}); run: make setup && . ./activate"
-        ) from error
 
     image = args.goal_image
     if image not in (None, LAST):
@@ -101,14 +92,12 @@ def run(args: argparse.Namespace) -> int:
         )
 
     with Replayer(settings, line.say) as replayer, ThreadPoolExecutor(1) as thread:
-        previous = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            # In a thread of its own: a signal handler must not meet the lock of the event that it sets.
-            progress = thread.submit(replayer.play, stop, show).result()
-        finally:
-            line.end()
-            for signum, handler in previous.items():
-                signal.signal(signum, handler)
+        with handling((signal.SIGINT, signal.SIGTERM), lambda *_: stop.set()):
+            try:
+                # In a thread of its own: a signal handler must not meet the lock of the event that it sets.
+                progress = thread.submit(replayer.play, stop, show).result()
+            finally:
+                line.end()
         _report(replayer.routes, progress, stop.is_set())
     return 0
 

@@ -2,6 +2,15 @@
 
 import os
 import sys
+from typing import TextIO
+
+
+def columns(stream: TextIO) -> int:
+    """How many characters a line of a terminal may have without breaking."""
+    try:
+        return max(40, os.get_terminal_size(stream.fileno()).columns - 1)
+    except OSError:
+        return 120
 
 
 class StatusLine:
@@ -12,15 +21,17 @@ class StatusLine:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        print(("\r\x1b[2K" if self._live else "") + text, file=sys.stderr, flush=True)
+        self._print(("\r\x1b[2K" if self._live else "") + text + "\n")
 
     def show(self, *parts: str) -> None:
         """The line that is written over."""
         if self._live:
-            width = max(40, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-            print(f"\r\x1b[2K{' | '.join(parts)[:width]}", end="", file=sys.stderr, flush=True)
+            self._print(f"\r\x1b[2K{' | '.join(parts)[: columns(sys.stderr)]}")
 
     def end(self) -> None:
         """Leave the line standing."""
         if self._live:
-            print(file=sys.stderr, flush=True)
+            self._print("\n")
+
+    def _print(self, text: str) -> None:
+        print(text, end="", file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from jepa_ros.world_model.model import WorldModel
 class LatentEvaluator:
     """``evaluate(actions (S, H, KA) rad) -> costs (S,)``, in process. ``result`` holds the last call's energy terms.
 
+    model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``).
     latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
     """
 
@@ -34,7 +35,7 @@ class LatentEvaluator:
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> energies (S,)."""
         candidates = self._tensor(actions)
-        latents, proprio = self.model.rollout(*self.context, candidates)
+        latents, proprio = map(torch.as_tensor, self.model.rollout(*self.context, candidates))
         self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), self.goal, self.reduction)
         self._next.append(latents[:, 0].cpu().numpy())
         return self.result.totals.cpu().numpy()
@@ -44,6 +45,4 @@ class LatentEvaluator:
         return self._next[at[0]][at[1]]
 
     def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(
-            np.ascontiguousarray(values, dtype=np.float32), device=self.model.proprio_mean.device
-        )
+        return torch.as_tensor(np.ascontiguousarray(values, dtype=np.float32), device=self.model.device)

@@ -81,12 +81,14 @@ class RecordedPlan:
 
 @dataclass(frozen=True)
 class RecordedEmbedding:
-    """An image's latent (D,) float32 as the live encoder published it."""
+    """An image's latent (D,) float32 as the live encoder published it. encoded_ns: stamp of the image that it was
+    computed from, which is an earlier one where the encoder skipped this image."""
 
     log_ns: int
     stamp_ns: int
     encoder_id: str
     latent: np.ndarray
+    encoded_ns: int
 
 
 @dataclass
@@ -355,7 +357,7 @@ class _Pass:
         msg = self.bag.deserialize(message)
         latent = np.array(tensor_array(msg.latent)).reshape(-1)
         self.recording.embeddings.append(
-            RecordedEmbedding(message.log_ns, stamp_ns(msg), msg.encoder_id, latent)
+            RecordedEmbedding(message.log_ns, stamp_ns(msg), msg.encoder_id, latent, _encoded_ns(msg))
         )
 
     def _on_goal(self, message: RawMessage) -> None:
@@ -462,6 +464,12 @@ class _Pass:
 def _are_positions(values) -> bool:
     """Whether they can be joint positions, in rad: NaN, Inf and what damaged bytes give are not."""
     return bool(np.all(np.abs(values) < LARGEST_RAD))  # false for NaN
+
+
+def _encoded_ns(msg) -> int:
+    """Of an Embedding; its own stamp where no other is told, as in older bags."""
+    encoded = getattr(msg, "encoded_stamp", None)
+    return (encoded.sec * 10**9 + encoded.nanosec if encoded is not None else 0) or stamp_ns(msg)
 
 
 def _as_dict(msg, message: RawMessage) -> dict:

@@ -1,4 +1,4 @@
-"""Which topic of a bag plays which role: found by type and end of name, or told by name in a YAML file."""
+"""Full names of topics, and which topic of a bag plays which role: by type and end of name, or told in YAML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -33,6 +33,16 @@ ROLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # role: (types, e
 }
 RECORDED = "recorded"
 """Where `jepa replay` puts what the robot's graph had published; looked at only where asked for by name."""
+
+
+def base_of(namespace: str) -> str:
+    """A namespace as its names begin: with a slash before it and none after; "" for the root."""
+    return f"/{namespace.strip('/')}".rstrip("/")
+
+
+def absolute(name: str, namespace: str) -> str:
+    """The full name of a topic, node or service in a namespace; absolute names stay."""
+    return name if name.startswith("/") else f"{base_of(namespace)}/{name}"
 
 
 class TopicProblem(JepaError):

@@ -20,7 +20,7 @@ def respond(episode: PlanningEpisode, model: WorldModel, energy: Energy, goal: n
     evaluator = LatentEvaluator(
         model, energy, context.latents, context.proprio, context.actions, goal, episode.planner.reduction
     )
-    solution, actions = episode.plan(evaluator.evaluate)
+    solution, actions = episode.plan(evaluator.evaluate, goal)
     predicted = episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
     episode.execute(actions, predicted)
     return actions

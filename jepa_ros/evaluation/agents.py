@@ -35,10 +35,13 @@ class Agent:
     """Base of all agents: ``reset`` once per episode, then ``act`` once per block.
 
     plan_ms, encode_ms: of the last ``act``; encode_ms is None where images are not encoded apart.
+    candidates: action sequences that the last ``act`` imagined: 0 where it held the arm, 1 where it kept the plan at
+    hand, more where it searched; None where the agent imagines nothing.
     """
 
     plan_ms: float = 0.0
     encode_ms: float | None = None
+    candidates: int | None = None
 
     def __init__(self, spec: ActionSpec):
         self.spec = spec
@@ -63,7 +66,7 @@ class Agent:
 
 
 class PlannerAgent(Agent):
-    """Encode the image, search for the plan of least energy, execute its first block.
+    """Encode the image, plan for the least energy, execute the plan's first block.
 
     Calls the same pieces in the same order as the live graph in ``composition:=single``.
     judgements: the gate's, one per look of this episode.
@@ -92,13 +95,18 @@ class PlannerAgent(Agent):
         from jepa_ros.evaluation.actor import respond
 
         began = time.perf_counter()
-        latent = self.model.embed(image)
+        latent = self.embed(image)
         encoded = time.perf_counter()
         stamp = len(self.judgements) * self.spec.block * self.spec.dt
         self.judgements.append(self.episode.look(latent, proprio, stamp))
         actions = respond(self.episode, self.model, self.energy, self.goal)
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
+        self.candidates = self.episode.solution.evaluations if self.episode.solution else 0
         return actions[: self.spec.block]
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """The latent (D,) of a look's picture (h, w, 3) uint8."""
+        return self.model.embed(image)
 
 
 class NoOp(Agent):

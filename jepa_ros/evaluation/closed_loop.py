@@ -47,7 +47,7 @@ class EpisodeResult:
 
     seconds, blocks: robot time and blocks until success, or the whole budget.  start_error_m,
     final_error_m, least_error_m: task error at the start, when the episode ended, and at best.  plan_ms,
-    encode_ms: one per block.
+    encode_ms, candidates: one per block, see Agent.
     """
 
     agent: str
@@ -60,6 +60,7 @@ class EpisodeResult:
     least_error_m: float
     plan_ms: list[float] = field(default_factory=list)
     encode_ms: list[float] = field(default_factory=list)
+    candidates: list[int] = field(default_factory=list)
 
 
 class HoldTimer:
@@ -106,7 +107,7 @@ def run_episode(
     arm = SimulatedArm(simulator, spec, solved)
     agent.observe_truth(arm, goal)
     agent.reset(view.goal_image(goal), seed)
-    success, done, plan_ms, encode_ms = False, 0, [], []
+    success, done, plan_ms, encode_ms, candidates = False, 0, [], [], []
     while done < blocks and not success:
         looked_at = simulator.time
         actions = agent.act(view.render(), simulator.joint_positions)
@@ -114,6 +115,8 @@ def run_episode(
         plan_ms.append(agent.plan_ms)
         if agent.encode_ms is not None:
             encode_ms.append(agent.encode_ms)
+        if agent.candidates is not None:
+            candidates.append(agent.candidates)
         success = arm.advance(timing.latency_s)
         if not success:
             arm.execute(actions, looked_at)
@@ -129,4 +132,5 @@ def run_episode(
         float(min(errors)),
         plan_ms,
         encode_ms,
+        candidates,
     )

@@ -107,10 +107,11 @@ def result(
     seed: int,
     composition: str,
     checkpoint: str,
+    runtime: str,
     episodes: list[tuple[Trace, Verdict]],
     cut_short: str | None = None,
 ) -> dict:
-    """The content of result.json. steps counts executed blocks.
+    """The content of result.json. steps counts executed blocks; runtime computed the model.
 
     judged_error_m: the error when success was decided (the terminal, the heading and the last frame say
     the same), without success the last one.  final_error_m: the error when recording ended, which after a
@@ -137,6 +138,7 @@ def result(
         "image_to_command_ms_p95": percentile(command_ms, 95),
         "composition": composition,
         "checkpoint": checkpoint,
+        "runtime": runtime,
         "judged_by": episodes[0][1].judged_by if episodes else None,
         "machine": provenance.machine(),
         "libraries": provenance.libraries(),

@@ -23,7 +23,7 @@ _FULL = mujoco.mjtState.mjSTATE_FULLPHYSICS
 
 
 class OracleAgent(Agent):
-    """Plans with the same planner and settings as a learned model, but rolls every candidate out in the
+    """Plans with the same planner and settings as a learned model, at every look, but rolls every candidate out in the
     simulator's own physics, from its true state.
 
     The cost at every look is the root mean square distance to the goal's joints, rad, and for a scene with
@@ -48,6 +48,7 @@ class OracleAgent(Agent):
     def decide(self, image, proprio):
         self._base = self._arm.base()
         solution = self.planner.plan(self._costs, proprio)
+        self.candidates = solution.evaluations
         return solution.actions[0].reshape(self.spec.block, self.spec.dim)
 
     def _costs(self, actions: np.ndarray) -> np.ndarray:

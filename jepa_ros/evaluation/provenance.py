@@ -6,7 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-LIBRARIES = ("numpy", "torch", "mujoco")
+LIBRARIES = ("numpy", "torch", "onnxruntime", "mujoco")
 
 
 def source_commit() -> str:

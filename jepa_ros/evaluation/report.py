@@ -22,17 +22,22 @@ SUMMARY_FIELDS = (
     "plan_ms_p95",
     "encode_ms_p50",
     "encode_ms_p95",
+    "plan_ms_per_episode",
+    "searches_per_episode",
+    "candidates_per_episode",
 )
 
 
 def summarise(results: Sequence[EpisodeResult]) -> dict:
     """Figures over episodes, the keys SUMMARY_FIELDS; None where there is nothing to measure.
 
-    median_seconds: robot time until success, over the successful episodes.
+    median_seconds: robot time until success, over the successful episodes.  ..._per_episode: means; searches are the
+    looks at which more than one candidate was imagined.
     """
     trials, successes = len(results), sum(r.success for r in results)
     plan_ms = [ms for r in results for ms in r.plan_ms]
     encode_ms = [ms for r in results for ms in r.encode_ms]
+    imagined = [r.candidates for r in results if r.candidates]
     return {
         "episodes": trials,
         "successes": successes,
@@ -44,7 +49,14 @@ def summarise(results: Sequence[EpisodeResult]) -> dict:
         "plan_ms_p95": percentile(plan_ms, 95),
         "encode_ms_p50": percentile(encode_ms, 50),
         "encode_ms_p95": percentile(encode_ms, 95),
+        "plan_ms_per_episode": _mean([sum(r.plan_ms) for r in results]),
+        "searches_per_episode": _mean([sum(n > 1 for n in counts) for counts in imagined]),
+        "candidates_per_episode": _mean([sum(counts) for counts in imagined]),
     }
+
+
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def unavailable(reason: str) -> dict:
@@ -65,15 +77,15 @@ def rows(results: Sequence[EpisodeResult]) -> list[dict]:
 
 def table(summaries: dict[str, dict]) -> str:
     """Agents to summaries, as aligned text."""
-    header = ("agent", "success", "Wilson 95 %", "median error", "time to goal", "plan p50 / p95")
+    header = ("agent", "success", "Wilson 95 %", "median error", "time to goal", "plan p50 / p95", "searches")
     lines, notes = [header], []
     for name, figures in summaries.items():
         if "unavailable" in figures:
-            lines.append((name, "not run", "", "", "", ""))
+            lines.append((name, "not run", "", "", "", "", ""))
             notes.append(f"{name} was not run: {figures['unavailable']}")
             continue
         low, high = figures["wilson_95"]
-        seconds = figures["median_seconds"]
+        seconds, searches = figures["median_seconds"], figures["searches_per_episode"]
         lines.append(
             (
                 name,
@@ -82,6 +94,7 @@ def table(summaries: dict[str, dict]) -> str:
                 f"{1e3 * figures['median_error_m']:.1f} mm",
                 "-" if seconds is None else f"{seconds:.1f} s",
                 f"{figures['plan_ms_p50']:.1f} / {figures['plan_ms_p95']:.1f} ms",
+                "" if searches is None else f"{searches:.1f} an episode",
             )
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]

@@ -33,7 +33,7 @@ class Settings:
 
     model: "checkpoint", or "oracle": the simulator itself as world model.  weights: of the energy's terms.
     blocks: the budget of an episode.  timing: of looking and moving.
-    meshes: "boxes" or "full".
+    meshes: "boxes" or "full".  runtime: what computes the checkpoint's model (``jepa_ros.export.choose``).
     """
 
     task: str
@@ -44,13 +44,17 @@ class Settings:
     blocks: int = 30
     timing: Timing = Timing()
     meshes: str = "boxes"
+    runtime: str = "auto"
 
 
 class Bench:
-    """One simulator and its agents, made when first needed; lives in one process."""
+    """One simulator and its agents, made when first needed; lives in one process.
 
-    def __init__(self, settings: Settings):
-        self.settings = settings
+    say: called with a line where the checkpoint's model is computed by a slower runtime than it could be.
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None):
+        self.settings, self._say = settings, say
         self._checkpoint = self._simulator = None
         self._agents: dict[str, Agent] = {}
 
@@ -78,14 +82,17 @@ class Bench:
 
     @property
     def checkpoint(self):
-        """The loaded checkpoint, None without one."""
+        """The loaded checkpoint with its runtime, None without one."""
         if self._checkpoint is None and self.settings.checkpoint is not None:
             import torch
 
+            from jepa_ros.export.choose import with_runtime
             from jepa_ros.world_model.checkpoint import load_checkpoint
 
             torch.set_num_threads(1)
-            self._checkpoint = load_checkpoint(self.settings.checkpoint)
+            self._checkpoint = with_runtime(
+                load_checkpoint(self.settings.checkpoint), self.settings.runtime, say=self._say
+            )
         return self._checkpoint
 
     @property

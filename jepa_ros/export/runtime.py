@@ -10,29 +10,37 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.trust import EXPORT as MANIFEST
+from jepa_ros.world_model.trust import WEIGHTS
 
 FORMAT = 1
-MANIFEST = "export.json"
 GRAPHS = ("encoder", "predictor", "rollout", "costs")
 PREFIX = "jepa_ros."
 """Of the metadata keys inside the ONNX files; their values are JSON."""
 
 
 class OnnxModel:
-    """The folder that `jepa export` wrote. ``embed`` and ``rollout`` stand in for those of ``WorldModel``.
+    """The folder that `jepa export` wrote, or a checkpoint that it wrote into. ``embed`` and ``rollout`` stand in for
+    those of ``WorldModel``, with NumPy arrays or tensors on the CPU.
 
     threads: of ONNX Runtime; providers: its execution providers, in order of preference.
     Facts of the checkpoint: spec, model_id, image_size (h, w), latent_dim D, context T, horizon H of the rollout graph,
     goal_tolerance, weights (term to default weight), reductions. JepaError where files are missing, changed or foreign.
     """
 
+    runtime, device = "onnx", "cpu"
+
     def __init__(
         self, folder: str | Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
     ):
         self.path = Path(folder)
         self.manifest = _read_manifest(self.path)
+        weights = _read_weights(
+            self.path, self.manifest
+        )  # must outlive the making of the sessions, and no longer
+        options = _session_options(self.path, weights, threads)
         self._sessions = {
-            name: _session(self.path, self.manifest, name, threads, providers) for name in GRAPHS
+            name: _session(self.path, self.manifest, name, options, providers) for name in GRAPHS
         }
         try:
             facts = self.manifest["model"]
@@ -66,7 +74,28 @@ class OnnxModel:
         if actions.shape[1] == self.horizon:
             context = {"latents": latents, "proprio": proprio, "past_actions": past_actions}
             return tuple(self.run("rollout", **context, actions=actions))
-        return self._blockwise(latents, proprio, past_actions, np.asarray(actions, np.float32))
+        tiled = (
+            np.repeat(np.asarray(x, np.float32)[None], len(actions), 0)
+            for x in (latents, proprio, past_actions)
+        )
+        return self.imagine(*tiled, actions)
+
+    def imagine(self, latents, proprio, past_actions, actions) -> tuple[np.ndarray, np.ndarray]:
+        """Block by block, each sequence from a context of its own: latents (B, T, D), proprio (B, T, A) rad, past_actions
+        (B, T-1, KA) rad, actions (B, H, KA) rad -> latents (B, H, D), joint positions (B, H, A) rad."""
+        latents, proprio, past, actions = (
+            np.asarray(x, np.float32) for x in (latents, proprio, past_actions, actions)
+        )
+        futures, joints = [], []
+        for block in np.moveaxis(actions, 1, 0):
+            blocks = np.concatenate([past, block[:, None]], 1)
+            latent, position = self.predict(latents, proprio, blocks)
+            latents = np.concatenate([latents[:, 1:], latent[:, None]], 1)
+            proprio = np.concatenate([proprio[:, 1:], position[:, None]], 1)
+            past = blocks[:, 1:]
+            futures.append(latent)
+            joints.append(position)
+        return np.stack(futures, 1), np.stack(joints, 1)
 
     def costs(
         self,
@@ -113,22 +142,6 @@ class OnnxModel:
             wanted = {i.name: tuple(i.shape) for i in session.get_inputs()}
             raise JepaError(f"{graph}.onnx: inputs {shapes}, it takes {wanted}: {error}") from error
 
-    def _blockwise(self, latents, proprio, past_actions, actions):
-        samples = len(actions)
-        latents, proprio, past = (
-            np.repeat(np.asarray(x, np.float32)[None], samples, 0) for x in (latents, proprio, past_actions)
-        )
-        futures, joints = [], []
-        for block in np.moveaxis(actions, 1, 0):
-            blocks = np.concatenate([past, block[:, None]], 1)
-            latent, position = self.predict(latents, proprio, blocks)
-            latents = np.concatenate([latents[:, 1:], latent[:, None]], 1)
-            proprio = np.concatenate([proprio[:, 1:], position[:, None]], 1)
-            past = blocks[:, 1:]
-            futures.append(latent)
-            joints.append(position)
-        return np.stack(futures, 1), np.stack(joints, 1)
-
 
 _AGAIN = "make it again: `jepa export`"
 
@@ -139,7 +152,7 @@ def import_onnxruntime():
         import onnxruntime
     except ImportError as error:
         raise JepaError(
-            f"ONNX Runtime is not installed ({error}); get it: pip install onnxruntime, or jepa_ros[export]"
+            f"ONNX Runtime is not installed ({error}); get it: pip install onnxruntime"
         ) from error
     return onnxruntime
 
@@ -158,7 +171,38 @@ def _read_manifest(folder: Path) -> dict:
     return manifest
 
 
-def _session(folder: Path, manifest: dict, name: str, threads: int, providers: Sequence[str]):
+def _read_weights(folder: Path, manifest: dict) -> bytes:
+    """The checkpoint's weights where the graphs read theirs from it, else nothing; JepaError where they are not those
+    that the export was made for."""
+    if not any(_field(entry, "weights") for entry in manifest["files"].values()):
+        return b""
+    try:
+        weights = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise JepaError(f"export {folder / WEIGHTS}: {error.strerror}; the graphs have no weights") from error
+    if hashlib.sha256(weights).hexdigest() != _field(manifest.get("model"), "checkpoint_sha256"):
+        raise JepaError(f"export {folder / MANIFEST}: made for other weights than {WEIGHTS}; {_AGAIN}")
+    return weights
+
+
+def _session_options(folder: Path, weights: bytes, threads: int):
+    ort = import_onnxruntime()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    if not weights:
+        return options
+    try:
+        # From memory: ONNX Runtime follows no link out of a folder, and an installed checkpoint may be links.
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    except AttributeError as error:
+        raise JepaError(
+            f"export {folder}: ONNX Runtime {ort.__version__} is too old to read the weights of a checkpoint; install a "
+            "newer one, or make an export that holds them: `jepa export --out`"
+        ) from error
+    return options
+
+
+def _session(folder: Path, manifest: dict, name: str, options, providers: Sequence[str]):
     """The session of one graph, its bytes and its metadata those that the manifest names."""
     ort = import_onnxruntime()
     path = folder / f"{name}.onnx"
@@ -168,8 +212,6 @@ def _session(folder: Path, manifest: dict, name: str, threads: int, providers: S
         raise JepaError(f"export {path}: {error.strerror}; {_AGAIN}") from error
     if hashlib.sha256(content).hexdigest() != _field(manifest["files"].get(name), "sha256"):
         raise JepaError(f"export {path}: not the file that {MANIFEST} names (its sha256 differs); {_AGAIN}")
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     unknown = set(providers) - set(ort.get_available_providers())
     if unknown:
         raise JepaError(

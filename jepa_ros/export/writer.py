@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import shutil
 import tempfile
 import warnings
+from collections.abc import Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -26,19 +28,22 @@ HORIZON = 5
 
 
 def export_checkpoint(
-    checkpoint: Checkpoint, out: Path, horizon: int = HORIZON, tolerance: float = TOLERANCE
+    checkpoint: Checkpoint, out: Path | None = None, horizon: int = HORIZON, tolerance: float = TOLERANCE
 ) -> dict:
     """Write encoder, predictor, rollout and costs to the folder ``out`` and return export.json's content.
 
-    horizon: H of the rollout graph, blocks; the number of candidates S stays free. The folder appears whole, after
-    ONNX Runtime gave torch's numbers within the tolerance on random and on rendered images; JepaError otherwise, where
-    the folder holds something already, and where it cannot be written.
+    out: None is the checkpoint's own folder, where the graphs read their weights from model.safetensors: small files,
+    in place of those of an earlier export.  horizon: H of the rollout graph, blocks; the number of candidates S stays
+    free. Files appear after ONNX Runtime gave torch's numbers within the tolerance on random and on rendered images;
+    JepaError otherwise, where ``out`` holds something already, and where it cannot be written.
     """
     onnx = _import_onnx()
     if horizon < 1:
         raise JepaError(f"horizon is {horizon}; a rollout needs at least 1 block")
     if not 0 < tolerance < float("inf"):
         raise JepaError(f"tolerance is {tolerance}; give a positive number, such as {TOLERANCE:g}")
+    if out is None:
+        return _export_beside(onnx, checkpoint, horizon, tolerance)
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise JepaError(f"{out}: exists already; remove it, or give another --out")
@@ -53,6 +58,35 @@ def export_checkpoint(
     except OSError as error:
         raise JepaError(f"{out}: cannot be written ({error.strerror}); give another --out") from error
     return manifest
+
+
+def _export_beside(onnx, checkpoint: Checkpoint, horizon: int, tolerance: float) -> dict:
+    home = checkpoint.path
+    try:
+        with tempfile.TemporaryDirectory(prefix=".export.", dir=home) as workplace:
+            folder = Path(workplace)
+            shutil.copyfile(home / WEIGHTS, folder / WEIGHTS)
+            manifest = _write(onnx, checkpoint, folder, horizon, tensor_places(folder / WEIGHTS))
+            _verify(checkpoint, folder, manifest, tolerance)
+            (home / MANIFEST).unlink(missing_ok=True)  # half of two exports is none
+            for entry in manifest["files"].values():
+                os.replace(folder / entry["file"], home / entry["file"])
+            os.replace(folder / MANIFEST, home / MANIFEST)
+    except OSError as error:
+        raise JepaError(f"{home}: cannot be written ({error.strerror}); give --out") from error
+    return manifest
+
+
+def tensor_places(path: Path) -> dict[bytes, tuple[int, int]]:
+    """Of a safetensors file: the bytes of every tensor of more than a hundred -> (offset, length) in the file."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    spans = [
+        [begin + end for end in entry["data_offsets"]]
+        for name, entry in json.loads(content[8:begin]).items()
+        if name != "__metadata__"
+    ]
+    return {content[a:b]: (a, b - a) for a, b in spans if b - a > 100}
 
 
 def model_facts(checkpoint: Checkpoint, horizon: int) -> dict:
@@ -82,7 +116,14 @@ def model_facts(checkpoint: Checkpoint, horizon: int) -> dict:
     }
 
 
-def _write(onnx, checkpoint: Checkpoint, folder: Path, horizon: int) -> dict:
+def _write(
+    onnx,
+    checkpoint: Checkpoint,
+    folder: Path,
+    horizon: int,
+    weights: Mapping[bytes, tuple[int, int]] | None = None,
+) -> dict:
+    """weights: where in the WEIGHTS of ``folder`` tensors are that the graphs leave there."""
     facts = model_facts(checkpoint, horizon)
     files = {}
     for name, arguments in _traces(checkpoint, horizon).items():
@@ -90,9 +131,10 @@ def _write(onnx, checkpoint: Checkpoint, folder: Path, horizon: int) -> dict:
         del proto.metadata_props[:]
         for key, value in {"graph": name, **facts}.items():
             proto.metadata_props.add(key=PREFIX + key, value=json.dumps(value))
-        onnx.checker.check_model(proto)
+        shared = _leave_outside(onnx, proto, weights or {})
         content = proto.SerializeToString()
         (folder / f"{name}.onnx").write_bytes(content)
+        onnx.checker.check_model(folder / f"{name}.onnx")
         files[name] = {
             "file": f"{name}.onnx",
             "bytes": len(content),
@@ -100,10 +142,26 @@ def _write(onnx, checkpoint: Checkpoint, folder: Path, horizon: int) -> dict:
             "ir_version": proto.ir_version,
             "inputs": _shapes(onnx, proto.graph.input),
             "outputs": _shapes(onnx, proto.graph.output),
-        }
+        } | ({"weights": WEIGHTS} if shared else {})
     manifest = {"format": FORMAT, "opset": OPSET, "model": facts, "files": files}
     _save(folder, manifest)
     return manifest
+
+
+def _leave_outside(onnx, proto, weights: Mapping[bytes, tuple[int, int]]) -> int:
+    """Let the graph read from WEIGHTS what is there as well; returns how many tensors that are."""
+    shared = 0
+    for initializer in proto.graph.initializer:
+        place = weights.get(onnx.numpy_helper.to_array(initializer).tobytes())
+        if place is None:
+            continue
+        initializer.ClearField("raw_data")
+        initializer.ClearField("float_data")
+        initializer.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in zip(("location", "offset", "length"), (WEIGHTS, *place), strict=True):
+            initializer.external_data.add(key=key, value=str(value))
+        shared += 1
+    return shared
 
 
 def _verify(checkpoint: Checkpoint, folder: Path, manifest: dict, tolerance: float) -> None:
@@ -239,8 +297,7 @@ def _import_onnx():
         import onnxscript  # noqa: F401  torch's exporter needs it
     except ImportError as error:
         raise JepaError(
-            f"writing ONNX needs more than is installed ({error}); get it: pip install 'jepa_ros[export]', "
-            "or requirements/export.txt"
+            f"writing ONNX needs more than is installed ({error}); get it: pip install onnx onnxscript"
         ) from error
     import_onnxruntime()
     return onnx

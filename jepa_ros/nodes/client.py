@@ -9,6 +9,7 @@ from concurrent.futures import Future
 import numpy as np
 import rclpy
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
@@ -22,7 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.spinning import SpinThread
-from jepa_ros.nodes.wire import images
+from jepa_ros.nodes.wire import images, qos
 
 _POLL_S = 0.2
 
@@ -136,6 +137,38 @@ class GraphClient:
             if state != "active":
                 raise JepaError(f"node {node} is {state}: it could not start, its log says why")
             on_active(node)
+
+    def reported(self, node: str, key: str, timeout_s: float = 10.0) -> str:
+        """What a node says under ``key`` on /diagnostics, where it speaks once a second; JepaError where it does not."""
+        name, found = f"{self.node.get_namespace().strip('/')}/{node}", Future()
+
+        def on_message(message: DiagnosticArray) -> None:
+            values = {
+                v.key: v.value for status in message.status if status.name == name for v in status.values
+            }
+            if key in values and not found.done():
+                found.set_result(values[key])
+
+        subscription = self.node.create_subscription(DiagnosticArray, "/diagnostics", on_message, qos.STATUS)
+        try:
+            return found.result(timeout_s)
+        except TimeoutError:
+            raise JepaError(
+                f"node {node} said nothing of {key} on /diagnostics within {timeout_s:g} s"
+            ) from None
+        finally:
+            self._executor.create_task(lambda: self.node.destroy_subscription(subscription))
+
+    def require_alone(self, nodes) -> None:
+        """JepaError where another graph has the same names as ``nodes``: goals and plans of the two would mix."""
+        namespace = self.node.get_namespace()
+        names = [name for name, space in self.node.get_node_names_and_namespaces() if space == namespace]
+        twice = [node for node in nodes if names.count(node) > 1]
+        if twice:
+            raise JepaError(
+                f"another graph runs in namespace {namespace} ({', '.join(twice)} seen twice); end it, or set "
+                "ROS_DOMAIN_ID to another number here"
+            )
 
     def send_goal(
         self,

@@ -27,6 +27,7 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import SurpriseGate
+from jepa_ros.planning.trigger import Cause
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
 from jepa_ros.world_model.trust import require_digest
 
@@ -146,7 +147,17 @@ class PlannerNode(ManagedNode):
         report.add("model_id", look.encoder_id if look else "unknown")
         report.add("goal_id", status.goal_id or "none")
         report.add("goal", status.text or "none")
-        for name in ("plans", "deadline_misses", "dropped", "surprises", "distance", "plan_rate_hz"):
+        report.add("last plan: cause", Cause(status.cause).name.lower())
+        for name in (
+            "plans",
+            "searched",
+            "kept",
+            "deadline_misses",
+            "dropped",
+            "surprises",
+            "distance",
+            "plan_rate_hz",
+        ):
             report.add(name, getattr(status, name))
         for name in ("plan_ms", "encode_ms", "rollout_ms", "cost_ms", "image_age_ms"):
             report.add(f"last plan: {name}", getattr(status, name))

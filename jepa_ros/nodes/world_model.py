@@ -47,6 +47,7 @@ class WorldModelNode(ManagedNode):
         report.hardware_id = self.model_id
         report.add("model_id", self.model_id)
         report.add("device", self.param("device"))
+        report.add("runtime", self._checkpoint.model.runtime)
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray

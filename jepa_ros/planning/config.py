@@ -8,6 +8,8 @@ from jepa_ros.errors import JepaError
 
 SOLVERS = ("cem", "mppi")
 SPACES = ("displacement", "hold_action", "one_block", "free_blocks")
+REPLAN = ("always", "event")
+CHOICES = {"solver": SOLVERS, "space": SPACES, "replan": REPLAN}
 
 RANGES = {  # field: (lowest, highest, lowest is allowed)
     "samples": (2, 65536, True),
@@ -25,6 +27,10 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "correlation": (0.0, 0.99, True),
     "temperature": (0.0, 1e6, False),
     "std_decay": (0.0, 1.0, False),
+    "replan_surprise": (0.0, 10.0, True),
+    "replan_progress": (0.0, 1.0, True),
+    "replan_left": (0, 1000, True),
+    "replan_after": (1, 1000, True),
     "seed": (0, 2**63 - 1, True),
 }
 
@@ -53,6 +59,12 @@ class PlannerConfig:
 
     MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so
     that it does not depend on the cost's scale.  std_decay: factor on the spread per iteration.
+
+    When to search, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
+    predicted or has nothing left.  replan_surprise: how far a look may lie from its prediction, a share of the predicted
+    change.  replan_progress: least share of the predicted approach to the goal.  replan_left: blocks with motion that a
+    kept plan has left beyond its next one; 1 searches for the last block before arrival, where small corrections count.
+    replan_after: blocks of one plan that are executed at most.
     """
 
     solver: str = "cem"
@@ -73,14 +85,20 @@ class PlannerConfig:
     correlation: float = 0.5
     temperature: float = 0.3
     std_decay: float = 0.5
+    replan: str = "event"
+    replan_surprise: float = 0.5
+    replan_progress: float = 0.5
+    replan_left: int = 1
+    replan_after: int = 5
 
     def __post_init__(self):
         def need(ok, what):
             if not ok:
                 raise JepaError(f"PlannerConfig: {what}")
 
-        need(self.solver in SOLVERS, f"solver is {self.solver!r}; choose one of {', '.join(SOLVERS)}")
-        need(self.space in SPACES, f"space is {self.space!r}; choose one of {', '.join(SPACES)}")
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            need(value in known, f"{name} is {value!r}; choose one of {', '.join(known)}")
         integers = {f.name for f in fields(self) if f.type in (int, "int")}
         for name, (low, high, closed) in RANGES.items():
             value = getattr(self, name)

@@ -1,6 +1,8 @@
 """The actor's way to one goal: look, plan, note what was executed. The same in the live graph and on recordings."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -8,7 +10,8 @@ from jepa_ros.planning.memory import Context, ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
-from jepa_ros.planning.surprise import STILL, Judgement, SurpriseGate
+from jepa_ros.planning.surprise import STILL, Judgement, Level, SurpriseGate
+from jepa_ros.planning.trigger import Cause, Outcome, cause
 
 ASKED = 0.05
 """rad; a block that takes some joint this far from where it was must be seen in the joints."""
@@ -16,12 +19,23 @@ OFF_PLAN = 0.15
 """rad; where a joint ends a block this far from where it was asked to be, the block was not executed as sent."""
 
 
+@dataclass(frozen=True)
+class _Made:
+    """The plan at hand: its cost when it was last imagined, the goal (D,) it is for, blocks of it that are executed or
+    about to be."""
+
+    cost: float
+    goal: np.ndarray
+    blocks: int
+
+
 class PlanningEpisode:
     """Ties a planner to the short-term memory that its rollouts start from.
 
     moved: whether the arm has moved since the episode began.  ignored: whether a block that asked for motion
     brought none; such a block is remembered as no motion.
-    judgement: the gate's, of the last look.
+    judgement: the gate's, of the last look.  cause: why the last plan was searched, or that it was kept.
+    causes: how often in this episode.  solution: the last plan; None where the arm is held.
 
     gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
     look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
@@ -45,7 +59,11 @@ class PlanningEpisode:
         self._began_at: np.ndarray | None = None  # (A,) rad
         self._sent: np.ndarray | None = None  # the last block (K, A)
         self._predicted: np.ndarray | None = None  # (D,) latent after it
-        self._executed = 0
+        self._executed = 0  # blocks of the planner's last plan that were executed since, 0 or 1
+        self.cause, self.causes = Cause.NO_PLAN, Counter()
+        self.solution: Solution | None = None
+        self._made: _Made | None = None
+        self._outcome: Outcome | None = None
 
     def look(
         self, latent: np.ndarray, proprio: np.ndarray, stamp: float, set_back: bool = False
@@ -54,8 +72,8 @@ class PlanningEpisode:
 
         set_back: the clock went back since the last one, and with it the memory.
         """
-        if self._sent is not None:
-            self._check_motion(proprio)
+        followed = self._sent is not None and self._arm_followed(proprio)
+        before = self._last_latent if followed else None
         expected = None if set_back else self._expected(proprio)
         if self.gate is not None:
             self.judgement = self.gate.judge(latent, proprio, expected)
@@ -63,7 +81,9 @@ class PlanningEpisode:
         if set_back or (believed and not self._grounded):
             self.memory.reset()
         self._grounded = not self.judgement.frozen and (believed or expected is not None)
-        self.memory.push(latent if believed or expected is None else expected, proprio, stamp)
+        goes_on = self.memory.push(latent if believed or expected is None else expected, proprio, stamp)
+        known = followed and goes_on and expected is not None
+        self._outcome = Outcome(before, expected, latent) if known else None
         self._sent, self._proprio = None, proprio
         return self.judgement
 
@@ -72,21 +92,52 @@ class PlanningEpisode:
         """What rollouts start from."""
         return self.memory.context()
 
-    def plan(self, evaluate: Evaluator, deadline_s: float | None = None) -> tuple[Solution, np.ndarray]:
-        """Search from the last look on. Returns the solution, and its raw actions (H * K, A) float32, slowed as
-        the last look asks; from a strange look the search begins anew.
+    def plan(
+        self, evaluate: Evaluator, goal: np.ndarray, deadline_s: float | None = None
+    ) -> tuple[Solution, np.ndarray]:
+        """Plan from the last look on: go on with the plan at hand where nothing speaks against it (see trigger.py),
+        else search. Returns the solution, and its raw actions (H * K, A) float32, slowed as the last look asks; from a
+        strange look the search begins anew.
 
-        Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
+        goal: latent (D,).  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
         """
-        if self.judgement.strange:
-            self.planner.forget()
+        began = self.planner.clock()
+        self.cause = self._cause(goal)
+        tried = self.cause == Cause.NONE
         try:
-            solution = self.planner.plan(evaluate, self._proprio, deadline_s, executed_blocks=self._executed)
+            solution = self.planner.keep(evaluate, self._proprio, self._made.cost) if tried else None
+            if solution is None:
+                spent = self.planner.clock() - began
+                solution = self._search(evaluate, None if deadline_s is None else deadline_s - spent)
+                if tried:  # in vain: the newest look makes the plan cost more than it did
+                    self.cause, solution = Cause.PROGRESS, solution.after(1)
         except EvaluationTimeout:
-            self._executed = 0
+            self._executed, self._made = 0, None
             raise
+        self.causes[self.cause] += 1
+        self.solution = solution
+        blocks = self._made.blocks if self.cause == Cause.NONE else 0
+        self._made = _Made(solution.cost, goal, blocks + 1) if self.judgement.speed == 1 else None
         actions = self.judgement.speed * solution.actions.reshape(-1, self.spec.dim)
         return solution, np.ascontiguousarray(actions, dtype=np.float32)
+
+    def _cause(self, goal: np.ndarray) -> Cause:
+        made, rest = self._made, self.planner.rest(self._proprio)
+        if made is None or rest is None or not np.array_equal(made.goal, goal):
+            return cause(self.planner.config, None)
+        return cause(
+            self.planner.config,
+            self._outcome,
+            trusted=self.judgement.level == Level.OK and self.judgement.believed,
+            goal=goal,
+            executed=made.blocks,
+            left=int(np.max(np.flatnonzero(rest.any(axis=1)) + 1, initial=0)),
+        )
+
+    def _search(self, evaluate: Evaluator, deadline_s: float | None) -> Solution:
+        if self.judgement.strange:
+            self.planner.forget()
+        return self.planner.plan(evaluate, self._proprio, deadline_s, executed_blocks=self._executed)
 
     def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
         """(D,) latent after the first block of what ``plan`` gave, with its evaluator.
@@ -111,19 +162,22 @@ class PlanningEpisode:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
         self.execute(still, self._last_latent)
+        self._made = self.solution = None
         return still
 
-    def _check_motion(self, after: np.ndarray) -> None:
-        """After a block, with joints (A,) after it: did the arm follow? (Not where it is not armed, held, or
-        the guard vetoed.)"""
+    def _arm_followed(self, after: np.ndarray) -> bool:
+        """After a block, with joints (A,) after it: did the arm move, where it was asked to? (Not where it is not
+        armed, held, or the guard vetoed.)"""
         before, block = self._proprio, self._sent
         self._began_at = before if self._began_at is None else self._began_at
         self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
         asked = np.abs(block.sum(axis=0)).max() >= ASKED
-        if asked and np.all(np.abs(after - before) < STILL):
-            self.ignored = True
-            self._sent, self._predicted = np.zeros_like(block), self._last_latent
-            self.memory.record_action(self._sent)
+        if not asked or np.any(np.abs(after - before) >= STILL):
+            return True
+        self.ignored = True
+        self._sent, self._predicted = np.zeros_like(block), self._last_latent
+        self.memory.record_action(self._sent)
+        return False
 
     def _expected(self, after: np.ndarray) -> np.ndarray | None:
         """(D,) latent that a look with joints after (A,) should show; None where it is not known: at first, and

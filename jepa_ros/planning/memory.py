@@ -59,8 +59,9 @@ class ShortTermMemory:
         """Whether there is a frame to roll out from."""
         return bool(self._frames)
 
-    def push(self, latent: np.ndarray, proprio: np.ndarray, stamp: float) -> None:
-        """Add the newest frame: latent (D,), proprio (A,) rad, stamp s of its image."""
+    def push(self, latent: np.ndarray, proprio: np.ndarray, stamp: float) -> bool:
+        """Add the newest frame: latent (D,), proprio (A,) rad, stamp s of its image. Whether it goes on from the
+        frame before."""
         latent = np.array(latent, dtype=np.float32)
         proprio = np.array(proprio, dtype=np.float32)
         width = self._frames[-1][0].shape if self._frames else latent.shape
@@ -77,7 +78,7 @@ class ShortTermMemory:
             newest = self._frames[-1][2]
             if stamp == newest:
                 self._frames[-1] = (latent, proprio, stamp)
-                return
+                return False
             if not stamp > newest:
                 raise JepaError(
                     f"short-term memory: a frame stamped {stamp} s came after one of {newest} s; "
@@ -85,8 +86,10 @@ class ShortTermMemory:
                 )
             if self.max_gap_s is not None and stamp - newest > self.max_gap_s:
                 self.reset()
+        goes_on = bool(self._frames)
         self._frames.append((latent, proprio, stamp))
         self._blocks.append(np.zeros(self.spec.block_dim, dtype=np.float32))
+        return goes_on
 
     def record_action(self, block: np.ndarray) -> None:
         """Note the block (KA,) that is executed from the newest frame on; the last word counts."""

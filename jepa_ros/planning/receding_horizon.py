@@ -39,7 +39,7 @@ class Planner:
         self.spec = spec
         self.config = config or PlannerConfig()
         self.space: SearchSpace = make_space(self.config.space, spec, self.config.horizon)
-        self._clock = clock
+        self.clock = clock
         self.reset()
 
     @property
@@ -80,15 +80,34 @@ class Planner:
                 f"planner: deadline_s is {deadline_s}; it is a duration from now, at most "
                 f"{_LONGEST_DEADLINE_S:.0f} s"
             )
-        deadline = math.inf if deadline_s is None else self._clock() + deadline_s
+        deadline = math.inf if deadline_s is None else self.clock() + deadline_s
         space = self.space.at(proprio)
         rng = np.random.default_rng([self._seed, self._plans])
         start = self._start(space, executed_blocks, proposals)
-        search = Search(evaluate, space, deadline, self._clock)
+        search = Search(evaluate, space, deadline, self.clock)
         solution = _SOLVERS[self.config.solver](search, space, start, self.config, rng)
         self._plans += 1
         self._theta = solution.theta
         return solution
+
+    def rest(self, proprio: np.ndarray) -> np.ndarray | None:
+        """(H, KA) actions that are left of the last plan after its first block; None without a plan."""
+        return None if self._theta is None else self.space.decode(self._shifted(proprio)[None])[0]
+
+    def keep(self, evaluate: Evaluator, proprio: np.ndarray, most: float) -> Solution | None:
+        """Go on with what ``rest`` gives instead of searching, where its cost, imagined from here, is at most ``most``;
+        None where it is not."""
+        theta = self._shifted(proprio)
+        actions = self.space.decode(theta[None])
+        cost = float(evaluate(actions)[0])
+        if not cost <= most:
+            return None
+        self._theta = theta
+        return Solution(actions[0], theta, cost, 1, 1, deadline_missed=False, cost_trace=[cost])
+
+    def _shifted(self, proprio: np.ndarray) -> np.ndarray:
+        space = self.space.at(proprio)
+        return np.clip(space.shift(self._theta), space.lower, space.upper)
 
     def _start(self, space: SearchSpace, executed_blocks: int, proposals: np.ndarray | None) -> Start:
         still = np.zeros(space.size)

@@ -20,7 +20,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.calibration import CALIBRATION, Calibration
 from jepa_ros.world_model.model import ModelConfig, WorldModel
-from jepa_ros.world_model.trust import WEIGHTS, file_sha256, refuse_code, require_digest
+from jepa_ros.world_model.trust import EXPORT, WEIGHTS, file_sha256, model_id_of, refuse_code, require_digest
 
 FORMAT = 1
 CONFIG, REFERENCE_VIEW = "config.json", "reference_view.png"
@@ -61,11 +61,12 @@ def save_checkpoint(
 ) -> None:
     """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec.
 
-    A calibration that lies there belongs to the weights before, and is removed.
+    A calibration and an export that lie there belong to the weights before, and are removed.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    (path / CALIBRATION).unlink(missing_ok=True)
+    for name in (CALIBRATION, EXPORT):
+        (path / name).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(path / WEIGHTS, tensors)
     if reference_view is not None:
@@ -125,7 +126,7 @@ def load_checkpoint(path: str | Path, device: str = "cpu", sha256: str = "") -> 
     return Checkpoint(
         model.to(device).eval().requires_grad_(False),
         config,
-        file_sha256(path / WEIGHTS)[:12],
+        model_id_of(file_sha256(path / WEIGHTS)),
         tolerance,
         None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB),
         path,
@@ -134,7 +135,11 @@ def load_checkpoint(path: str | Path, device: str = "cpu", sha256: str = "") -> 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
     """Write calibration.json beside the weights in ``path``, tied to them by their model_id."""
-    content = {"format": FORMAT, "model_id": file_sha256(path / WEIGHTS)[:12], **calibration.to_dict()}
+    content = {
+        "format": FORMAT,
+        "model_id": model_id_of(file_sha256(path / WEIGHTS)),
+        **calibration.to_dict(),
+    }
     lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
     write_whole(path / CALIBRATION, f"{{\n{lines}\n}}\n".encode())
 

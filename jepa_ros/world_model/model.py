@@ -46,7 +46,11 @@ class WorldModel(nn.Module):
 
     Joint positions and actions come in physical units (ActionSpec) and are z-scored inside; the statistics are
     the ActionSpec's for actions and the buffers ``proprio_mean`` and ``proprio_std`` (A,) for joint positions.
+
+    runtime: what computes it; ``jepa_ros.export.choose`` gives models of other runtimes, called alike.
     """
+
+    runtime = "torch"
 
     def __init__(self, config: ModelConfig, spec: ActionSpec):
         super().__init__()
@@ -80,6 +84,11 @@ class WorldModel(nn.Module):
     def context(self) -> int:
         """T, the frames that a rollout starts from."""
         return self.config.context
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs must be."""
+        return self.proprio_mean.device
 
     def encode(self, images: Tensor) -> Tensor:
         """(B, h, w, 3) uint8 RGB at ``image_size`` -> latents (B, D)."""
@@ -131,6 +140,19 @@ class WorldModel(nn.Module):
             predicted_proprio.append(joints)
         return torch.stack(predicted_latents, 1), torch.stack(predicted_proprio, 1)
 
+    def imagine(
+        self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """``unroll`` in physical units: latents (B, T, D), proprio (B, T, A) rad, past_actions (B, T-1, KA) rad,
+        actions (B, H, KA) rad -> latents (B, H, D), joint positions (B, H, A) rad."""
+        future, joints = self.unroll(
+            latents,
+            self.normalise_proprio(proprio),
+            self.normalise_actions(past_actions),
+            self.normalise_actions(actions),
+        )
+        return future, joints * self.proprio_std + self.proprio_mean
+
     @torch.inference_mode()
     def rollout(
         self, latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor
@@ -145,10 +167,4 @@ class WorldModel(nn.Module):
         def tile(x: Tensor) -> Tensor:
             return x[None].expand(samples, *x.shape)
 
-        future, joints = self.unroll(
-            tile(latents),
-            tile(self.normalise_proprio(proprio)),
-            tile(self.normalise_actions(past_actions)),
-            self.normalise_actions(actions),
-        )
-        return future, joints * self.proprio_std + self.proprio_mean
+        return self.imagine(tile(latents), tile(proprio), tile(past_actions), actions)

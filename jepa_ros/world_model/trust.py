@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jepa_ros.errors import JepaError
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, EXPORT = "model.safetensors", "export.json"
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"}
 _TENSORS_ONLY = re.compile(
     r"collections OrderedDict|torch (\w+Storage|Size|device)|torch\._utils _rebuild_(tensor_v2|parameter)"
@@ -23,6 +23,11 @@ def file_sha256(path: Path) -> str:
     """The sha256 of a file's content, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_id_of(sha256: str) -> str:
+    """How messages, plans and files name the model whose weights have this sha256."""
+    return sha256.lower()[:12]
 
 
 def require_digest(checkpoint: str | Path, expected: str) -> None:

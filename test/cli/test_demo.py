@@ -85,11 +85,12 @@ def plans_are_reproduced(bag: Path, result: dict) -> None:
     """What the live graph encoded and planned comes out of its bag again, bit for bit."""
     from jepa_ros.data.recording import read_recording
     from jepa_ros.evaluation.offline.reproduce import reproduce
+    from jepa_ros.export.choose import with_runtime
     from jepa_ros.nodes.bringup.graph import find_checkpoint
     from jepa_ros.world_model.checkpoint import load_checkpoint
 
     torch.set_num_threads(1)
-    checkpoint = load_checkpoint(find_checkpoint(result["checkpoint"]))
+    checkpoint = with_runtime(load_checkpoint(find_checkpoint(result["checkpoint"])), result["runtime"])
     again = reproduce(read_recording(bag, spec=checkpoint.spec), checkpoint)
     assert again.embeddings >= 10 and again.embeddings_bit_equal == again.embeddings
     assert again.plans >= 2
@@ -195,7 +196,8 @@ def hangup():
 
 
 def test_a_second_hang_up_does_not_stop_the_stopping(hangup):
-    from jepa_ros.cli.demo_session import interruptible, stopping
+    from jepa_ros.cli.demo_session import stopping
+    from jepa_ros.nodes.bringup.interrupts import interruptible
 
     class Graph:
         stopped = False
@@ -218,7 +220,7 @@ def test_a_second_hang_up_does_not_stop_the_stopping(hangup):
 
 
 def test_under_nohup_a_closed_terminal_is_ignored(hangup):
-    from jepa_ros.cli.demo_session import interruptible
+    from jepa_ros.nodes.bringup.interrupts import interruptible
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with interruptible():

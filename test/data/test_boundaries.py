@@ -70,9 +70,11 @@ def test_cuts_outside_a_recording_change_nothing(driven, spec):
     assert len(run.stamps) == 30
 
 
-def test_gaps_cut_beside_markers(driven, spec):
+@pytest.fixture
+def gapped(driven):
+    """Images 10 to 13 are missing."""
     kept = np.r_[0:10, 14:30]
-    gapped = Streams(
+    return Streams(
         driven.image_logged[kept],
         driven.image_stamps[kept],
         driven.joint_logged,
@@ -80,22 +82,16 @@ def test_gaps_cut_beside_markers(driven, spec):
         driven.joint_positions,
         driven.commands,
     )
+
+
+def test_gaps_cut_beside_markers(gapped, spec):
     parts = resample(gapped, spec, cuts=[CLOCK + START + 5 * DT])
     assert [len(p.stamps) for p in parts] == [5, 5, 16]
 
 
 @pytest.mark.parametrize("limit, lengths", [(0.05, [10, 16]), (0.25, [12, 16]), (0.45, [30])])
-def test_a_staleness_limit_says_how_old_an_image_may_be(driven, spec, limit, lengths):
-    """Images 10 to 13 are missing: the frames there see an image 0.1 to 0.4 s old, or end the episode."""
-    kept = np.r_[0:10, 14:30]
-    gapped = Streams(
-        driven.image_logged[kept],
-        driven.image_stamps[kept],
-        driven.joint_logged,
-        driven.joint_stamps,
-        driven.joint_positions,
-        driven.commands,
-    )
+def test_a_staleness_limit_says_how_old_an_image_may_be(gapped, spec, limit, lengths):
+    """The frames in the gap see an image 0.1 to 0.4 s old, or end the episode."""
     assert [len(p.stamps) for p in resample(gapped, spec, stale_s={"image": limit})] == lengths
     assert [len(p.stamps) for p in resample(gapped, spec, stale_s={"joint_states": limit})] == [10, 16]
 

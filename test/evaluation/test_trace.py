@@ -144,9 +144,10 @@ def test_result_has_the_promised_keys_and_is_json(episode):
     task, start, goal = episode
     trace = trace_to(start, goal.joints)
     content = demo_report.result(
-        "reach", 7, "single", "reach", [(trace, GroundTruth(task, goal).judge(trace))] * 2
+        "reach", 7, "single", "reach", "onnx", [(trace, GroundTruth(task, goal).judge(trace))] * 2
     )
     assert RESULT_KEYS <= set(content)
+    assert content["runtime"] == "onnx"
     assert content["successes"] == content["episodes"] == 2 and content["success"] is True
     assert content["steps"] == 6 and content["image_to_command_ms_p50"] == pytest.approx(61.0)
     json.dumps(content, allow_nan=False)

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("onnxscript", reason="needs requirements/export.txt")
-
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):

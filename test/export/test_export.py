@@ -302,5 +302,5 @@ def test_inputs_of_wrong_shape_and_unknown_providers_are_named(small, small_expo
 )
 def test_missing_libraries_are_named(small, tmp_path, monkeypatch, module, word):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(JepaError, match=f"{word}.*jepa_ros.export"):
+    with pytest.raises(JepaError, match=f"{word}.*pip install"):
         export_checkpoint(small, tmp_path / "onnx")

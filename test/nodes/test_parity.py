@@ -14,6 +14,8 @@ from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.collect import CollectSettings, collect
 from jepa_ros.data.recording import header_stamp_ns, read_recording
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
+from jepa_ros.export.choose import with_runtime
+from jepa_ros.export.verify import TOLERANCE
 from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
 from jepa_ros.nodes.bringup.graph import Graph, find_checkpoint
 from jepa_ros.nodes.bringup.running import Bringup
@@ -87,11 +89,15 @@ def test_live_under_replay_and_offline_give_the_same_embeddings_and_plans(compos
     said = replay_live(episode, composition, tmp_path / "log")
     recording = read_recording(merge(episode, said, tmp_path / "bag"))
     settings = LiveSettings(PlannerConfig(seed=SEED))
-    result = reproduce(recording, load_checkpoint(find_checkpoint(CHECKPOINT)), settings)
+    checkpoint = with_runtime(load_checkpoint(find_checkpoint(CHECKPOINT)))  # auto, as the nodes
+    assert checkpoint.model.runtime == "onnx"
+    result = reproduce(recording, checkpoint, settings)
     # A busy machine may encode fewer: the newest image counts.
     assert len(recording.streams.image_stamps) // 2 <= result.embeddings == result.embeddings_bit_equal, (
         result
     )
     assert 2 <= result.plans == result.bit_equal, result
     other = LiveSettings(PlannerConfig(seed=SEED + 1))
-    assert reproduce(recording, load_checkpoint(find_checkpoint(CHECKPOINT)), other).bit_equal == 0
+    assert reproduce(recording, checkpoint, other).bit_equal == 0
+    by_torch = reproduce(recording, load_checkpoint(find_checkpoint(CHECKPOINT)), settings)
+    assert 0 < by_torch.largest_latent_difference < TOLERANCE and "another runtime" in by_torch.note

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from jepa_ros.data.bag_files import Connection
-from jepa_ros.data.topics import Topics
+from jepa_ros.data.topics import Topics, absolute
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bags.replay_clock import ReplayClock
 from jepa_ros.nodes.bags.replay_routes import (
     COMMAND_TYPES,
     LIVE,
-    absolute,
     find_routes,
     image_transport,
     require_harmless,

@@ -9,31 +9,30 @@ import pytest
 from node_bench import make_checkpoint
 from std_msgs.msg import Header
 
+from jepa_ros.export.runtime import OnnxModel
+from jepa_ros.export.verify import TOLERANCE
+from jepa_ros.export.writer import export_checkpoint
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.wire import images, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.world_model.checkpoint import load_checkpoint
-
-pytest.importorskip("onnxscript", reason="needs requirements/export.txt")
-
-from jepa_ros.export.runtime import OnnxModel  # noqa: E402
-from jepa_ros.export.verify import TOLERANCE  # noqa: E402
-from jepa_ros.export.writer import export_checkpoint  # noqa: E402
+from jepa_ros.world_model.model import WorldModel
 
 T, D, A, KA = 2, 16, 6, 24
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A checkpoint with its export inside; rollouts of 3 blocks."""
+    """A checkpoint with its export beside the weights, and another export in the folder `onnx`; rollouts of 3 blocks."""
     folder = tmp_path_factory.mktemp("exported")
     make_checkpoint(folder, seed=5)
+    export_checkpoint(load_checkpoint(folder), horizon=3)
     export_checkpoint(load_checkpoint(folder), folder / "onnx", horizon=3)
     return folder
 
 
 def test_both_nodes_give_the_numbers_of_torch(world, exported, image):
-    settings = {"checkpoint": str(exported), "runtime": "onnx"}
+    settings = {"checkpoint": str(exported)}  # auto
     encoder = world.make(EncoderNode, parameters=settings)
     model = load_checkpoint(exported).model
     assert isinstance(encoder._checkpoint.model, OnnxModel)
@@ -43,7 +42,8 @@ def test_both_nodes_give_the_numbers_of_torch(world, exported, image):
     np.testing.assert_allclose(latent, model.embed(image), rtol=TOLERANCE, atol=TOLERANCE)
 
     world_model = world.make(WorldModelNode, parameters=settings, in_graph=False)
-    reference = world.make(WorldModelNode, parameters={"checkpoint": str(exported)}, in_graph=False)
+    reference = world.make(WorldModelNode, parameters=settings | {"runtime": "torch"}, in_graph=False)
+    assert isinstance(reference._checkpoint.model, WorldModel)
     assert isinstance(world_model._checkpoint.model, OnnxModel)
     rng = np.random.default_rng(0)
     for samples, horizon in ((1, 3), (64, 3), (7, 5)):

@@ -294,11 +294,11 @@ def costs(actions):
 def test_from_a_strange_look_the_search_begins_anew(seen, kept):
     drive = Drive()
     drive.look(0)
-    solution, actions = drive.episode.plan(costs)
+    solution, actions = drive.episode.plan(costs, latent(9))
     drive.execute(predicted=1, block=actions[:K])
     assert drive.look(seen, actions[:K].sum(0)).strange != kept
     space, tried = drive.episode.planner.space, []
-    drive.episode.plan(lambda actions: tried.append(actions) or costs(actions))
+    drive.episode.plan(lambda actions: tried.append(actions) or costs(actions), latent(9))
     rest = space.decode(space.shift(solution.theta)[None])
     assert rest.any() and np.isclose(tried[0], rest).all((1, 2)).any() == kept
 
@@ -309,7 +309,7 @@ def test_slowed_plans_move_less():
         drive.look(seen)
         drive.execute(predicted=stamp + 1)
     assert drive.episode.judgement.level == SLOW
-    solution, slowed = drive.episode.plan(costs)
+    solution, slowed = drive.episode.plan(costs, latent(9))
     np.testing.assert_allclose(slowed, 0.25 * solution.actions.reshape(-1, A), rtol=1e-6)
     assert slowed.any() and slowed.dtype == np.float32
 

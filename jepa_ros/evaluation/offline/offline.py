@@ -147,6 +147,7 @@ def run_offline(
                 "name": s.name,
                 "path": _shown(s.checkpoint.path),
                 "model_id": s.checkpoint.model_id,
+                "runtime": s.checkpoint.model.runtime,
                 "measures": m,
             }
             for s, m in zip(subjects, measured, strict=True)

@@ -1,7 +1,8 @@
 """Plans that a live graph published, planned again from the bag: the same, to the bit, or by how much not.
 
 Live graph and offline evaluation run the same classes: encoder, short-term memory, planner, world model, energy. So
-with the bag's images, joints and goal, the planner's seed and enough time for every plan, they plan the same.
+with the bag's images, joints and goal, the planner's seed, the same runtime and enough time for every plan, they plan
+the same.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
 from jepa_ros.data.recording import RecordedPlan, Recording
 from jepa_ros.evaluation.actor import respond
+from jepa_ros.export.verify import TOLERANCE
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S, JointHistory
@@ -51,8 +53,11 @@ class LiveSettings:
         weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
         judged = gate.pop("enabled", False)
+        search = {k: v for k, v in planner.items() if k in known}
+        if search:  # without the parameter, as before it was there, every look is planned for
+            search.setdefault("replan", "always")
         return cls(
-            PlannerConfig.from_dict({k: v for k, v in planner.items() if k in known}),
+            PlannerConfig.from_dict(search),
             tuple(weights.items()),
             planner.get("memory_gap_s", DEFAULT_GAP_S),
             planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
@@ -94,8 +99,14 @@ def reproduce(
     outcomes = [repeat.goal(goal_id, list(group)) for goal_id, group in groupby(plans, lambda p: p.goal_id)]
     equal = sum(n for n, _ in outcomes)
     missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))
+    apart = float(max((np.abs(a - b).max() for a, b in compared), default=0.0))
     note = ""
-    if equal < len(plans):
+    if 0 < apart <= TOLERANCE:
+        note = (
+            f"the live encoder computed with another runtime than {checkpoint.model.runtime}, or on another machine: its "
+            f"embeddings differ by up to {apart:.0e}; --runtime chooses"
+        )
+    elif equal < len(plans):
         note = "the bag lacks a goal, or an image or joint state that the live planner had"
         if missed:
             note = f"{missed} goals had plans that ended at their deadline, with fewer iterations"
@@ -105,7 +116,7 @@ def reproduce(
         max((d for _, d in outcomes), default=0.0),
         len(compared),
         sum(np.array_equal(a, b) for a, b in compared),
-        float(max((np.abs(a - b).max() for a, b in compared), default=0.0)),
+        apart,
         note,
     )
 
@@ -136,12 +147,15 @@ def _searched(plans: Sequence[RecordedPlan]) -> list[RecordedPlan]:
 
 
 def _latents(recording: Recording, checkpoint: Checkpoint, stamps: set[int]) -> dict[int, np.ndarray]:
-    """Stamp to latent (D,) of the images with these stamps."""
+    """Stamp to latent (D,) of the images with these stamps: of the image that the live encoder took for it."""
+    told = {e.stamp_ns: e.encoded_ns for e in recording.embeddings if e.encoder_id == checkpoint.model_id}
+    sources = {stamp: told.get(stamp, stamp) for stamp in stamps}
     known = recording.streams.image_stamps
-    wanted = np.flatnonzero(np.isin(known, list(stamps)))
-    return {
+    wanted = np.flatnonzero(np.isin(known, list(set(sources.values()))))
+    latents = {
         int(known[index]): checkpoint.model.embed(image) for index, image in recording.images(wanted, None)
     }
+    return {stamp: latents[source] for stamp, source in sources.items() if source in latents}
 
 
 def _last_statuses(recording: Recording) -> list[dict]:

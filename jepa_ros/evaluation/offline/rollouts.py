@@ -90,13 +90,9 @@ def _unroll(model: WorldModel, latents, proprio, past, ahead) -> np.ndarray:
     parts = []
     for i in range(0, len(latents), _BATCH):
         z, q, a, b = (
-            torch.from_numpy(np.ascontiguousarray(x[i : i + _BATCH], np.float32)).to(
-                model.proprio_mean.device
-            )
+            torch.from_numpy(np.ascontiguousarray(x[i : i + _BATCH], np.float32)).to(model.device)
             for x in (latents, proprio, past, ahead)
         )
-        future, _ = model.unroll(
-            z, model.normalise_proprio(q), model.normalise_actions(a), model.normalise_actions(b)
-        )
-        parts.append(future.cpu().numpy())
+        future, _ = model.imagine(z, q, a, b)
+        parts.append(torch.as_tensor(future).cpu().numpy())
     return np.concatenate(parts)

@@ -31,8 +31,14 @@ _WORDS = {
     "correlation": "CEM: how much of the elites' correlation between joints the next candidates keep.",
     "temperature": "MPPI: lambda, in standard deviations of the better half of the costs.",
     "std_decay": "MPPI: factor on the spread per iteration.",
+    "replan": "always: search at every look. event: keep a plan that goes as predicted (event-triggered MPC).",
+    "replan_surprise": "event: how far a look may lie from its prediction, as a share of the predicted change; beyond "
+    "it the planner searches.",
+    "replan_progress": "event: least share of the predicted approach to the goal; below it the planner searches.",
+    "replan_left": "event: blocks with motion that a plan must have left beyond its next one to be kept; 0 keeps the "
+    "block that arrives too.",
+    "replan_after": "event: blocks of one plan that are executed at most, then the planner searches.",
 }
-_CHOICES = {"solver": planning.SOLVERS, "space": planning.SPACES}
 
 
 def _search_param(field) -> Param:
@@ -43,7 +49,7 @@ def _search_param(field) -> Param:
         _WORDS.get(field.name, "See PlannerConfig."),
         low,
         high,
-        _CHOICES.get(field.name, ()),
+        planning.CHOICES.get(field.name, ()),
     )
 
 

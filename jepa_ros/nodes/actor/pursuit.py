@@ -23,6 +23,7 @@ from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
+from jepa_ros.planning.trigger import Cause
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
 _END = {
@@ -201,7 +202,7 @@ class Pursuit:
         self._wait(_reason(judgement), f"held: {judgement.text}")
 
     def _plan(self, look: Look, target: Target, judgement: Judgement) -> None:
-        """Search, publish, and note what was sent."""
+        """Keep the plan at hand or search, publish, and note what was sent."""
         status = self.status
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
@@ -216,7 +217,9 @@ class Pursuit:
         )
         evaluator = self._make_evaluator(request)
         try:
-            solution, actions = self._episode.plan(evaluator, self._settings.deadline_s or None)
+            solution, actions = self._episode.plan(
+                evaluator, target.latent, self._settings.deadline_s or None
+            )
             predicted = self._episode.predict(evaluator, evaluator.predicted, solution, actions)
         finally:
             status.dropped += evaluator.dropped
@@ -239,6 +242,9 @@ class Pursuit:
         )
         status.image_age_ms = (self._now_ns() - look.stamp_ns) * 1e-6
         status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
+        causes = self._episode.causes
+        status.cause, status.kept = int(self._episode.cause), causes[Cause.NONE]
+        status.searched = causes.total() - status.kept
         status.deadline_misses += solution.deadline_missed
         status.term_names, terms = evaluator.terms(solution.best_at)
         status.term_costs = array("f", terms)

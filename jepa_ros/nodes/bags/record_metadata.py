@@ -8,20 +8,20 @@ from pathlib import Path
 import yaml
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.topics import absolute, base_of
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.nodes.actor.model_card import read_card
 from jepa_ros.nodes.bringup.graph import find_checkpoint
-from jepa_ros.world_model.trust import WEIGHTS, file_sha256
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256, model_id_of
 
-_MODEL_ID_DIGITS = 12
 _SPEC_FIELDS = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
 
 
 def origin(namespace: str, recorder: str) -> dict:
     """What is known before anything else: namespace, recorder, date (UTC), commit."""
     return {
-        "namespace": f"/{namespace.strip('/')}",
+        "namespace": base_of(namespace) or "/",
         "recorder": recorder,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": source_commit(),
@@ -39,7 +39,7 @@ def describe_checkpoint(checkpoint: str) -> dict:
     found = {"checkpoint": str(folder)}
     try:
         sha256 = file_sha256(folder / WEIGHTS)
-        found |= {"sha256": sha256, "model_id": sha256[:_MODEL_ID_DIGITS]}
+        found |= {"sha256": sha256, "model_id": model_id_of(sha256)}
         found["action_spec"] = read_card(str(folder)).spec.to_dict()
     except (JepaError, OSError):
         pass  # the bag then says less
@@ -67,7 +67,8 @@ def read_params_file(path: str | Path, namespace: str) -> dict[str, dict[str, ob
     try:
         content = yaml.safe_load(Path(path).read_text()) or {}
         nodes = {
-            _node_name(key, namespace): _flat(values["ros__parameters"]) for key, values in content.items()
+            absolute(key.removeprefix("/**/"), namespace): _flat(values["ros__parameters"])
+            for key, values in content.items()
         }
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise JepaError(f"params_file {path}: not a ROS 2 parameter file ({error!r})") from error
@@ -81,11 +82,6 @@ def _robot_spec(parameters: Mapping[str, Mapping[str, object]]) -> ActionSpec | 
         except (KeyError, TypeError, ValueError, JepaError):
             continue
     return None
-
-
-def _node_name(key: str, namespace: str) -> str:
-    name = key.removeprefix("/**/")
-    return name if name.startswith("/") else f"/{namespace.strip('/')}/{name}".replace("//", "/")
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict[str, object]:

@@ -1,6 +1,5 @@
 """Records topics of the live graph into a bag. Callbacks only queue; data/bag_queue.py writes."""
 
-import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from jepa_ros.nodes.base.parameter_survey import ParameterSurvey
 from jepa_ros.nodes.base.spinning import SpinThread
 from jepa_ros.nodes.bringup.record_topics import RecordTopic
 from jepa_ros.nodes.wire import qos
+from jepa_ros.nodes.wire.message_types import message_class
 
 _POLL_S = 0.2
 _LAST_ANSWERS_S = 1.0
@@ -273,12 +273,8 @@ def _same(one: QoSProfile, other: QoSProfile) -> bool:
 
 def _message_class(kind: str):
     """The class of an installed type that a bag can hold; None where there is none."""
-    try:
-        package, _, name = kind.split("/")
-        message = getattr(importlib.import_module(f"{package}.msg"), name)
-    except (ImportError, ValueError, AttributeError):
-        return None
-    return message if knows(kind) else None
+    message = message_class(kind)
+    return message if message is not None and knows(kind) else None
 
 
 def _hidden(topic: str) -> bool:

@@ -11,7 +11,17 @@ from rosbags.typesys import TypesysError, get_types_from_msg
 
 from jepa_ros.data.bag_files import BagFile, find_bags
 from jepa_ros.data.messages import own_types
-from jepa_ros.data.topics import COMPRESSED, IMAGE, JOINT_STATE, RECORDED, TRAJECTORY, TopicProblem, Topics
+from jepa_ros.data.topics import (
+    COMPRESSED,
+    IMAGE,
+    JOINT_STATE,
+    RECORDED,
+    TRAJECTORY,
+    TopicProblem,
+    Topics,
+    absolute,
+    base_of,
+)
 from jepa_ros.errors import JepaError
 
 CLOCK = "rosgraph_msgs/msg/Clock"
@@ -79,12 +89,6 @@ def image_transport(bag: str | Path, topics: Topics) -> str:
     with open_bag(bag) as file:
         found = topics.find("image", file.connections)
     return "compressed" if found and found[0].msgtype == COMPRESSED else "raw"
-
-
-def absolute(name: str, namespace: str) -> str:
-    """The full name of a topic in a namespace; absolute names stay."""
-    base = namespace.strip("/")
-    return name if name.startswith("/") else f"/{base}/{name}" if base else f"/{name}"
 
 
 def require_harmless(topic: str, msgtype: str, namespace: str) -> None:
@@ -182,7 +186,7 @@ def _sources(connections: Sequence, topics: Topics) -> tuple[dict[str, str], lis
 
 def _recorded_names(topics: Sequence[str], namespace: str) -> dict[str, str]:
     """Topic to its name under recorded/: without the namespace, but where that would make two the same."""
-    base = f"/{namespace.strip('/')}/"
+    base = f"{base_of(namespace)}/"
     short = {topic: topic.removeprefix(base).lstrip("/") for topic in topics}
     names = list(short.values())
     return {topic: name if names.count(name) == 1 else topic.lstrip("/") for topic, name in short.items()}

@@ -7,8 +7,8 @@ from lifecycle_msgs.srv import GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from jepa_ros.data.topics import absolute
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.bags.replay_routes import absolute
 from jepa_ros.nodes.bringup.graph import MODEL_NODES
 
 SENSORS = ("image", "image/compressed", "joint_states", "/clock")

@@ -23,14 +23,13 @@ from std_msgs.msg import Header
 from jepa_ros.data.bag_files import RawMessage
 from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.images import decode_message
-from jepa_ros.data.topics import IMAGE, Topics
+from jepa_ros.data.topics import IMAGE, Topics, absolute
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bags.replay_clock import SET_BACK_NS, ReplayClock
 from jepa_ros.nodes.bags.replay_routes import (
     CLOCK,
     GOAL,
     Route,
-    absolute,
     find_routes,
     open_bag,
     require_harmless,

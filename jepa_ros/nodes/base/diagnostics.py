@@ -55,6 +55,24 @@ class Stage:
         return sorted(ms for ended, ms in self._ended.copy() if now - ended <= _RECENT_S)
 
 
+class Share:
+    """How often something is the case, of all times it was looked at."""
+
+    def __init__(self):
+        self.count = 0
+        self._recent: deque[tuple[float, bool]] = deque(maxlen=_KEPT)  # when, s; whether
+
+    def add(self, case: bool, now: float) -> None:
+        """now: s, monotonic."""
+        self.count += case
+        self._recent.append((now, case))
+
+    def recent(self, now: float) -> float:
+        """The share in the last seconds; NaN where there was nothing to look at."""
+        cases = [case for when, case in self._recent.copy() if now - when <= _RECENT_S]
+        return sum(cases) / len(cases) if cases else math.nan
+
+
 class Report:
     """One DiagnosticStatus in the making: values, and the worst of what is said about them."""
 

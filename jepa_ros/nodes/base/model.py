@@ -1,13 +1,10 @@
 """Loading a checkpoint in the nodes that compute with it."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import torch
 
 from jepa_ros.errors import JepaError
-from jepa_ros.export.runtime import OnnxModel
-from jepa_ros.export.verify import TOLERANCE, deviations, random_images, require_equal
+from jepa_ros.export.choose import with_runtime
+from jepa_ros.export.runtimes import RUNTIMES
 from jepa_ros.nodes.base.parameters import Param
 from jepa_ros.nodes.base.pin import CHECKPOINT_SHA256
 from jepa_ros.nodes.base.robot import robot_spec
@@ -22,25 +19,26 @@ MODEL_PARAMS = (
     Param(
         "torch_threads",
         1,
-        "Threads of torch in this process. More than the free cores makes it many times slower.",
+        "Threads of torch, or of ONNX Runtime, in this process. More than the free cores makes it many times slower.",
         1,
         256,
     ),
     Param(
         "runtime",
-        "torch",
-        "What computes the model: torch, or onnx (ONNX Runtime on the CPU, with torch_threads threads) from a folder "
-        "that `jepa export` wrote.",
-        choices=("torch", "onnx"),
+        "auto",
+        "What computes the model: torch, or onnx (ONNX Runtime on the CPU, with what `jepa export` wrote). auto: onnx on "
+        "the CPU, and torch where that cannot be; the log then says why.",
+        choices=RUNTIMES,
     ),
-    Param("onnx", "", "That folder, for runtime onnx; empty: the folder `onnx` inside the checkpoint's."),
+    Param("onnx", "", "The folder that `jepa export` wrote; empty: the checkpoint's own."),
 )
 
 
 def load(node, path: str | None = None) -> Checkpoint:
-    """The checkpoint that a node's parameters name, checked against its `robot.*`; JepaError says what is
-    wrong."""
-    torch.set_num_threads(node.param("torch_threads"))
+    """The checkpoint that a node's parameters name, checked against its `robot.*`, its model computed by `runtime`;
+    JepaError says what is wrong."""
+    threads = node.param("torch_threads")
+    torch.set_num_threads(threads)
     path = path or node.param("checkpoint")
     if not path:
         raise JepaError(
@@ -49,27 +47,6 @@ def load(node, path: str | None = None) -> Checkpoint:
     device = str(require_device(node.param("device")))
     checkpoint = load_checkpoint(path, device, node.param("checkpoint_sha256"))
     checkpoint.spec.require_match(robot_spec(node), f"checkpoint {path}", f"robot of node {node.get_name()}")
-    if node.param("runtime") == "torch":
-        return checkpoint
-    if device != "cpu":
-        raise JepaError(
-            f"runtime is onnx and device {device!r}: the nodes run ONNX on the cpu; change one of them"
-        )
-    folder = node.param("onnx") or Path(path) / "onnx"
-    return replace(checkpoint, model=_exported(checkpoint, folder, node.param("torch_threads")))
-
-
-def _exported(checkpoint: Checkpoint, folder: str | Path, threads: int) -> OnnxModel:
-    """The export in ``folder``, for the checkpoint's model: of the same weights, and compared with it here and now, so
-    that a pinned checkpoint pins what its export computes."""
-    exported = OnnxModel(folder, threads)
-    if exported.model_id != checkpoint.model_id:
-        raise JepaError(
-            f"export {folder}: of checkpoint {exported.model_id}, in use is {checkpoint.model_id}; make it again: "
-            f"`jepa export --checkpoint {checkpoint.path}`"
-        )
-    exported.spec.require_match(checkpoint.spec, f"export {folder}", f"checkpoint {checkpoint.path}")
-    images = random_images(checkpoint.model.image_size)
-    found = deviations(checkpoint.model, exported, images, samples=(64,))
-    require_equal(found, TOLERANCE, f"export {folder}")
-    return exported
+    return with_runtime(
+        checkpoint, node.param("runtime"), node.param("onnx"), threads, node.get_logger().warning
+    )

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import yaml
 
+from jepa_ros.data.topics import base_of
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bringup.files import find, find_checkpoint
 from jepa_ros.nodes.bringup.preset import read_preset
+from jepa_ros.world_model.trust import model_id_of
 
 __all__ = ["COMPOSITIONS", "LOG_LEVELS", "OUTPUT_TOPICS", "Graph", "Process", "find", "find_checkpoint"]
 
@@ -130,7 +132,7 @@ class Graph:
                 if self.output_type:
                     values["output_type"] = self.output_type
                 if self.checkpoint_sha256:
-                    values["model_id"] = self.checkpoint_sha256.lower()[:12]
+                    values["model_id"] = model_id_of(self.checkpoint_sha256)
             parameters[node] = values | dict(self.overrides.get(node, {}))
         unknown = set(self.overrides) - set(self.nodes)
         if unknown:
@@ -148,7 +150,7 @@ class Graph:
         folder = folder or Path(tempfile.mkdtemp(prefix="jepa_ros_"))
         folder.mkdir(parents=True, exist_ok=True)
         own = folder / "graph_params.yaml"
-        base = f"/{self.namespace.strip('/')}".rstrip("/")
+        base = base_of(self.namespace)
         own.write_text(  # keys count in the order of their first occurrence: these, in no other file, win
             yaml.safe_dump(
                 {

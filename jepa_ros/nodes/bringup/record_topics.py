@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from jepa_ros.data.topics import absolute
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bringup.graph import find
 
@@ -64,13 +65,9 @@ def read_record_topics(path: str | Path | None = None) -> list[RecordTopic]:
 
 def resolve(topics: Iterable[RecordTopic], namespace: str) -> list[RecordTopic]:
     """The same with absolute names, each once; the first of a name counts."""
-    base = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-
-    def absolute(name: str) -> str:
-        return name if name.startswith("/") or not name else f"{base}/{name}"
-
     resolved: dict[str, RecordTopic] = {}
     for entry in topics:
-        entry = replace(entry, topic=absolute(entry.topic), unless=absolute(entry.unless))
+        unless = entry.unless and absolute(entry.unless, namespace)
+        entry = replace(entry, topic=absolute(entry.topic, namespace), unless=unless)
         resolved.setdefault(entry.topic, entry)
     return list(resolved.values())

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jepa_ros.data.topics import absolute, base_of
 from jepa_ros.nodes.actor.planner_params import PLANNER_PARAMS
 from jepa_ros.nodes.bags.record_metadata import read_params_file
 from jepa_ros.nodes.base.parameters import Param
@@ -67,15 +68,10 @@ class Expected:
     guard: NodeParameters
 
 
-def base_of(graph: Graph) -> str:
-    """The graph's namespace with its slash; "" for the root."""
-    return f"/{graph.namespace.strip('/')}".rstrip("/")
-
-
 def expect(graph: Graph, live: Mapping[str, Mapping[str, object]] | None = None) -> Expected:
     """What the graph would be started with; parameters of nodes that run (``live``: full name to values) are
     stronger. JepaError names a file or value that is wrong."""
-    base = base_of(graph)
+    base = base_of(graph.namespace)
     given: dict[str, dict[str, object]] = {}
     for path in graph.parameter_files:
         for key, values in read_params_file(path, graph.namespace).items():
@@ -99,8 +95,7 @@ def expect(graph: Graph, live: Mapping[str, Mapping[str, object]] | None = None)
     running = live.get(f"{base}/action_publisher", {})
 
     def name(topic: str) -> str:
-        topic = graph.remappings.get(topic, topic)
-        return topic if topic.startswith("/") else f"{base}/{topic}"
+        return absolute(graph.remappings.get(topic, topic), graph.namespace)
 
     def image_of(node: NodeParameters) -> str:
         return "image" if node.param("image_transport") == "raw" else "image/compressed"

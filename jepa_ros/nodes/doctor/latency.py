@@ -8,6 +8,8 @@ import torch
 
 from jepa_ros.costs.energy import TERMS, Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
+from jepa_ros.errors import JepaError
+from jepa_ros.export.choose import with_runtime
 from jepa_ros.nodes.actor.planner_params import SEARCH_PARAMS
 from jepa_ros.nodes.doctor.expected import Expected
 from jepa_ros.nodes.doctor.finding import Findings
@@ -22,16 +24,21 @@ _PLANS, _ENCODES, _LONGEST_S = 5, 20, 5.0
 
 @dataclass(frozen=True)
 class Budget:
-    """s: median times of one image encoded and one plan searched to its end, on this machine."""
+    """s: median times of one image encoded and one plan searched to its end, on this machine.
+
+    runtime: what computed the model.  trouble: why it is not the one that the nodes are asked for; "" where it is.
+    """
 
     encode_s: float
     plan_s: float
+    runtime: str = "torch"
+    trouble: str = ""
 
 
 def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expected: Expected) -> Budget:
     """Encode and plan as `composition:=single` does, towards the present view. joints: (A,) rad."""
-    torch.set_num_threads(expected.encoder.param("torch_threads"))
-    model, spec = checkpoint.model, checkpoint.spec
+    model, trouble = _model(checkpoint, expected)
+    spec = checkpoint.spec
     latent = model.embed(image)
     memory = ShortTermMemory(spec, model.context)
     memory.push(latent, joints, 0.0)
@@ -43,7 +50,19 @@ def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expec
         model, energy, context.latents, context.proprio, context.actions, latent, planner.reduction
     )
     encode_s = _median_s(lambda: model.embed(image), _ENCODES)
-    return Budget(encode_s, _median_s(lambda: planner.plan(evaluator.evaluate, joints), _PLANS))
+    plan_s = _median_s(lambda: planner.plan(evaluator.evaluate, joints), _PLANS)
+    return Budget(encode_s, plan_s, model.runtime, trouble)
+
+
+def _model(checkpoint: Checkpoint, expected: Expected):
+    """What the nodes compute with, and why that is not what they are asked for; "" where it is."""
+    threads, runtime, folder = (expected.encoder.param(name) for name in ("torch_threads", "runtime", "onnx"))
+    torch.set_num_threads(threads)
+    trouble: list[str] = []
+    try:
+        return with_runtime(checkpoint, runtime, folder, threads, trouble.append).model, "".join(trouble)
+    except JepaError as error:
+        return checkpoint.model, str(error)
 
 
 def check_latency(expected: Expected, heard: Heard, budget: Budget | None) -> Findings:
@@ -79,7 +98,10 @@ def check_latency(expected: Expected, heard: Heard, budget: Budget | None) -> Fi
     block_s = guard.param("robot.block") / guard.param("robot.rate_hz")
     deadline, reaction = planner.param("deadline_s"), wait_s + budget.encode_s + budget.plan_s
     cycle = block_s + planner.param("settle_s") + reaction
-    times = f"encode {_ms(budget.encode_s)}, plan {_ms(budget.plan_s)}"
+    if budget.trouble:
+        tell = found.warn if expected.encoder.param("runtime") == "auto" else found.error
+        tell("runtime", budget.trouble, "make the export that is missing, or set runtime: torch")
+    times = f"encode {_ms(budget.encode_s)}, plan {_ms(budget.plan_s)} by {budget.runtime}"
     slow = "compute on a GPU (device:=cuda), with fewer samples or iterations, or on a free machine"
     fine = True
     if deadline and budget.plan_s > deadline:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,6 +45,15 @@ class Solution:
     deadline_missed: bool
     cost_trace: list[float] = field(default_factory=list)
     best_at: tuple[int, int] = (0, 0)
+
+    def after(self, calls: int) -> "Solution":
+        """The same, where the evaluator was called that often with one candidate before the search."""
+        return replace(
+            self,
+            iterations=self.iterations + calls,
+            evaluations=self.evaluations + calls,
+            best_at=(self.best_at[0] + calls, self.best_at[1]),
+        )
 
 
 class Search:

@@ -1,0 +1,143 @@
+"""Selective work: what frame skipping and event-triggered planning save, and what success they keep."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from jepa_ros.costs.energy import Energy
+from jepa_ros.data.collect import arm_spec
+from jepa_ros.data.frame_change import THRESHOLD, FrameSkip
+from jepa_ros.errors import JepaError
+from jepa_ros.evaluation.agents import PlannerAgent
+from jepa_ros.evaluation.bench.bench import Bench, NotHere
+from jepa_ros.evaluation.closed_loop import EpisodeResult, run_episode
+from jepa_ros.evaluation.statistics import wilson_interval
+from jepa_ros.export.choose import with_runtime
+from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.simulation.simulator import Simulator
+from jepa_ros.simulation.tasks import make_task
+from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
+
+WAYS = ((False, "always"), (True, "always"), (False, "event"), (True, "event"))
+"""Frame skipping, and when to search; the first is the yardstick of the others."""
+CAMERA_S = 0.04
+FIRST_SEED, BLOCKS = 1000, 30
+
+
+def measure(bench: Bench) -> dict:
+    """rows: per way of working, means over the same episodes of `reach`, closed loop without ROS, a camera of 25 Hz.
+
+    Episodes of the ways take turns. compute_ms_per_episode: every encoding, every test whether to encode, every plan.
+    candidates_per_episode: action sequences imagined, which no other work on the machine changes.
+    """
+    settings = bench.settings
+    runtime = "onnx" if "onnx" in bench.subjects else next(iter(bench.subjects))  # as `runtime: auto`
+    checkpoint = with_runtime(
+        load_checkpoint(settings.checkpoint, settings.device),
+        bench.asked[runtime],
+        settings.exported,
+        settings.threads,
+    )
+    try:
+        checkpoint.spec.require_match(arm_spec(), "the checkpoint", "the simulated SO-101")
+        camera = FilmedSimulator(Simulator("reach", checkpoint.model.image_size))
+    except JepaError as error:
+        raise NotHere(str(error)) from error
+    task, found = make_task("reach"), {way: [] for way in WAYS}
+    with camera.simulator:
+        for episode in range(bench.effort.episodes):
+            first = episode % len(WAYS)
+            for way in WAYS[first:] + WAYS[:first]:
+                agent = FilmAgent(checkpoint, replace(bench.planner, replan=way[1]), THRESHOLD * way[0])
+                camera.begin(agent)
+                result = run_episode(camera, task, agent, FIRST_SEED + episode, BLOCKS, "planner")
+                found[way].append((agent, result))
+    rows = [_row(skipping, replan, found[skipping, replan]) for skipping, replan in WAYS]
+    usual = rows[0]["compute_ms_per_episode"]
+    return {
+        "runtime": runtime,
+        "episodes": bench.effort.episodes,
+        "seeds": [FIRST_SEED, FIRST_SEED + bench.effort.episodes - 1],
+        "skip_threshold": THRESHOLD,
+        "rows": [
+            {**row, "compute_saved": round(1 - row["compute_ms_per_episode"] / usual, 3)} for row in rows
+        ],
+    }
+
+
+class FilmAgent(PlannerAgent):
+    """The planner behind an encoder that sees every camera image, as the encoder node does.
+
+    threshold: of FrameSkip; 0 encodes every image.  frames, skipped: images seen so far, and those of them that were
+    not encoded.  film_ms: spent on them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, threshold: float):
+        super().__init__(checkpoint, config, Energy(checkpoint.spec))
+        self._skip = FrameSkip(threshold, self.spec.block * self.spec.dt)
+        self.frames, self.skipped, self.film_ms, self.now = 0, 0, 0.0, 0.0
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """The latent of the camera image of time ``now``, or of the one that stands for it."""
+        began = time.perf_counter()
+        skip = self._skip.may_skip(image, self.now)
+        if not skip:
+            self._latent = self.model.embed(image)
+            self._skip.encoded(image, self.now)
+        self.frames, self.skipped = self.frames + 1, self.skipped + skip
+        self.film_ms += 1e3 * (time.perf_counter() - began)
+        return self._latent
+
+
+class FilmedSimulator:
+    """A Simulator whose camera shows an agent a picture every CAMERA_S, and one at every look."""
+
+    def __init__(self, simulator: Simulator):
+        self.simulator = simulator
+
+    def begin(self, agent: FilmAgent) -> None:
+        """An episode of ``agent``."""
+        self._agent, self._next = agent, CAMERA_S
+
+    def advance(self, seconds: float) -> None:
+        """As Simulator.advance."""
+        self.simulator.advance(seconds)
+        if self.simulator.time >= self._next:
+            self._next = self.simulator.time + CAMERA_S
+            self._agent.now = self.simulator.time
+            self._agent.embed(self.simulator.render())
+
+    def render(self) -> np.ndarray:
+        """The picture of a look."""
+        self._agent.now = self.simulator.time
+        return self.simulator.render()
+
+    def __getattr__(self, name: str):
+        return getattr(self.simulator, name)
+
+
+def _row(skipping: bool, replan: str, found: list[tuple[FilmAgent, EpisodeResult]]) -> dict:
+    agents, results = zip(*found, strict=True)
+    count, successes = len(found), sum(result.success for result in results)
+    looks = [n for result in results for n in result.candidates]
+    plan_ms = sum(sum(result.plan_ms) for result in results) / count
+    encode_ms = sum(agent.film_ms for agent in agents) / count
+    frames, skipped = sum(agent.frames for agent in agents), sum(agent.skipped for agent in agents)
+    return {
+        "frame_skipping": skipping,
+        "replan": replan,
+        "successes": successes,
+        "wilson_95": list(wilson_interval(successes, count)),
+        "seconds_per_episode": round(sum(result.seconds for result in results) / count, 2),
+        "frames_per_episode": round(frames / count, 1),
+        "frames_skipped": round(skipped / frames, 3),
+        "looks_per_episode": round(len(looks) / count, 1),
+        "looks_searched": round(sum(n > 1 for n in looks) / len(looks), 3),
+        "candidates_per_episode": round(sum(looks) / count, 1),
+        "encode_ms_per_episode": round(encode_ms, 2),
+        "plan_ms_per_episode": round(plan_ms, 2),
+        "compute_ms_per_episode": round(encode_ms + plan_ms, 2),
+    }

@@ -1,0 +1,1 @@
+"""What `jepa bench` measures through the live ROS graph."""

@@ -1,0 +1,42 @@
+"""The graph part of `jepa bench` over real DDS, in both compositions."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.timeout(300)
+def test_image_to_command_is_measured_through_both_compositions(tmp_path):
+    environment = os.environ | {"ROS_DOMAIN_ID": str(102 + os.getpid() % 100)}
+    words = [
+        sys.executable,
+        "-m",
+        "jepa_ros.cli.main",
+        "bench",
+        "--quick",
+        "--parts",
+        "graph",
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    content = json.loads((tmp_path / "bench.json").read_text())
+    compositions = content["parts"]["graph"]["compositions"]
+    assert set(compositions) == {"distributed", "single"}
+    for name, found in compositions.items():
+        command = found["image_to_command"]
+        assert command["repetitions"] >= 2 and 0 < command["median_ms"] <= command["p95_ms"] < 5000
+        assert found["stages"]["plan_ms"]["median_ms"] < found["stages"]["image_age_ms"]["p95_ms"]
+        assert found["goals"]["tried"] == 1 and set(found["runtime"].values()) == {"onnx"}
+        expected = {"simulator", "action_publisher"} | (
+            {"single"} if name == "single" else {"encoder", "world_model", "cost", "planner"}
+        )
+        assert set(found["peak_mib"]) == expected and min(found["peak_mib"].values()) > 10
+    bars = [bar for bar in content["bars"] if "default settings" in bar["name"]]
+    assert len(bars) == 2 and all(bar["met"] in (True, False) for bar in bars)
+    assert (tmp_path / "bench.png").is_file() and not (tmp_path / "growth.png").exists()
