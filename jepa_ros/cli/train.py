@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--augmentation",
         choices=("none", "views"),
         default="none",
-        help="views: change colours, light and camera of every clip in two ways, and predict one view from the other",
+        help="views: see every clip once more with other light, colours, camera, and learn that it is the same",
     )
     parser.add_argument(
         "--baseline-steps",

@@ -43,7 +43,7 @@ class ClipDataset(Dataset):
         self.images = np.concatenate([e.images for e in episodes])
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
-        self._next_views = _next_views(episodes)
+        self._views = _views(episodes)
         self._set_length(length)
 
     def _set_length(self, length: int) -> None:
@@ -68,14 +68,20 @@ class ClipDataset(Dataset):
 
     def batch(self, indices: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Items at ``indices`` (B,) stacked: one gather for each array."""
-        starts = self.starts[indices][:, None]
-        frames = starts + self.frame_offsets
-        blocks = self.actions[starts + self.action_offsets]
+        return self._gather(self.starts[indices])
+
+    def _gather(self, starts: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Clips that begin at frames ``starts`` (B,)."""
+        frames = starts[:, None] + self.frame_offsets
+        blocks = self.actions[starts[:, None] + self.action_offsets]
         return (
-            torch.from_numpy(self.images[frames]),
+            self._frames(starts),
             torch.from_numpy(self.proprio[frames]),
-            torch.from_numpy(blocks.reshape(len(indices), self.length - 1, self.spec.block_dim)),
+            torch.from_numpy(blocks.reshape(len(starts), self.length - 1, self.spec.block_dim)),
         )
+
+    def _frames(self, starts: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.images[starts[:, None] + self.frame_offsets])
 
     def sample(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A random batch of ``size`` clips."""
@@ -84,16 +90,16 @@ class ClipDataset(Dataset):
     def sample_views(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """A random batch of ``size`` clips in two views each: images (2, B, L, h, w, 3), proprio and actions as in ``batch``.
 
-        The second view is drawn from the other views of the same motion; it is the first where there are none.
+        The first is the motion's first view, the second any of its views, which may be the same.
         """
-        indices = rng.integers(len(self.starts), size=size)
-        images, proprio, actions = self.batch(indices)
-        starts = self.starts[indices]
+        starts = self.starts[rng.integers(len(self.starts), size=size)]
         episodes = np.searchsorted(self.offsets, starts, side="right") - 1
-        others = np.array([rng.choice(self._next_views[e]) for e in episodes])
-        starts = starts - self.offsets[episodes] + self.offsets[others]
-        second = torch.from_numpy(self.images[starts[:, None] + self.frame_offsets])
-        return torch.stack([images, second]), proprio, actions
+        within = starts - self.offsets[episodes]
+        views = [self._views[episode] for episode in episodes]
+        first = within + self.offsets[[v[0] for v in views]]
+        second = within + self.offsets[[rng.choice(v) for v in views]]
+        images, proprio, actions = self._gather(first)
+        return torch.stack([images, self._frames(second)]), proprio, actions
 
 
 def motions(episodes: Sequence[Episode]) -> list[list[int]]:
@@ -107,12 +113,13 @@ def motions(episodes: Sequence[Episode]) -> list[list[int]]:
     return list(found.values())
 
 
-def _next_views(episodes: Sequence[Episode]) -> list[list[int]]:
-    """Of every episode the others of its motion; itself where there are none."""
-    views = [[index] for index in range(len(episodes))]
+def _views(episodes: Sequence[Episode]) -> list[list[int]]:
+    """Of every episode all episodes of its motion, the standard scene's first."""
+    views: list[list[int]] = [[] for _ in episodes]
     for motion in motions(episodes):
+        ordered = sorted(motion, key=lambda index: episodes[index].metadata.get("scene", 0))
         for index in motion:
-            views[index] = [other for other in motion if other != index] or [index]
+            views[index] = ordered
     return views
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jepa_ros.simulation.held_out import training_colour
 
-SHARE = 0.6
+SHARE = 0.35
 """Of clips that suffer a given change; noise and blur half as many."""
 STOPS, CHANNEL, SATURATION, CONTRAST, GAMMA = 0.9, 0.1, 0.5, 0.3, 0.3
 """Greatest change of exposure (stops), single channels, saturation, contrast (shares) and gamma (powers of two)."""

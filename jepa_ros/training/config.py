@@ -20,8 +20,8 @@ class TrainingConfig:
     precision: float32 or bfloat16, the dtype of the encoder's arithmetic in training (weights stay float32).
     baseline_steps: steps for the baselines' networks afterwards; 0 leaves them out.
     validation: the share of motions held out.
-    augmentation: "none", or "views": every clip in two views, each augmented (augmentation.py), one predicted from the
-    other; ``batch`` counts views then, so that a step costs the same.
+    augmentation: "none", or "views": every clip as it was recorded, and once more from another scene of the same motion
+    where there is one, augmented (augmentation.py); ``batch`` counts both, so that a step costs the same.
     """
 
     steps: int = 3000

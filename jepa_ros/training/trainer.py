@@ -156,10 +156,11 @@ def fit_world_model(
     ):
         while step < config.steps:
             rng = np.random.default_rng([config.seed, step])
-            batch, views = training_batch(split.train, config, rng)
+            batch = training_batch(split.train, config, rng)
             torch.manual_seed(int(rng.integers(2**62)))
+            two_views = config.augmentation == "views"
             loss, terms, latents = jepa_loss(
-                model, *batch, config.loss, target, autocast=config.autocast, views=views
+                model, *batch, config.loss, target, autocast=config.autocast, two_views=two_views
             )
             if not torch.isfinite(loss):
                 raise JepaError(
@@ -192,17 +193,16 @@ def fit_world_model(
     return spent
 
 
-def training_batch(
-    clips: ClipDataset, config: TrainingConfig, rng: np.random.Generator
-) -> tuple[list[Tensor], int]:
-    """``config.batch`` clips as ``jepa_loss`` takes them, on the training device, and how many views each comes in."""
+def training_batch(clips: ClipDataset, config: TrainingConfig, rng: np.random.Generator) -> list[Tensor]:
+    """``config.batch`` clips as ``jepa_loss`` takes them, on the training device; of two views one after the other, the
+    second augmented."""
     if config.augmentation == "none":
-        views, batch = 1, clips.sample(config.batch, rng)
+        batch = clips.sample(config.batch, rng)
     else:
-        images, proprio, actions = clips.sample_views(config.batch // 2, rng)
-        images = torch.from_numpy(augment(images.flatten(0, 1).numpy(), rng))
-        views, batch = 2, (images, proprio.repeat(2, 1, 1), actions.repeat(2, 1, 1))
-    return [x.to(config.device, non_blocking=True) for x in batch], views
+        (seen, otherwise), proprio, actions = clips.sample_views(config.batch // 2, rng)
+        images = torch.cat([seen, torch.from_numpy(augment(otherwise.numpy(), rng))])
+        batch = images, proprio.repeat(2, 1, 1), actions.repeat(2, 1, 1)
+    return [x.to(config.device, non_blocking=True) for x in batch]
 
 
 def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) -> dict[str, float]:

@@ -29,6 +29,7 @@ class LossConfig:
     multi_step: float = 1.0
     proprio: float = 1.0
     joint_head: float = 1.0
+    views: float = 1.0
     ema_decay: float = 0.996
     projections: int = 128
 
@@ -67,13 +68,13 @@ def jepa_loss(
     target: TargetEncoder | None = None,
     generator: torch.Generator | None = None,
     autocast: torch.dtype | None = None,
-    views: int = 1,
+    two_views: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """The loss over clips of L frames, one block apart.
 
     images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
-    views: the clips come V times, one view of all after the other (B = V * clips); from the latents of a view those of
-    the next one are predicted, so that what differs between views is no use to a latent.
+    two_views: the second half of the clips are the first once more, seen otherwise; their latents are drawn to those of
+    the first, which do not give way.
     autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
     Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
     """
@@ -84,7 +85,6 @@ def jepa_loss(
         latents = model.encode(frames)
         targets = latents if target is None else target(frames)
     latents, targets = (x.float().unflatten(0, (batch, length)) for x in (latents, targets))
-    targets = targets.roll(batch // views, dims=0)
     joints = model.normalise_proprio(proprio)
     blocks = model.normalise_actions(actions)
 
@@ -110,6 +110,9 @@ def jepa_loss(
         "proprio": proprio_loss,
         "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1)),
     }
+    if two_views:
+        seen, otherwise = latents.chunk(2)
+        terms["views"] = F.mse_loss(otherwise, seen.detach())
     if config.anti_collapse == "sigreg":
         terms["regulariser"] = sigreg(flat, config.projections, generator=generator)
     elif config.anti_collapse == "vicreg":
