@@ -24,7 +24,7 @@ def measured(tmp_path_factory):
     return out, json.loads((out / "bench.json").read_text())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_everything_has_median_p95_and_repetitions_by_runtime(measured):
     _, content = measured
     parts = content["parts"]
@@ -58,9 +58,11 @@ def test_growth_is_fitted_over_all_four_axes(measured):
 def test_memory_is_of_processes_of_their_own(measured):
     found = measured[1]["parts"]["memory"]["runtimes"]
     assert set(found) == {"torch", "onnx"}
-    for row in found.values():
-        assert 50 < row["loaded_mib"] < 5000
-        assert all(peak > 50 for axis in row["axes"].values() for peak in axis["peak_mib"])
+    for axes in found.values():
+        assert set(axes) == {"candidates"}  # the others take longer than a quick run has
+        row = axes["candidates"]
+        assert 50 < row["loaded_mib"] < 5000 and len(row["peak_mib"]) == len(row["sizes"])
+        assert min(row["peak_mib"]) > 50
 
 
 def test_selective_work_stands_beside_doing_everything(measured):
