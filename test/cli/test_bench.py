@@ -1,5 +1,6 @@
 """`jepa bench --quick` for real, what it writes, and what it refuses."""
 
+import importlib
 import json
 import platform
 import sys
@@ -109,12 +110,30 @@ def test_the_page_and_the_pictures_show_it(measured):
         assert pixels.shape[1] > 1200 and pixels.std() > 15, f"{name} is blank"
 
 
+def test_the_readme_can_have_its_rows(measured, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    results_table = importlib.import_module("results_table")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench.json").write_text((measured[0] / "bench.json").read_text())
+    monkeypatch.setattr(results_table, "RESULTS", tmp_path)
+    text = "\n".join(results_table.bench_tables())
+    for told in (
+        "time of a plan over horizon",
+        "encode one picture of 64x64",
+        "`replan: event` | ",
+        "Runtime",
+    ):
+        assert told in text
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
         (["--parts", "encode,speed"], "unknown speed; choose of encode, rollout"),
         (["--parts", ","], "unknown nothing"),
         (["--threads", "0"], "--threads is 0"),
+        (["--goals", "0"], "--goals is 0"),
+        (["--episodes", "-3"], "--episodes is -3"),
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--device", "tpu9"], "device is 'tpu9'"),
         (["--sha256", "00"], "sha256"),

@@ -34,7 +34,7 @@ class Effort:
 
 FULL = Effort(
     rounds=30,
-    budget_s=12.0,
+    budget_s=10.0,
     candidates=(16, 32, 64, 128, 256, 512, 1024),
     horizons=(1, 2, 5, 10, 20),
     widths=(32, 64, 128, 256, 512),
@@ -42,10 +42,10 @@ FULL = Effort(
     grid_candidates=(16, 64, 300),
     grid_horizons=(1, 2, 5, 10),
     export_widths=True,
-    goals=8,
+    goals=6,
     graph_candidates=(16, 256),
     graph_horizons=(2, 10),
-    graph_plans=12,
+    graph_plans=8,
     episodes=20,
     memory_axes=("candidates", "horizon", "latent_width", "cameras"),
 )
