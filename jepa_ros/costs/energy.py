@@ -40,6 +40,11 @@ class Energy:
         if not self.terms:
             raise JepaError("every cost weight is 0; give at least one term a weight")
 
+    @property
+    def needs_actions(self) -> bool:
+        """Whether some term looks at the candidates themselves, and not only at where they lead."""
+        return any(term.needs_actions for _, term in self.terms)
+
     @torch.inference_mode()
     def evaluate(self, rollouts: Rollouts, goal: Tensor, reduction: str = "sum") -> EnergyResult:
         """Energies of S candidates for a goal latent (D,).

@@ -12,6 +12,7 @@ class JointLimit:
     a joint at its limit, more beyond it."""
 
     name = "joint_limit"
+    needs_actions = False
     MARGIN = 0.05  # rad
 
     def __init__(self, spec: ActionSpec):

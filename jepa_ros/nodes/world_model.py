@@ -116,7 +116,6 @@ class WorldModelNode(ManagedNode):
                 goal_id=msg.goal_id,
                 model_id=self.model_id,
                 reduction=msg.reduction,
-                actions=msg.actions,
                 latents=tensor.to_msg("latents", rollouts.latents.cpu().numpy()),
                 proprio=tensor.to_msg("proprio", rollouts.proprio.cpu().numpy()),
                 rollout_ms=1e3 * (time.perf_counter() - began),
