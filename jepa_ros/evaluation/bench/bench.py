@@ -55,6 +55,7 @@ class Bench:
 
     @property
     def effort(self) -> Effort:
+        """How much is measured."""
         return self.settings.effort
 
     @property
