@@ -19,4 +19,4 @@ class Effort:
 
     def __call__(self, rollouts: Rollouts, goal: Tensor) -> Tensor:
         """-> (S, H)."""
-        return (rollouts.actions / self.scale.to(rollouts.actions.device)).pow(2).mean(-1)
+        return (rollouts.actions / self.scale).pow(2).mean(-1)

@@ -50,6 +50,11 @@ class CostNode(ManagedNode):
         self._in_graph = in_graph
         super().__init__(**kwargs)
 
+    @property
+    def energy(self) -> Energy:
+        """The weighted terms."""
+        return self._energy
+
     def _setup(self) -> None:
         torch.set_num_threads(self.param("torch_threads"))
         self._device = require_device(self.param("device"))

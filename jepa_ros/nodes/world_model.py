@@ -36,6 +36,11 @@ class WorldModelNode(ManagedNode):
         """Of the checkpoint in use."""
         return self._checkpoint.model_id
 
+    @property
+    def model(self):
+        """What computes rollouts: a WorldModel, or one of another runtime."""
+        return self._checkpoint.model
+
     def _setup(self) -> None:
         self._use(load(self))
         self.serve(LoadCheckpoint, "~/load_checkpoint", self._serve_load)
