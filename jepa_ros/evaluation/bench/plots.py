@@ -244,7 +244,7 @@ def _axis(axes, name: str, found: dict) -> None:
             )
         _linear_from(axes, sizes, quantities["plan"]["median_ms"][0])
     powers(axes, sizes, AXIS_WORDS[name])
-    _finish(axes, f"A plan and its parts over {AXIS_WORDS[name]}")
+    _finish(axes, f"A plan and its parts over {AXIS_WORDS[name]}", "time ~ size^e; e with its 95 % interval")
 
 
 def _graph_axis(axes, over: str, compositions: dict) -> None:
@@ -290,20 +290,20 @@ def _linear_from(axes, sizes, first: float) -> None:
     )
 
 
-def _finish(axes, heading: str) -> None:
+def _finish(axes, heading: str, legend: str | None = None) -> None:
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    unique[LINEAR] = unique.pop(LINEAR)  # last
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** (0.11 * len(unique)))
-    axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=8, loc="upper left")
+    place = {"loc": "upper left", "bbox_to_anchor": (0, -0.17), "ncols": 2}
+    box = axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=7.5, **place)
+    box.set_title(legend, {"size": 7.5})
+    box.set_alignment("left")
     axes.set_ylabel("ms", fontsize=9)
     title(axes, heading)
 
 
 def _exponent(row: dict) -> str:
     low, high = row["interval_95"]
-    return f"exponent {row['exponent']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{row['exponent']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _times(row: dict) -> tuple[float, float]:
