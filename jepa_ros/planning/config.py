@@ -70,7 +70,7 @@ class PlannerConfig:
     solver: str = "cem"
     space: str = "displacement"
     samples: int = 64
-    iterations: int = 5
+    iterations: int = 3
     horizon: int = 5
     initial_std: float = 0.5
     warm_std: float = 0.3
