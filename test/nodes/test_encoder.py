@@ -112,9 +112,19 @@ def test_pictures_that_hardly_differ_are_encoded_once_and_carry_their_own_stamps
 
 
 def test_the_very_same_picture_is_never_encoded_again(world, checkpoint, image):
-    found, _ = frames(world, checkpoint, [(1.0, image), (99.0, image), (2.0, image)])
-    assert [m.encoded_stamp for m in found] == [stamp(1.0)] * 3
+    found, node = frames(world, checkpoint, [(1.0, image), (99.0, image), (2.0, image)])
+    assert [m.encoded_stamp for m in found] == [
+        m.header.stamp for m in found
+    ]  # it is this picture's latent, too
+    assert node._skipped.count == 2
     assert all(m.latent == found[0].latent and m.encode_ms > 0 for m in found)
+
+
+def test_a_picture_that_hardly_differs_refers_to_the_newest_that_has_the_latent(world, checkpoint, image):
+    shots = [(1.0, image), (1.2, image), (1.3, nearly(image)), (1.45, nearly(image))]
+    found, _ = frames(world, checkpoint, shots)
+    # Encoding was at 1.0: at 1.45 a block has passed, whether or not the picture was repeated since.
+    assert [seconds(m.encoded_stamp) for m in found] == pytest.approx([1.0, 1.2, 1.2, 1.45])
 
 
 def test_with_a_threshold_of_0_every_image_is_encoded(world, checkpoint, image):
