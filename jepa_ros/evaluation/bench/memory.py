@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from jepa_ros.evaluation.bench.bench import Bench, Settings
-from jepa_ros.evaluation.bench.growth import axis_calls, axis_sizes, axis_subjects
+from jepa_ros.evaluation.bench.growth import axis_calls, axis_sizes, axis_subjects, axis_width
 from jepa_ros.evaluation.bench.resident import forget_peak, give_back, peak_mib
 
 _TIMES = 2
@@ -17,7 +17,8 @@ def measure(bench: Bench) -> dict:
     """runtimes: runtime to axis to {"loaded_mib", "sizes", "peak_mib"}, each in a process of its own.
 
     loaded_mib: with the checkpoint loaded.  peak_mib: while a look is encoded and planned from, sizes ascending; what
-    the runtime keeps of smaller sizes is in it, and beside the checkpoint's model one of another width where it takes one.
+    the runtime keeps of smaller sizes is in it, and along latent width and cameras a model of that width beside the
+    checkpoint's.
     """
     axes = bench.effort.memory_axes
     for axis in axes:  # made here: an export would leave its own memory behind
@@ -46,8 +47,8 @@ def _watch(settings: Settings, axis: str) -> dict:
 
 
 def _peak(bench: Bench, axis: str, size: int) -> float | None:
-    bench.release()
-    (subject,) = axis_subjects(bench, axis, size).values()
+    width = axis_width(bench, axis, size)
+    (subject,) = (bench.subjects if width is None else bench.beside(width)).values()
     calls = axis_calls(bench, subject, axis, size)
     give_back()
     forget_peak()

@@ -122,7 +122,7 @@ def _stages(axes, compositions: dict) -> None:
         for name, found in compositions.items():
             rows.append((f"{words}, {name}", *_times(found["stages"][stage]), COMPOSITION_COLOURS[name]))
     bars(axes, rows, "ms; bar: median, whisker: p95")
-    title(axes, "Where that time goes, looks that are searched")
+    title(axes, "Stages of a look that is searched")
 
 
 def _encode(axes, found: list[dict]) -> None:
@@ -199,7 +199,7 @@ def _saved(axes, part: dict) -> None:
             fontsize=8,
         )
     axes.set_xlim(0, 1.35 * max(row["compute_ms_per_episode"] for row in part["rows"]))
-    axes.set_xlabel("computing time of an episode, ms", fontsize=9)
+    axes.set_xlabel("processor time of an episode, ms", fontsize=9)
     _ways(axes, part)
     axes.set_ylim(len(part["rows"]) - 0.5, -1.1)
     handles, labels = axes.get_legend_handles_labels()

@@ -184,7 +184,7 @@ def _selective(part: dict) -> str:
             "on" if row["frame_skipping"] else "off",
             row["replan"],
             f"{row['frames_skipped']:.0%} of {row['frames_per_episode']:.0f}",
-            f"{row['frames_skipped_at_rest']:.0%}",
+            f"{row['frames_skipped_at_rest']:.0%}, {row['encode_ms_at_rest']:.0f} ms",
             f"{row['looks_searched']:.0%} of {row['looks_per_episode']:.1f}",
             f"{row['candidates_per_episode']:.0f}",
             f"{row['encode_ms_per_episode']:.0f} + {row['plan_ms_per_episode']:.0f} ms",
@@ -198,7 +198,7 @@ def _selective(part: dict) -> str:
         "frame skipping",
         "replan",
         "frames skipped",
-        "at rest",
+        "in 1 s at rest",
         "looks searched",
         "candidates",
         "encode + plan",
@@ -206,7 +206,7 @@ def _selective(part: dict) -> str:
     )
     told = (
         f"Closed loop without ROS, `reach`, seeds {part['seeds'][0]} to {part['seeds'][1]}, a camera of 25 Hz, "
-        f"{part['runtime']}; means per episode."
+        f"{part['runtime']}; means per episode, times of the processor."
     )
     return f"{told}\n\n" + _table((*header, "success", "Wilson 95 %"), rows)
 
