@@ -145,7 +145,7 @@ def bench_tables() -> list[str]:
         "",
         "| one thread, median / p95 | torch | ONNX Runtime | times as fast |",
         "|---|---|---|---|",
-        *(_beside(name, rows) for name, rows in _runtimes(parts)),
+        *(_beside(name, rows) for name, rows in _runtimes(content)),
         "",
         "| selective work, closed loop, `reach` | frames skipped | looks searched | compute saved | success |",
         "|---|---|---|---|---|",
@@ -158,13 +158,16 @@ def bench_tables() -> list[str]:
     ]
 
 
-def _runtimes(parts: dict) -> list[tuple[str, list[dict]]]:
-    default = {"solver": "cem", "candidates": 64, "iterations": 5, "horizon": 5}
+def _runtimes(content: dict) -> list[tuple[str, list[dict]]]:
+    parts, planner = content["parts"], content["planner"]
+    samples, iterations, horizon = (planner[name] for name in ("samples", "iterations", "horizon"))
+    rollout = {"candidates": samples, "horizon": horizon}
+    plan = {**rollout, "solver": planner["solver"], "iterations": iterations}
     wanted = (
         ("encode one picture of 64x64", parts["encode"]["rows"], {"picture": "64x64"}),
-        ("a rollout, 64 candidates x 5 blocks", parts["rollout"]["rows"], {"candidates": 64, "horizon": 5}),
-        ("a whole plan, 5 iterations of 64 candidates", parts["plan"]["rows"], default),
-        ("image to command in one process, without ROS", parts["plan"]["image_to_command"], default),
+        (f"a rollout, {samples} candidates x {horizon} blocks", parts["rollout"]["rows"], rollout),
+        (f"a whole plan, {iterations} iterations of {samples} candidates", parts["plan"]["rows"], plan),
+        ("image to command in one process, without ROS", parts["plan"]["image_to_command"], plan),
     )
     return [(name, [row for row in rows if keys.items() <= row.items()]) for name, rows, keys in wanted]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from jepa_ros.cli.checkpoint_options import add_checkpoint_options
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="what computes the model; all: every one that is there, taking turns; the graph then runs its default",
     )
+    parser.add_argument(
+        "--goals", type=int, metavar="N", help="through the graph, per composition (default: 6)"
+    )
+    parser.add_argument(
+        "--episodes", type=int, metavar="N", help="of selective work, per way of working (default: 20)"
+    )
     parser.add_argument("--device", default="cpu", help="where torch computes: cpu, cuda, cuda:0")
     parser.add_argument("--threads", type=int, default=1, help="of torch and ONNX Runtime in this process")
     parser.add_argument(
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the bars, write the files."""
-    require_positive(args, "threads")
+    require_positive(args, "threads", "goals", "episodes")
     parts = chosen_parts(args.parts)
     from jepa_ros.evaluation import provenance
     from jepa_ros.evaluation.bench import bars, origin, plots, tables
@@ -60,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     for name in ("bench.json", "bench.md", "bench.png", "growth.png"):
         require_writable(args.out / name)
     runtimes = () if args.runtime == "all" else (args.runtime,)
-    effort, began, before = QUICK if args.quick else FULL, time.monotonic(), origin.load_average()
+    given = {name: getattr(args, name) for name in ("goals", "episodes") if getattr(args, name)}
+    effort = replace(QUICK if args.quick else FULL, **given)
+    began, before = time.monotonic(), origin.load_average()
     with open_bench(checkpoint, runtimes, args.device, args.threads, effort) as (bench, left_out):
         print(f"checkpoint {checkpoint.name}, runtimes {', '.join(bench.subjects)}, {args.threads} thread(s)")
         measured, failed = _measure_all(parts, bench, left_out, args)
@@ -108,7 +117,8 @@ def command(args: argparse.Namespace) -> str:
     if args.parts != ",".join(PARTS):
         words += ["--parts", args.parts]
     words += ["--quick"] * args.quick
-    for name, default in (("runtime", "all"), ("device", "cpu"), ("threads", 1)):
+    usual = {"runtime": "all", "goals": None, "episodes": None, "device": "cpu", "threads": 1}
+    for name, default in usual.items():
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
     return " ".join(words)

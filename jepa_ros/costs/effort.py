@@ -11,6 +11,7 @@ class Effort:
     """Mean squared raw action as a share of its bound: 0 at rest, 1 at full speed on every joint."""
 
     name = "effort"
+    needs_actions = True
 
     def __init__(self, spec: ActionSpec):
         bound = torch.maximum(torch.tensor(spec.lower).abs(), torch.tensor(spec.upper).abs())
@@ -18,4 +19,4 @@ class Effort:
 
     def __call__(self, rollouts: Rollouts, goal: Tensor) -> Tensor:
         """-> (S, H)."""
-        return (rollouts.actions / self.scale.to(rollouts.actions.device)).pow(2).mean(-1)
+        return (rollouts.actions / self.scale).pow(2).mean(-1)

@@ -39,6 +39,12 @@ class Energy:
         self.terms = [(weight, TERMS[name](spec)) for name, weight in weights.items() if weight > 0]
         if not self.terms:
             raise JepaError("every cost weight is 0; give at least one term a weight")
+        self._device = torch.device("cpu")
+
+    @property
+    def needs_actions(self) -> bool:
+        """Whether some term looks at the candidates themselves, and not only at where they lead."""
+        return any(term.needs_actions for _, term in self.terms)
 
     @torch.inference_mode()
     def evaluate(self, rollouts: Rollouts, goal: Tensor, reduction: str = "sum") -> EnergyResult:
@@ -47,6 +53,7 @@ class Energy:
         reduction: "sum" over the horizon, "last" step, or "min": the step where the total is least (its shares are
         reported), for candidates that may pass through the goal.
         """
+        self._move(rollouts.latents.device)
         steps = torch.stack([weight * term(rollouts, goal) for weight, term in self.terms])  # (terms, S, H)
         if reduction == "sum":
             shares = steps.sum(-1)
@@ -60,3 +67,12 @@ class Energy:
         return EnergyResult(
             shares.sum(0), {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)}
         )
+
+    def _move(self, device: torch.device) -> None:
+        """Bring the terms' constants to where rollouts are, once: a copy in every iteration would wait for the GPU."""
+        if device == self._device:
+            return
+        for _, term in self.terms:
+            tensors = {name: value for name, value in vars(term).items() if isinstance(value, Tensor)}
+            vars(term).update({name: value.to(device) for name, value in tensors.items()})
+        self._device = device

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from jepa_ros.costs.energy import Energy, EnergyResult
+from jepa_ros.costs.recorded import recorded
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.world_model.model import WorldModel
 
@@ -12,7 +13,7 @@ from jepa_ros.world_model.model import WorldModel
 class LatentEvaluator:
     """``evaluate(actions (S, H, KA) rad) -> costs (S,)``, in process. ``result`` holds the last call's energy terms.
 
-    model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``).
+    model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``); on a GPU a recorded graph is replayed.
     latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
     """
 
@@ -27,22 +28,30 @@ class LatentEvaluator:
         reduction: str,
     ):
         self.model, self.energy, self.reduction = model, energy, reduction
-        self.context = [self._tensor(x) for x in (latents, proprio, past_actions)]
-        self.goal = self._tensor(goal)
+        self._context = [np.array(x, np.float32) for x in (latents, proprio, past_actions, goal)]
         self.result: EnergyResult | None = None
-        self._next: list[np.ndarray] = []  # of every call, latents after the first block (S, D)
+        self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
+        self._on_gpu = torch.device(model.device).type == "cuda"
 
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> energies (S,)."""
-        candidates = self._tensor(actions)
-        latents, proprio = map(torch.as_tensor, self.model.rollout(*self.context, candidates))
-        self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), self.goal, self.reduction)
-        self._next.append(latents[:, 0].cpu().numpy())
-        return self.result.totals.cpu().numpy()
+        inputs = (*self._context, np.ascontiguousarray(actions, np.float32))
+        return self._replay(inputs) if self._on_gpu else self._compute(inputs)
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
         """(D,) latent after the first block of the candidate ``at`` (call, index)."""
-        return self._next[at[0]][at[1]]
+        return self._next[at[0]][at[1]].cpu().numpy()
 
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(values, dtype=np.float32), device=self.model.device)
+    def _compute(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+        *context, goal, candidates = (torch.from_numpy(x).to(self.model.device) for x in inputs)
+        latents, proprio = map(torch.as_tensor, self.model.rollout(*context, candidates))
+        self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), goal, self.reduction)
+        self._next.append(latents[:, 0])
+        return self.result.totals.cpu().numpy()
+
+    def _replay(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+        totals, terms, following = recorded(self.model, self.energy, self.reduction, inputs)(*inputs)
+        names = (term.name for _, term in self.energy.terms)
+        self.result = EnergyResult(torch.from_numpy(totals), dict(zip(names, terms, strict=True)))
+        self._next.append(following)
+        return totals

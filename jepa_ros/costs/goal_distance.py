@@ -11,6 +11,7 @@ class GoalDistance:
     have nothing in common (latents have unit variance)."""
 
     name = "goal_distance"
+    needs_actions = False
 
     def __init__(self, spec: ActionSpec):
         del spec

@@ -12,6 +12,7 @@ class JointLimit:
     a joint at its limit, more beyond it."""
 
     name = "joint_limit"
+    needs_actions = False
     MARGIN = 0.05  # rad
 
     def __init__(self, spec: ActionSpec):
@@ -20,8 +21,5 @@ class JointLimit:
 
     def __call__(self, rollouts: Rollouts, goal: Tensor) -> Tensor:
         """-> (S, H)."""
-        device = rollouts.proprio.device
-        beyond = torch.relu(self.lower.to(device) - rollouts.proprio) + torch.relu(
-            rollouts.proprio - self.upper.to(device)
-        )
+        beyond = torch.relu(self.lower - rollouts.proprio) + torch.relu(rollouts.proprio - self.upper)
         return (beyond / self.MARGIN).pow(2).sum(-1)

@@ -7,8 +7,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Rollouts:
-    """latents (S, H, D), joint positions proprio (S, H, A) rad, actions (S, H, KA) rad: step h is after block h."""
+    """latents (S, H, D), joint positions proprio (S, H, A) rad, actions (S, H, KA) rad: step h is after block h.
+
+    actions may be None for an ``Energy`` that does not need them.
+    """
 
     latents: Tensor
     proprio: Tensor
-    actions: Tensor
+    actions: Tensor | None

@@ -6,7 +6,7 @@ CELLS = 16
 """Cells per side of the picture. Small cells see a small motion, large ones average more sensor noise: at 64x64 a cell
 is 4x4 pixels. benchmarks/frame_skip.py measures what a threshold hides."""
 
-THRESHOLD = 3.0
+THRESHOLD = 2.0
 """Of the encoder node, by default."""
 
 
@@ -29,11 +29,13 @@ class FrameSkip:
     skipped for less than ``longest_s``, so that a slow change is not hidden for long, and so that two looks that lie
     further apart than that have the same latent only where the camera repeats its picture (the surprise gate takes that
     for a frozen image).
+
+    same: whether the last image that may be skipped was the very same picture, so that its latent is its own.
     """
 
     def __init__(self, threshold: float, longest_s: float):
         """threshold: largest change, see ``largest_change``; 0: every image is encoded.  longest_s: by the stamps."""
-        self.threshold, self.longest_s = threshold, longest_s
+        self.threshold, self.longest_s, self.same = threshold, longest_s, False
         self._encoded: tuple[np.ndarray, np.ndarray, float] | None = None  # image, its cells, stamp
 
     def may_skip(self, image: np.ndarray, stamp: float) -> bool:
@@ -41,7 +43,8 @@ class FrameSkip:
         if not self.threshold or self._encoded is None:
             return False
         encoded, before, since = self._encoded
-        if np.array_equal(image, encoded):
+        self.same = np.array_equal(image, encoded)
+        if self.same:
             return True
         recent = since < stamp < since + self.longest_s
         return recent and largest_change(before, cells(image)) < self.threshold

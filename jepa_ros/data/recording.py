@@ -81,8 +81,8 @@ class RecordedPlan:
 
 @dataclass(frozen=True)
 class RecordedEmbedding:
-    """An image's latent (D,) float32 as the live encoder published it. encoded_ns: stamp of the image that it was
-    computed from, which is an earlier one where the encoder skipped this image."""
+    """An image's latent (D,) float32 as the live encoder published it. encoded_ns: stamp of the image that has exactly
+    this latent, which is an earlier one where the encoder skipped this image."""
 
     log_ns: int
     stamp_ns: int

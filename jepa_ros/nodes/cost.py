@@ -10,7 +10,7 @@ import torch
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import CandidateCosts, Goal, LatentRollouts
+from jepa_ros.msg import ActionCandidates, CandidateCosts, Goal, LatentRollouts
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.base.parameters import Param
@@ -20,7 +20,8 @@ from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.device import require_device
 
-_GOALS_KEPT = 4
+_KEPT = 4
+"""Goals, and candidates."""
 
 
 def _weight(term: str) -> Param:
@@ -31,8 +32,8 @@ def _weight(term: str) -> Param:
 
 
 class CostNode(ManagedNode):
-    """`rollouts`, `goal` -> `costs`. Rollouts whose goal is not known yet wait for it; newer rollouts replace
-    them.
+    """`rollouts`, `goal` -> `costs`; where a term needs them, also `candidates`. Rollouts whose goal or candidates are not
+    known yet wait for them; newer rollouts replace them.
 
     in_graph: False where the planner shares this process and calls ``score`` itself.
     """
@@ -49,6 +50,11 @@ class CostNode(ManagedNode):
         self._in_graph = in_graph
         super().__init__(**kwargs)
 
+    @property
+    def energy(self) -> Energy:
+        """The weighted terms."""
+        return self._energy
+
     def _setup(self) -> None:
         torch.set_num_threads(self.param("torch_threads"))
         self._device = require_device(self.param("device"))
@@ -57,10 +63,13 @@ class CostNode(ManagedNode):
         self._warm_up(spec)
         if self._in_graph:
             self._goals: dict[str, np.ndarray] = {}
+            self._actions: dict[tuple[str, int], np.ndarray] = {}
             self._waiting: LatentRollouts | None = None
-            self._lock = threading.Lock()  # goals come in the executor's thread
+            self._lock = threading.Lock()  # goals and candidates come in the executor's thread
             self._costs = self.publisher(CandidateCosts, "costs", qos.LATENT)
             self.subscriber(Goal, "goal", self._on_goal, qos.GOAL_READER)
+            if self._energy.needs_actions:
+                self.subscriber(ActionCandidates, "candidates", self._on_candidates, qos.LATENT)
             self.read(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
     def _warm_up(self, spec) -> None:
@@ -84,42 +93,53 @@ class CostNode(ManagedNode):
 
     def _on_goal(self, msg: Goal) -> None:
         goal = tensor.from_msg(msg.embedding.latent).reshape(-1)
-        with self._lock:
-            self._goals[msg.goal_id] = goal
-            while len(self._goals) > _GOALS_KEPT:
-                del self._goals[next(iter(self._goals))]
-            waiting = self._waiting
-            if waiting is None or waiting.goal_id != msg.goal_id:
-                return
-            self._waiting = None
-        self._answer(waiting, goal)
+        self._keep(self._goals, msg.goal_id, goal)
+
+    def _on_candidates(self, msg: ActionCandidates) -> None:
+        self._keep(self._actions, (msg.plan_id, msg.iteration), tensor.from_msg(msg.actions))
 
     def _on_rollouts(self, msg: LatentRollouts) -> None:
         with self._lock:
-            goal = self._goals.get(msg.goal_id)
-            self._waiting = msg if goal is None else None
-        if goal is not None:
-            self._answer(msg, goal)
+            self._waiting = msg
+        self._answer_waiting()
 
-    def _answer(self, msg: LatentRollouts, goal: np.ndarray) -> None:
+    def _keep(self, kept: dict, key, value: np.ndarray) -> None:
+        """Beside the few before it; rollouts may have waited for it."""
+        with self._lock:
+            kept[key] = value
+            while len(kept) > _KEPT:
+                del kept[next(iter(kept))]
+        self._answer_waiting()
+
+    def _answer_waiting(self) -> None:
+        with self._lock:
+            msg = self._waiting
+            if msg is None or msg.goal_id not in self._goals:
+                return
+            goal, actions = self._goals[msg.goal_id], None
+            if self._energy.needs_actions:
+                actions = self._actions.get((msg.plan_id, msg.iteration))
+                if actions is None:
+                    return
+            self._waiting = None
+        self._answer(msg, goal, actions)
+
+    def _answer(self, msg: LatentRollouts, goal: np.ndarray, actions: np.ndarray | None) -> None:
         began = time.perf_counter()
-        latents, proprio, actions = (tensor.from_msg(t) for t in (msg.latents, msg.proprio, msg.actions))
-        if (
-            latents.ndim != 3
-            or latents.shape[2] != goal.size
-            or not latents.shape[:2] == proprio.shape[:2] == actions.shape[:2]
-        ):
+        parts = [tensor.from_msg(msg.latents), tensor.from_msg(msg.proprio)]
+        parts += [] if actions is None else [actions]
+        latents, shapes = parts[0], [part.shape for part in parts]
+        if latents.ndim != 3 or latents.shape[2] != goal.size or len({shape[:2] for shape in shapes}) > 1:
             raise JepaError(
-                f"rollouts dropped: latents {latents.shape}, proprio {proprio.shape} and actions "
-                f"{actions.shape} do not fit each other and the goal's {goal.size} numbers"
+                f"rollouts dropped: latents, proprio and actions {shapes} do not fit each other and the goal's "
+                f"{goal.size} numbers"
             )
         if msg.reduction >= len(REDUCTIONS):
             raise JepaError(f"rollouts dropped: unknown reduction {msg.reduction}")
-        result = self.score(
-            Rollouts(*(torch.tensor(x, device=self._device) for x in (latents, proprio, actions))),
-            goal,
-            REDUCTIONS[msg.reduction],
-        )
+        tensors = [torch.tensor(part, device=self._device) for part in parts]
+        if actions is None:
+            tensors.append(None)
+        result = self.score(Rollouts(*tensors), goal, REDUCTIONS[msg.reduction])
         terms = torch.stack(list(result.terms.values())).cpu().numpy()
         totals = result.totals.cpu().numpy()
         best = int(np.argmin(np.where(np.isfinite(totals), totals, np.inf)))

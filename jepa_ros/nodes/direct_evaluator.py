@@ -3,9 +3,11 @@
 import time
 
 import numpy as np
+import torch
 from sensor_msgs.msg import Image
 
 from jepa_ros.costs.energy import EnergyResult
+from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.msg import Embedding
 from jepa_ros.nodes.actor.graph_evaluator import EncoderSilent
 from jepa_ros.nodes.actor.pursuit import PlanRequest
@@ -21,7 +23,7 @@ class DirectLink:
     def __init__(self, encoder: EncoderNode, world_model: WorldModelNode, cost: CostNode):
         self.encoder, self.world_model, self.cost = encoder, world_model, cost
 
-    def evaluator(self, request: PlanRequest) -> "DirectEvaluator":
+    def evaluator(self, request: PlanRequest) -> "DirectEvaluator | GpuEvaluator":
         """The evaluator of one plan."""
         for node in (self.world_model, self.cost):
             if not node.active:
@@ -31,7 +33,8 @@ class DirectLink:
                 f"the encoder has checkpoint {request.model_id!r}, the world model "
                 f"{self.world_model.model_id!r}; give both the same"
             )
-        return DirectEvaluator(self, request)
+        on_gpu = torch.device(self.world_model.model.device).type == "cuda"
+        return (GpuEvaluator if on_gpu else DirectEvaluator)(self, request)
 
     def encode(self, image: Image, timeout_s: float) -> Embedding:
         """The goal image's embedding; JepaError where it cannot be read."""
@@ -71,3 +74,33 @@ class DirectEvaluator:
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
         """(D,) latent after the first block of the candidate ``at``."""
         return self._results[at[0]][1][at[1]]
+
+
+class GpuEvaluator:
+    """The same where both compute on a GPU: rollout and cost terms of an iteration are one recorded graph."""
+
+    dropped, cost_ms = 0, 0.0
+
+    def __init__(self, link: DirectLink, request: PlanRequest):
+        context, model, energy = request.context, link.world_model.model, link.cost.energy
+        self._evaluator = LatentEvaluator(
+            model, energy, context.latents, context.proprio, context.actions, request.goal, request.reduction
+        )
+        self._results: list[EnergyResult] = []
+        self.rollout_ms = 0.0
+
+    def __call__(self, actions: np.ndarray) -> np.ndarray:
+        began = time.perf_counter()
+        totals = self._evaluator.evaluate(actions)
+        self.rollout_ms += 1e3 * (time.perf_counter() - began)
+        self._results.append(self._evaluator.result)
+        return totals
+
+    def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
+        """Names and weighted terms of the candidate ``at`` (iteration, index)."""
+        terms = self._results[at[0]].terms
+        return list(terms), [float(values[at[1]]) for values in terms.values()]
+
+    def predicted(self, at: tuple[int, int]) -> np.ndarray:
+        """(D,) latent after the first block of the candidate ``at``."""
+        return self._evaluator.predicted(at)

@@ -102,14 +102,16 @@ class EncoderNode(ManagedNode):
         skip = self._skip.may_skip(picture, stamp)
         self._skipped.add(skip, time.monotonic())
         if not skip:
-            self._last = self._encode(msg, picture, began)
+            self._last, self._encoded_stamp = self._encode(msg, picture, began), msg.header.stamp
             self._skip.encoded(picture, stamp)
             return self._last
+        if self._skip.same:
+            self._encoded_stamp = msg.header.stamp
         return Embedding(
             header=msg.header,
             encoder_id=self._last.encoder_id,
             latent=self._last.latent,
-            encoded_stamp=self._last.encoded_stamp,
+            encoded_stamp=self._encoded_stamp,
             encode_ms=1e3 * (time.perf_counter() - began),
         )
 

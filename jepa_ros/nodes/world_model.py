@@ -36,6 +36,11 @@ class WorldModelNode(ManagedNode):
         """Of the checkpoint in use."""
         return self._checkpoint.model_id
 
+    @property
+    def model(self):
+        """What computes rollouts: a WorldModel, or one of another runtime."""
+        return self._checkpoint.model
+
     def _setup(self) -> None:
         self._use(load(self))
         self.serve(LoadCheckpoint, "~/load_checkpoint", self._serve_load)
@@ -116,7 +121,6 @@ class WorldModelNode(ManagedNode):
                 goal_id=msg.goal_id,
                 model_id=self.model_id,
                 reduction=msg.reduction,
-                actions=msg.actions,
                 latents=tensor.to_msg("latents", rollouts.latents.cpu().numpy()),
                 proprio=tensor.to_msg("proprio", rollouts.proprio.cpu().numpy()),
                 rollout_ms=1e3 * (time.perf_counter() - began),

@@ -63,14 +63,14 @@ class PlannerConfig:
     When to search, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
     predicted or has nothing left.  replan_surprise: how far a look may lie from its prediction, a share of the predicted
     change.  replan_progress: least share of the predicted approach to the goal.  replan_left: blocks with motion that a
-    kept plan has left beyond its next one; 1 searches for the last block before arrival, where small corrections count.
+    kept plan has left beyond its next one; the last ones before arrival are searched, where small corrections count.
     replan_after: blocks of one plan that are executed at most.
     """
 
     solver: str = "cem"
     space: str = "displacement"
     samples: int = 64
-    iterations: int = 5
+    iterations: int = 3
     horizon: int = 5
     initial_std: float = 0.5
     warm_std: float = 0.3
@@ -88,7 +88,7 @@ class PlannerConfig:
     replan: str = "event"
     replan_surprise: float = 0.5
     replan_progress: float = 0.5
-    replan_left: int = 1
+    replan_left: int = 2
     replan_after: int = 5
 
     def __post_init__(self):

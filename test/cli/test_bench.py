@@ -1,5 +1,6 @@
 """`jepa bench --quick` for real, what it writes, and what it refuses."""
 
+import importlib
 import json
 import platform
 import sys
@@ -24,7 +25,7 @@ def measured(tmp_path_factory):
     return out, json.loads((out / "bench.json").read_text())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_everything_has_median_p95_and_repetitions_by_runtime(measured):
     _, content = measured
     parts = content["parts"]
@@ -58,9 +59,11 @@ def test_growth_is_fitted_over_all_four_axes(measured):
 def test_memory_is_of_processes_of_their_own(measured):
     found = measured[1]["parts"]["memory"]["runtimes"]
     assert set(found) == {"torch", "onnx"}
-    for row in found.values():
-        assert 50 < row["loaded_mib"] < 5000
-        assert all(peak > 50 for axis in row["axes"].values() for peak in axis["peak_mib"])
+    for axes in found.values():
+        assert set(axes) == {"candidates"}  # the others take longer than a quick run has
+        row = axes["candidates"]
+        assert 50 < row["loaded_mib"] < 5000 and len(row["peak_mib"]) == len(row["sizes"])
+        assert min(row["peak_mib"]) > 50
 
 
 def test_selective_work_stands_beside_doing_everything(measured):
@@ -73,7 +76,7 @@ def test_selective_work_stands_beside_doing_everything(measured):
     )
     for (skipping, replan), row in ways.items():
         assert row["frames_per_episode"] > 10 and 0 <= row["successes"] <= part["episodes"]
-        assert (row["frames_skipped"] > 0) == skipping
+        assert (row["frames_skipped"] > 0) == (row["frames_skipped_at_rest"] > 0) == skipping
         assert row["candidates_per_episode"] > 0 and (replan == "always") <= (row["looks_searched"] == 1)
 
 
@@ -107,12 +110,30 @@ def test_the_page_and_the_pictures_show_it(measured):
         assert pixels.shape[1] > 1200 and pixels.std() > 15, f"{name} is blank"
 
 
+def test_the_readme_can_have_its_rows(measured, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+    results_table = importlib.import_module("results_table")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench.json").write_text((measured[0] / "bench.json").read_text())
+    monkeypatch.setattr(results_table, "RESULTS", tmp_path)
+    text = "\n".join(results_table.bench_tables())
+    for told in (
+        "time of a plan over horizon",
+        "encode one picture of 64x64",
+        "`replan: event` | ",
+        "Runtime",
+    ):
+        assert told in text
+
+
 @pytest.mark.parametrize(
     "words, told",
     [
         (["--parts", "encode,speed"], "unknown speed; choose of encode, rollout"),
         (["--parts", ","], "unknown nothing"),
         (["--threads", "0"], "--threads is 0"),
+        (["--goals", "0"], "--goals is 0"),
+        (["--episodes", "-3"], "--episodes is -3"),
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--device", "tpu9"], "device is 'tpu9'"),
         (["--sha256", "00"], "sha256"),

@@ -1,26 +1,30 @@
 """Distributed and single are one thing: the same seed and inputs give the same plan, bit for bit."""
 
 import numpy as np
+import pytest
 from jepa_ros.action import ReachGoal
 from jepa_ros.msg import ActionPlan, PlannerStatus
-from node_bench import WAIT_S, World, make_spec
+from node_bench import WAIT_S, World, make_checkpoint, make_spec
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
+from jepa_ros.export.verify import TOLERANCE
+from jepa_ros.export.writer import export_checkpoint
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.direct_evaluator import DirectLink
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import images, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
+from jepa_ros.world_model.checkpoint import load_checkpoint
 
 SPEC = make_spec()
 
 
-def compose(world, composition, checkpoint):
+def compose(world, composition, checkpoint, runtime):
     """The four nodes, wired as the processes of a composition wire them."""
-    model = {"checkpoint": checkpoint}
+    model = {"checkpoint": checkpoint, "runtime": runtime}
     single = composition == "single"
     encoder = world.make(
         EncoderNode, parameters=model, on_embedding=(lambda msg: planner.see(msg)) if single else None
@@ -34,11 +38,11 @@ def compose(world, composition, checkpoint):
     )
 
 
-def one_plan(composition, checkpoint, frames):
+def one_plan(composition, checkpoint, frames, runtime="auto"):
     """The first two plans for a goal, from the same frames."""
     world = World()
     try:
-        compose(world, composition, checkpoint)
+        compose(world, composition, checkpoint, runtime)
         plans, status = world.listen(ActionPlan, "plan"), world.listen(PlannerStatus, "planner/status")
         camera, joints = world.talk(Image, "image"), world.talk(JointState, "joint_states")
         names = [world.namespace + "/" + t for t in ("candidates", "rollouts", "costs")]
@@ -77,11 +81,34 @@ def one_plan(composition, checkpoint, frames):
         world.close()
 
 
-def test_same_seed_same_plan_in_both_compositions(checkpoint):
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small checkpoint that ONNX Runtime computes."""
+    folder = make_checkpoint(tmp_path_factory.mktemp("exported"))
+    export_checkpoint(load_checkpoint(folder))
+    return folder
+
+
+@pytest.fixture
+def frames():
     rng = np.random.default_rng(1)
-    frames = [rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(3)]
+    return [rng.integers(0, 255, (64, 64, 3), dtype=np.uint8) for _ in range(3)]
+
+
+@pytest.mark.parametrize("composition", ["distributed", "single"])
+def test_onnx_plans_as_torch_does_within_the_tolerance(composition, exported, frames):
+    (onnx, _), (torch, _) = (one_plan(composition, exported, frames, r) for r in ("onnx", "torch"))
+    for ours, theirs in zip(onnx, torch, strict=True):
+        assert ours.expected_cost == pytest.approx(theirs.expected_cost, rel=TOLERANCE, abs=TOLERANCE)
+        for name in ("actions", "predicted"):
+            a, b = ((p.actions if name == "actions" else p.predicted.latent) for p in (ours, theirs))
+            np.testing.assert_allclose(tensor.from_msg(a), tensor.from_msg(b), atol=10 * TOLERANCE)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_same_seed_same_plan_in_both_compositions(exported, frames, runtime):
     (distributed, graph), (single, alone) = (
-        one_plan(c, checkpoint, frames) for c in ("distributed", "single")
+        one_plan(c, exported, frames, runtime) for c in ("distributed", "single")
     )
     for ours, theirs in zip(distributed, single, strict=True):
         for name in ("actions", "predicted"):

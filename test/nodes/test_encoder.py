@@ -10,6 +10,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from jepa_ros.data.images import resize
+from jepa_ros.errors import JepaError
+from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.wire import images, qos, tensor
 from jepa_ros.world_model.checkpoint import load_checkpoint
@@ -62,6 +64,90 @@ def test_compressed_images(world, checkpoint, image):
     np.testing.assert_allclose(
         tensor.from_msg(embeddings.wait().latent), latent_of(checkpoint, image), atol=1e-5
     )
+
+
+def seconds(stamp_):
+    return stamp_.sec + 1e-9 * stamp_.nanosec
+
+
+def frames(world, checkpoint, shots, **parameters):
+    """The embeddings of (stamp s, image) pairs, in order, and the encoder."""
+    node = world.make(EncoderNode, parameters={"checkpoint": checkpoint} | parameters)
+    embeddings, camera = world.listen(Embedding, "embedding"), world.talk(Image, "image")
+    found = []
+    for at, image in shots:
+        camera.publish(images.to_msg(image, Header(stamp=stamp(at))))
+        found.append(embeddings.wait(lambda m, at=at: m.header.stamp == stamp(at)))
+    return found, node
+
+
+def nearly(image):
+    """Another picture that hardly differs."""
+    other = image.copy()
+    other[7, 7] ^= 1
+    return other
+
+
+def test_pictures_that_hardly_differ_are_encoded_once_and_carry_their_own_stamps(world, checkpoint, image):
+    block_s = make_spec().block * make_spec().dt
+    other = np.roll(image, 3, axis=0)
+    shots = [
+        (10.0, image),
+        (10.1, nearly(image)),
+        (10.2, other),
+        (10.3, nearly(other)),
+        (10.2 + block_s, nearly(other)),
+    ]
+    found, node = frames(world, checkpoint, shots)
+    assert [seconds(m.encoded_stamp) for m in found] == pytest.approx(
+        [10.0, 10.0, 10.2, 10.2, 10.2 + block_s]
+    )
+    assert found[1].latent == found[0].latent and found[2].latent != found[0].latent
+    assert found[3].latent == found[2].latent != found[4].latent  # no longer than a block
+    np.testing.assert_allclose(tensor.from_msg(found[2].latent), latent_of(checkpoint, other), atol=1e-4)
+    report = Report("encoder", "")
+    node._diagnose(report)
+    values = {v.key: v.value for v in report.message(stamp(0), "").status[0].values}
+    assert (values["image: skipped"], values["image: skipped_share"]) == ("2", "0.4")
+
+
+def test_the_very_same_picture_is_never_encoded_again(world, checkpoint, image):
+    found, node = frames(world, checkpoint, [(1.0, image), (99.0, image), (2.0, image)])
+    assert [m.encoded_stamp for m in found] == [
+        m.header.stamp for m in found
+    ]  # it is this picture's latent, too
+    assert node._skipped.count == 2
+    assert all(m.latent == found[0].latent and m.encode_ms > 0 for m in found)
+
+
+def test_a_picture_that_hardly_differs_refers_to_the_newest_that_has_the_latent(world, checkpoint, image):
+    shots = [(1.0, image), (1.2, image), (1.3, nearly(image)), (1.45, nearly(image))]
+    found, _ = frames(world, checkpoint, shots)
+    # Encoding was at 1.0: at 1.45 a block has passed, whether or not the picture was repeated since.
+    assert [seconds(m.encoded_stamp) for m in found] == pytest.approx([1.0, 1.2, 1.2, 1.45])
+
+
+def test_with_a_threshold_of_0_every_image_is_encoded(world, checkpoint, image):
+    found, _ = frames(
+        world, checkpoint, [(1.0, image), (1.1, image), (1.2, nearly(image))], skip_threshold=0.0
+    )
+    assert [m.encoded_stamp for m in found] == [stamp(at) for at in (1.0, 1.1, 1.2)]
+
+
+def test_goals_are_always_encoded(world, checkpoint, image):
+    frames(world, checkpoint, [(1.0, image)])
+    goals, goal_image = world.listen(Goal, "goal", qos.GOAL_READER), world.talk(Image, "goal_image")
+    goal_image.publish(images.to_msg(nearly(image), Header(stamp=stamp(1.1))))
+    goal = goals.wait().embedding
+    request = EncodeImage.Request(image=images.to_msg(nearly(image), Header(stamp=stamp(1.2))))
+    served = world.call(EncodeImage, "encoder/encode", request).embedding
+    assert (goal.encoded_stamp, served.encoded_stamp) == (stamp(1.1), stamp(1.2))
+    np.testing.assert_allclose(tensor.from_msg(goal.latent), latent_of(checkpoint, nearly(image)), atol=1e-5)
+
+
+def test_a_bad_skip_threshold_is_refused_with_its_bounds(world, checkpoint):
+    with pytest.raises(JepaError, match=r"skip_threshold is -1.0; it must lie in \[0.0, 255.0\]"):
+        world.make(EncoderNode, start=False, parameters={"checkpoint": checkpoint, "skip_threshold": -1.0})
 
 
 def test_goal_image_and_set_goal_are_latched(world, checkpoint, image):

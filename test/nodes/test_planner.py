@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import qos, tensor
+from jepa_ros.planning.trigger import Cause
 from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, Calibration
 
 SPEC = make_spec()
@@ -37,7 +38,7 @@ class Bench:
 
     def __init__(self, world, checkpoint, **parameters):
         self.world, self.latent, self.feed, self.silent = world, np.zeros(D, np.float32), True, False
-        self.position, self.speed = 0.0, 0.0  # of every joint, rad; per look
+        self.position, self.speed = 0.0, 0.0  # of every joint, or (A,), rad; per look
         self.encoder_id, self.on_asked = "model", lambda msg: self.costs.publish(self.answer(msg))
         defaults = {
             "checkpoint": checkpoint,
@@ -76,7 +77,11 @@ class Bench:
             header = Header(stamp=self.world.bench.get_clock().now().to_msg(), frame_id="camera")
             self.position += self.speed
             self.joints.publish(
-                JointState(header=header, name=list(SPEC.joint_names), position=[self.position] * SPEC.dim)
+                JointState(
+                    header=header,
+                    name=list(SPEC.joint_names),
+                    position=np.broadcast_to(self.position, SPEC.dim).tolist(),
+                )
             )
             self.embeddings.publish(
                 Embedding(
@@ -150,6 +155,89 @@ def test_plan_is_bound_to_its_image_goal_and_model(world, checkpoint):
         and status.distance == pytest.approx(1.0)
     )
     assert (status.encode_ms, status.rollout_ms, list(status.term_names)) == (2.0, 2.0, ["goal_distance"])
+
+
+class Follower:
+    """Makes the bench's arm do what plans say, and its encoder see where that leads: latents are what joint 0 says."""
+
+    def __init__(self, bench):
+        self.bench, self.done = bench, set()
+        bench.speed = 0.0
+        bench.world.bench.create_subscription(ActionPlan, "plan", self.execute, 10)
+        bench.answer, self.costs = self.answer, bench.answer
+
+    def execute(self, plan):
+        self.bench.position += tensor.from_msg(plan.actions)[: SPEC.block].sum(axis=0)
+        self.bench.latent = np.full(D, self.bench.position[0], np.float32)
+
+    def answer(self, msg):
+        """Costs: how far the arm is from 1 rad, over the horizon."""
+        actions = tensor.from_msg(msg.actions).reshape(
+            len(tensor.from_msg(msg.actions)), -1, SPEC.block, SPEC.dim
+        )
+        ends = tensor.from_msg(msg.context_proprio)[-1] + actions.sum(axis=2).cumsum(axis=1)
+        totals = np.abs(ends - 1.0).max(axis=-1).sum(axis=-1)
+        best = np.full(D, ends[np.argmin(totals), 0, 0], np.float32)
+        return self.costs(
+            msg,
+            totals=tensor.to_msg("totals", totals),
+            terms=tensor.to_msg("terms", totals[None]),
+            best_next=tensor.to_msg("best_next", best),
+        )
+
+
+@pytest.mark.parametrize("replan", ["event", "always"])
+def test_a_plan_that_goes_as_predicted_is_kept_and_the_status_tells(world, checkpoint, replan):
+    bench = Bench(world, checkpoint, replan=replan, samples=64, iterations=5, horizon=4, space="hold_action")
+    bench.position = np.zeros(SPEC.dim)
+    Follower(bench)
+    bench.send(
+        goal_embedding=Embedding(
+            encoder_id="model", latent=tensor.to_msg("l", np.full((1, D), 2, np.float32))
+        )
+    )
+    second = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.plans == 2)
+    plans = [bench.plans.wait(lambda m, n=n: bench.plans.messages.index(m) == n) for n in (0, 1)]
+    asked = [tensor.from_msg(m.actions) for m in bench.candidates.messages if m.plan_id == plans[1].plan_id]
+    if replan == "always":
+        assert (second.cause, second.searched, second.kept) == (PlannerStatus.CAUSE_ALWAYS, 2, 0)
+        assert [len(a) for a in asked] == [64] * 5
+        return
+    assert (second.cause, second.searched, second.kept) == (PlannerStatus.CAUSE_NONE, 1, 1)
+    first = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.plans == 1)
+    assert (first.cause, first.searched, first.kept) == (PlannerStatus.CAUSE_NO_PLAN, 1, 0)
+    # A kept block is a plan of its own, imagined once from its own look.
+    assert [len(a) for a in asked] == [1]
+    actions = [tensor.from_msg(plan.actions) for plan in plans]
+    np.testing.assert_array_equal(asked[0].reshape(actions[1].shape), actions[1])
+    np.testing.assert_allclose(actions[1][: SPEC.block], actions[0][SPEC.block : 2 * SPEC.block], atol=1e-6)
+    assert plans[1].header == second.header != plans[0].header and plans[1].plan_id != plans[0].plan_id
+    moved = sum(a[: SPEC.block, 0].sum() for a in actions)
+    np.testing.assert_allclose(tensor.from_msg(plans[1].predicted.latent), moved, atol=1e-5)
+    assert plans[1].expected_cost < plans[0].expected_cost
+
+
+def test_without_costs_for_the_plan_at_hand_nothing_is_sent_and_then_it_is_searched(world, checkpoint):
+    bench = Bench(world, checkpoint, samples=64, iterations=5, horizon=4, space="hold_action")
+    bench.position = np.zeros(SPEC.dim)
+    Follower(bench)
+    bench.on_asked = lambda msg: len(msg.actions.data) > 4000 and bench.costs.publish(bench.answer(msg))
+    bench.send(
+        goal_embedding=Embedding(
+            encoder_id="model", latent=tensor.to_msg("l", np.full((1, D), 2, np.float32))
+        )
+    )
+    silent = bench.status.wait(
+        lambda m: (m.state, m.reason) == (PlannerStatus.WAITING, PlannerStatus.NO_ROLLOUTS)
+    )
+    assert silent.plans == 1
+    again = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.plans == 2)
+    assert (again.cause, again.searched, again.kept) == (PlannerStatus.CAUSE_NO_PLAN, 2, 0)
+
+
+def test_causes_are_numbered_as_in_the_message():
+    told = {name: getattr(PlannerStatus, f"CAUSE_{name}") for name in Cause.__members__}
+    assert told == {cause.name: cause.value for cause in Cause}
 
 
 @pytest.mark.parametrize("speed", [0.02, 0.0], ids=["arm_moves", "arm_ignores_plans"])

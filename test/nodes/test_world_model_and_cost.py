@@ -52,7 +52,8 @@ def goal_message(goal_id, latent):
 def test_costs_through_the_graph_are_those_of_the_model_bit_for_bit(world, checkpoint, arrays):
     world.make(WorldModelNode, parameters={"checkpoint": checkpoint})
     world.make(CostNode, parameters={"weights.effort": 0.5})
-    costs, ask = world.listen(CandidateCosts, "costs"), world.talk(ActionCandidates, "candidates", qos.LATENT)
+    costs = world.listen(CandidateCosts, "costs")
+    ask = world.talk(ActionCandidates, "candidates", qos.LATENT, readers=2)  # effort needs them as well
     goal = np.linspace(-1, 1, D).astype(np.float32)
     world.talk(Goal, "goal", qos.GOAL).publish(goal_message("g", goal))
     ask.publish(candidates(checkpoint, arrays))
@@ -93,13 +94,34 @@ def test_rollouts_wait_for_their_goal(world, checkpoint, arrays):
             goal_id="g",
             latents=tensor.to_msg("l", np.zeros((S, H, D), np.float32)),
             proprio=tensor.to_msg("p", np.zeros((S, H, A), np.float32)),
-            actions=tensor.to_msg("a", np.zeros((S, H, K * A), np.float32)),
         )
     )
     goals.publish(goal_message("g", np.ones(D, np.float32)))
     answer = costs.wait()
     assert answer.goal_id == "g"
     np.testing.assert_allclose(tensor.from_msg(answer.totals), np.full(S, float(H)), rtol=1e-6)
+    assert len(costs.messages) == 1
+    assert world.bench.count_subscribers(f"{world.namespace}/candidates") == 0  # no term needs them
+
+
+def test_rollouts_wait_for_their_candidates_where_a_term_needs_them(world, checkpoint, arrays):
+    world.make(CostNode, parameters={"weights.effort": 1.0, "weights.goal_distance": 0.0})
+    costs = world.listen(CandidateCosts, "costs")
+    imagined = world.talk(LatentRollouts, "rollouts", qos.LATENT)
+    ask = world.talk(ActionCandidates, "candidates", qos.LATENT)
+    world.talk(Goal, "goal", qos.GOAL).publish(goal_message("g", np.zeros(D, np.float32)))
+    full = np.tile(np.float32(make_spec().upper), K * H).reshape(1, H, K * A).repeat(S, 0)
+    of_rollouts = {
+        "latents": tensor.to_msg("l", np.zeros((S, H, D), np.float32)),
+        "proprio": tensor.to_msg("p", np.zeros((S, H, A), np.float32)),
+    }
+    imagined.publish(LatentRollouts(plan_id="p", iteration=4, goal_id="g", **of_rollouts))
+    ask.publish(candidates(checkpoint, arrays, iteration=3))
+    ask.publish(candidates(checkpoint, arrays | {"actions": full}, iteration=4))
+    answer = costs.wait()
+    assert (answer.plan_id, answer.iteration) == ("p", 4) and "effort" in answer.term_names
+    effort = tensor.from_msg(answer.terms)[answer.term_names.index("effort")]
+    np.testing.assert_allclose(effort, np.full(S, float(H)), rtol=1e-6)
     assert len(costs.messages) == 1
 
 

@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_plans_and_another_seed_others(space, solve
 def test_a_cut_short_plan_does_not_change_the_random_numbers_of_the_next():
     def second_plans_candidates(iterations_of_the_first):
         clock = [0.0]
-        planner = Planner(SPEC, PlannerConfig(), clock=lambda: clock[0])
+        planner = Planner(SPEC, PlannerConfig(iterations=5), clock=lambda: clock[0])
         calls, first_candidates = [0], []
 
         def evaluate(actions):

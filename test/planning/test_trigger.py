@@ -26,7 +26,7 @@ class Drive:
     """An arm that does what it is told, as far as ``share`` says, and a model that imagines that it does so."""
 
     def __init__(self, gate=None, goal=GOAL, gap_s=None, **config):
-        settings = dict(replan="event", samples=SAMPLES, iterations=ITERATIONS, horizon=H)
+        settings = dict(replan="event", replan_left=1, samples=SAMPLES, iterations=ITERATIONS, horizon=H)
         planner = Planner(SPEC, PlannerConfig(**settings | config))
         self.episode = PlanningEpisode(planner, ShortTermMemory(SPEC, 2, gap_s), gate)
         self.goal, self.joints, self.stamp = goal, np.zeros(A), 0.0

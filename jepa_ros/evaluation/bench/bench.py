@@ -55,6 +55,7 @@ class Bench:
 
     @property
     def effort(self) -> Effort:
+        """How much is measured."""
         return self.settings.effort
 
     @property
@@ -79,9 +80,12 @@ class Bench:
             self._wide[width] = self._load(path)
         return self._wide[width]
 
-    def release(self) -> None:
-        """Let models of other widths go; they are loaded again where they are asked for."""
+    def beside(self, width: int) -> dict[str, Subject]:
+        """The same, loaded beside the checkpoint's model even where that is as wide; others are let go."""
         self._wide.clear()
+        if width == self.width:
+            return self._load(self.settings.checkpoint, self.settings.exported)
+        return self.of_width(width)
 
     def _load(self, path: Path, exported: str = "") -> dict[str, Subject]:
         found = {}

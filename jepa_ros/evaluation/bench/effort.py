@@ -12,7 +12,7 @@ class Effort:
     export_widths: whether other widths are exported, too (seconds each); else ONNX Runtime has no such rows.
     goals: through the graph, per composition.  graph_candidates, graph_horizons: its further settings, the default
         beside them, each with graph_plans plans; none without graph_candidates.
-    episodes: of the closed loop, per way of working.
+    episodes: of the closed loop, per way of working.  memory_axes: along which memory is measured, a process each.
     """
 
     rounds: int
@@ -29,23 +29,25 @@ class Effort:
     graph_horizons: tuple[int, ...]
     graph_plans: int
     episodes: int
+    memory_axes: tuple[str, ...]
 
 
 FULL = Effort(
     rounds=30,
-    budget_s=12.0,
+    budget_s=10.0,
     candidates=(16, 32, 64, 128, 256, 512, 1024),
     horizons=(1, 2, 5, 10, 20),
     widths=(32, 64, 128, 256, 512),
-    cameras=(1, 2, 3, 4),
+    cameras=(1, 2, 4),
     grid_candidates=(16, 64, 300),
     grid_horizons=(1, 2, 5, 10),
     export_widths=True,
-    goals=8,
+    goals=6,
     graph_candidates=(16, 256),
     graph_horizons=(2, 10),
-    graph_plans=12,
+    graph_plans=8,
     episodes=20,
+    memory_axes=("candidates", "horizon", "latent_width", "cameras"),
 )
 QUICK = Effort(
     rounds=4,
@@ -62,4 +64,5 @@ QUICK = Effort(
     graph_horizons=(),
     graph_plans=3,
     episodes=2,
+    memory_axes=("candidates",),
 )

@@ -53,13 +53,15 @@ def axis_sizes(effort: Effort, axis: str) -> tuple[int, ...]:
     return getattr(effort, {"horizon": "horizons", "latent_width": "widths"}.get(axis, axis))
 
 
+def axis_width(bench: Bench, axis: str, size: int) -> int | None:
+    """The latent width that a point of an axis is about; None: the checkpoint's, as it is."""
+    return {"latent_width": size, "cameras": size * bench.width}.get(axis)
+
+
 def axis_subjects(bench: Bench, axis: str, size: int) -> dict[str, Subject]:
     """The models that a point of an axis needs, by runtime."""
-    if axis == "latent_width":
-        return bench.of_width(size)
-    if axis == "cameras":
-        return bench.of_width(size * bench.width)
-    return bench.subjects
+    width = axis_width(bench, axis, size)
+    return bench.subjects if width is None else bench.of_width(width)
 
 
 def axis_calls(bench: Bench, subject: Subject, axis: str, size: int) -> dict[str, Callable[[], object]]:

@@ -26,6 +26,7 @@ STAGE_WORDS = {
     "image_age_ms": "image to plan",
 }
 AXIS_MARKERS = {"candidates": "o-", "horizon": "s--", "latent_width": "^:", "cameras": "D-."}
+LINEAR = "linear"
 _STYLES = {"plan": "-", "rollout": "--", "encode": ":"}
 
 
@@ -95,19 +96,23 @@ def _growth(parts: dict) -> list:
 
 
 def _commands(axes, compositions: dict) -> None:
-    rows = [
-        (name, *_times(found["image_to_command"]), COMPOSITION_COLOURS[name])
-        for name, found in compositions.items()
-    ]
+    rows, spans = [], {}
+    for name, found in compositions.items():
+        first = len(rows)
+        rows.append((f"{name}, all looks", *_times(found["image_to_command"]), COMPOSITION_COLOURS[name]))
+        if found["image_to_command_searched"]:
+            times = _times(found["image_to_command_searched"])
+            rows.append((f"{name}, searched", *times, COMPOSITION_COLOURS[name]))
+        spans[name] = first - 0.38, len(rows) - 0.62
     bars(axes, rows, "ms; bar: median, whisker: p95")
-    for place, name in enumerate(compositions):
+    for name, span in spans.items():
         limit = COMMAND_BARS_MS[name]
-        axes.plot([limit, limit], [place - 0.42, place + 0.42], color=RED, lw=2)
+        axes.plot([limit, limit], span, color=RED, lw=2)
         axes.annotate(
-            f"limit: {limit:.0f}", (limit, place - 0.42), color=RED, fontsize=8, ha="center", va="bottom"
+            f"limit: {limit:.0f}", (limit, span[0]), color=RED, fontsize=8, ha="center", va="bottom"
         )
     axes.set_xlim(0, max(axes.get_xlim()[1], 1.15 * max(COMMAND_BARS_MS.values())))
-    axes.set_ylim(len(rows) - 0.4, -0.75)
+    axes.set_ylim(len(rows) - 0.4, -0.85)
     title(axes, "Image to command through the ROS graph")
 
 
@@ -116,8 +121,8 @@ def _stages(axes, compositions: dict) -> None:
     for stage, words in STAGE_WORDS.items():
         for name, found in compositions.items():
             rows.append((f"{words}, {name}", *_times(found["stages"][stage]), COMPOSITION_COLOURS[name]))
-    bars(axes, rows, "ms per plan; bar: median, whisker: p95")
-    title(axes, "Where that time goes")
+    bars(axes, rows, "ms; bar: median, whisker: p95")
+    title(axes, "Stages of a look that is searched")
 
 
 def _encode(axes, found: list[dict]) -> None:
@@ -186,15 +191,15 @@ def _saved(axes, part: dict) -> None:
         axes.barh(place, plan, color=BLUE, height=0.62, label="plan")
         axes.barh(place, encode, left=plan, color=ORANGE, height=0.62, label="encode")
         axes.annotate(
-            f"{row['compute_saved']:.0%} saved" if place else "everything",
+            f"{plan + encode:.0f} ms" + (f", {row['compute_saved']:.0%} saved" if place else ""),
             (plan + encode, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
         )
-    axes.set_xlim(0, 1.3 * max(row["compute_ms_per_episode"] for row in part["rows"]))
-    axes.set_xlabel("computing time of an episode, ms", fontsize=9)
+    axes.set_xlim(0, 1.35 * max(row["compute_ms_per_episode"] for row in part["rows"]))
+    axes.set_xlabel("processor time of an episode, ms", fontsize=9)
     _ways(axes, part)
     axes.set_ylim(len(part["rows"]) - 0.5, -1.1)
     handles, labels = axes.get_legend_handles_labels()
@@ -239,7 +244,7 @@ def _axis(axes, name: str, found: dict) -> None:
             )
         _linear_from(axes, sizes, quantities["plan"]["median_ms"][0])
     powers(axes, sizes, AXIS_WORDS[name])
-    _finish(axes, f"A plan and its parts over {AXIS_WORDS[name]}")
+    _finish(axes, f"A plan and its parts over {AXIS_WORDS[name]}", "time ~ size^e; e with its 95 % interval")
 
 
 def _graph_axis(axes, over: str, compositions: dict) -> None:
@@ -262,15 +267,16 @@ def _graph_axis(axes, over: str, compositions: dict) -> None:
 
 
 def _memory(axes, runtime: str, found: dict) -> None:
-    loaded = found["loaded_mib"]
-    for name, row in found["axes"].items():
+    highest = 1.0
+    for name, row in found.items():
         relative = [size / row["sizes"][0] for size in row["sizes"]]
         label = f"{AXIS_WORDS[name]}, {row['sizes'][0]} to {row['sizes'][-1]}"
-        extra = [mib - loaded for mib in row["peak_mib"]]
+        extra = [mib - row["loaded_mib"] for mib in row["peak_mib"]]
         axes.plot(relative, extra, AXIS_MARKERS[name], ms=4, lw=1.2, color=colour(runtime), label=label)
-    highest = max((mib - loaded for row in found["axes"].values() for mib in row["peak_mib"]), default=1.0)
+        highest = max(highest, *extra)
+    loaded = sum(row["loaded_mib"] for row in found.values()) / len(found)
     axes.set_xscale("log", base=2)
-    axes.set_ylim(0, 1.5 * max(highest, 1.0))
+    axes.set_ylim(0, 1.5 * highest)
     axes.set_xlabel("size, as a multiple of the smallest measured", fontsize=9)
     axes.set_ylabel("MiB at the peak, beyond that", fontsize=9)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -280,23 +286,24 @@ def _memory(axes, runtime: str, found: dict) -> None:
 
 def _linear_from(axes, sizes, first: float) -> None:
     axes.plot(
-        sizes, [first * size / sizes[0] for size in sizes], color=GREY, lw=0.9, ls=(0, (1, 2)), label="linear"
+        sizes, [first * size / sizes[0] for size in sizes], color=GREY, lw=0.9, ls=(0, (1, 2)), label=LINEAR
     )
 
 
-def _finish(axes, heading: str) -> None:
+def _finish(axes, heading: str, legend: str | None = None) -> None:
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** (0.11 * len(unique)))
-    axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=8, loc="upper left")
+    place = {"loc": "upper left", "bbox_to_anchor": (0, -0.17), "ncols": 2}
+    box = axes.legend(unique.values(), unique.keys(), frameon=False, fontsize=7.5, **place)
+    box.set_title(legend, {"size": 7.5})
+    box.set_alignment("left")
     axes.set_ylabel("ms", fontsize=9)
     title(axes, heading)
 
 
 def _exponent(row: dict) -> str:
     low, high = row["interval_95"]
-    return f"exponent {row['exponent']:.2f} ({low:.2f} to {high:.2f})"
+    return f"{row['exponent']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _times(row: dict) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.bench.bench import Bench, NotHere
 from jepa_ros.evaluation.closed_loop import EpisodeResult, run_episode
+from jepa_ros.evaluation.simulated_arm import TICK_S
 from jepa_ros.evaluation.statistics import wilson_interval
 from jepa_ros.export.choose import with_runtime
 from jepa_ros.planning.config import PlannerConfig
@@ -24,13 +25,16 @@ from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 WAYS = ((False, "always"), (True, "always"), (False, "event"), (True, "event"))
 """Frame skipping, and when to search; the first is the yardstick of the others."""
 CAMERA_S = 0.04
+REST_S = 1.0
+"""Filmed after every episode, while the arm holds where it is."""
 FIRST_SEED, BLOCKS = 1000, 30
 
 
 def measure(bench: Bench) -> dict:
     """rows: per way of working, means over the same episodes of `reach`, closed loop without ROS, a camera of 25 Hz.
 
-    Episodes of the ways take turns. compute_ms_per_episode: every encoding, every test whether to encode, every plan.
+    Episodes of the ways take turns. ..._ms_...: processor time; compute_ms_per_episode: every encoding, every test
+    whether to encode, every plan.  ..._at_rest: in the REST_S after an episode, which counts nowhere else.
     candidates_per_episode: action sequences imagined, which no other work on the machine changes.
     """
     settings = bench.settings
@@ -54,7 +58,7 @@ def measure(bench: Bench) -> dict:
                 agent = FilmAgent(checkpoint, replace(bench.planner, replan=way[1]), THRESHOLD * way[0])
                 camera.begin(agent)
                 result = run_episode(camera, task, agent, FIRST_SEED + episode, BLOCKS, "planner")
-                found[way].append((agent, result))
+                found[way].append((agent.film, agent.planned_ms, result, camera.rest()))
     rows = [_row(skipping, replan, found[skipping, replan]) for skipping, replan in WAYS]
     usual = rows[0]["compute_ms_per_episode"]
     return {
@@ -68,27 +72,44 @@ def measure(bench: Bench) -> dict:
     }
 
 
+@dataclass(frozen=True)
+class Film:
+    """frames: images of the camera.  skipped: of them, those that were not encoded.  ms: of processor time for them."""
+
+    frames: int = 0
+    skipped: int = 0
+    ms: float = 0.0
+
+    def __add__(self, other: Film) -> Film:
+        return Film(self.frames + other.frames, self.skipped + other.skipped, self.ms + other.ms)
+
+
 class FilmAgent(PlannerAgent):
     """The planner behind an encoder that sees every camera image, as the encoder node does.
 
-    threshold: of FrameSkip; 0 encodes every image.  frames, skipped: images seen so far, and those of them that were
-    not encoded.  film_ms: spent on them.
+    threshold: of FrameSkip; 0 encodes every image.  film: of the images seen so far.  planned_ms: processor time of all
+    looks so far, without their encoding.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, threshold: float):
         super().__init__(checkpoint, config, Energy(checkpoint.spec))
         self._skip = FrameSkip(threshold, self.spec.block * self.spec.dt)
-        self.frames, self.skipped, self.film_ms, self.now = 0, 0, 0.0, 0.0
+        self.film, self.planned_ms, self.now = Film(), 0.0, 0.0
+
+    def act(self, image, proprio):
+        began, filmed = time.thread_time(), self.film.ms
+        actions = super().act(image, proprio)
+        self.planned_ms += 1e3 * (time.thread_time() - began) - (self.film.ms - filmed)
+        return actions
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """The latent of the camera image of time ``now``, or of the one that stands for it."""
-        began = time.perf_counter()
+        began = time.thread_time()
         skip = self._skip.may_skip(image, self.now)
         if not skip:
             self._latent = self.model.embed(image)
             self._skip.encoded(image, self.now)
-        self.frames, self.skipped = self.frames + 1, self.skipped + skip
-        self.film_ms += 1e3 * (time.perf_counter() - began)
+        self.film += Film(1, int(skip), 1e3 * (time.thread_time() - began))
         return self._latent
 
 
@@ -110,6 +131,14 @@ class FilmedSimulator:
             self._agent.now = self.simulator.time
             self._agent.embed(self.simulator.render())
 
+    def rest(self) -> Film:
+        """What is filmed in REST_S more, while nothing is sent to the arm."""
+        before = self._agent.film
+        for _ in range(round(REST_S / TICK_S)):
+            self.advance(TICK_S)
+        film = self._agent.film
+        return Film(film.frames - before.frames, film.skipped - before.skipped, film.ms - before.ms)
+
     def render(self) -> np.ndarray:
         """The picture of a look."""
         self._agent.now = self.simulator.time
@@ -119,25 +148,26 @@ class FilmedSimulator:
         return getattr(self.simulator, name)
 
 
-def _row(skipping: bool, replan: str, found: list[tuple[FilmAgent, EpisodeResult]]) -> dict:
-    agents, results = zip(*found, strict=True)
+def _row(skipping: bool, replan: str, found: list[tuple[Film, float, EpisodeResult, Film]]) -> dict:
+    films, planned, results, rests = zip(*found, strict=True)
     count, successes = len(found), sum(result.success for result in results)
     looks = [n for result in results for n in result.candidates]
-    plan_ms = sum(sum(result.plan_ms) for result in results) / count
-    encode_ms = sum(agent.film_ms for agent in agents) / count
-    frames, skipped = sum(agent.frames for agent in agents), sum(agent.skipped for agent in agents)
+    plan_ms = sum(planned) / count
+    film, rest = sum(films, Film()), sum(rests, Film())
     return {
         "frame_skipping": skipping,
         "replan": replan,
         "successes": successes,
         "wilson_95": list(wilson_interval(successes, count)),
         "seconds_per_episode": round(sum(result.seconds for result in results) / count, 2),
-        "frames_per_episode": round(frames / count, 1),
-        "frames_skipped": round(skipped / frames, 3),
+        "frames_per_episode": round(film.frames / count, 1),
+        "frames_skipped": round(film.skipped / film.frames, 3),
+        "frames_skipped_at_rest": round(rest.skipped / rest.frames, 3),
+        "encode_ms_at_rest": round(rest.ms / count, 2),
         "looks_per_episode": round(len(looks) / count, 1),
         "looks_searched": round(sum(n > 1 for n in looks) / len(looks), 3),
         "candidates_per_episode": round(sum(looks) / count, 1),
-        "encode_ms_per_episode": round(encode_ms, 2),
+        "encode_ms_per_episode": round(film.ms / count, 2),
         "plan_ms_per_episode": round(plan_ms, 2),
-        "compute_ms_per_episode": round(encode_ms + plan_ms, 2),
+        "compute_ms_per_episode": round(film.ms / count + plan_ms, 2),
     }

@@ -93,20 +93,23 @@ def _graph(part: dict) -> str:
             f"`{name}`",
             ", ".join(sorted(set(found["runtime"].values()))),
             *_times(found["image_to_command"]),
+            f"{found['searched']:.0%}",
+            _pair(found["image_to_command_searched"]) if found["image_to_command_searched"] else "-",
             f"{found['goals']['reached']} / {found['goals']['tried']}",
             found["deadline_misses"],
         )
         for name, found in compositions.items()
     ]
-    told.append(
-        _table(("image to command", "runtime", *_TIMES, "goals reached", "plans cut by their deadline"), rows)
-    )
+    header = ("image to command", "runtime", *_TIMES, "looks searched", "those alone, median / p95 ms")
+    told.append(_table((*header, "goals reached", "plans cut by their deadline"), rows))
     stages = next(iter(compositions.values()))["stages"]
     rows = [
         (stage.removesuffix("_ms"), *(_pair(found["stages"][stage]) for found in compositions.values()))
         for stage in stages
     ]
-    told.append(_table(("of a plan, median / p95 ms", *(f"`{name}`" for name in compositions)), rows))
+    told.append(
+        _table(("of a searched plan, median / p95 ms", *(f"`{name}`" for name in compositions)), rows)
+    )
     rows = [
         (row["candidates"], row["horizon"], f"`{name}`", _pair(row["plan"]), _pair(row["image_to_command"]))
         for name, found in compositions.items()
@@ -115,7 +118,7 @@ def _graph(part: dict) -> str:
     if rows:
         told.append(
             _table(
-                ("candidates", "horizon", "composition", "plan, median / p95 ms", "image to command"), rows
+                ("candidates", "horizon", "composition", "search, median / p95 ms", "image to command"), rows
             )
         )
     rows = [
@@ -161,17 +164,18 @@ def _growth(part: dict) -> str:
 
 
 def _memory(part: dict) -> str:
-    rows = []
-    for runtime, found in part["runtimes"].items():
-        rows.append((runtime, "checkpoint loaded", f"{found['loaded_mib']:.0f}"))
-        for axis, row in found["axes"].items():
-            sizes = ", ".join(
-                f"{size}: {mib:.0f}" for size, mib in zip(row["sizes"], row["peak_mib"], strict=True)
-            )
-            rows.append((runtime, AXIS_WORDS[axis], sizes))
-    return "One process that encodes and plans.\n\n" + _table(
-        ("runtime", "over", "peak resident memory, MiB"), rows
-    )
+    rows = [
+        (
+            runtime,
+            AXIS_WORDS[axis],
+            f"{row['loaded_mib']:.0f}",
+            ", ".join(f"{size}: {mib:.0f}" for size, mib in zip(row["sizes"], row["peak_mib"], strict=True)),
+        )
+        for runtime, found in part["runtimes"].items()
+        for axis, row in found.items()
+    ]
+    header = ("runtime", "over", "checkpoint loaded, MiB", "size: peak resident memory, MiB")
+    return "A process that encodes and plans.\n\n" + _table(header, rows)
 
 
 def _selective(part: dict) -> str:
@@ -180,6 +184,7 @@ def _selective(part: dict) -> str:
             "on" if row["frame_skipping"] else "off",
             row["replan"],
             f"{row['frames_skipped']:.0%} of {row['frames_per_episode']:.0f}",
+            f"{row['frames_skipped_at_rest']:.0%}, {row['encode_ms_at_rest']:.0f} ms",
             f"{row['looks_searched']:.0%} of {row['looks_per_episode']:.1f}",
             f"{row['candidates_per_episode']:.0f}",
             f"{row['encode_ms_per_episode']:.0f} + {row['plan_ms_per_episode']:.0f} ms",
@@ -193,13 +198,15 @@ def _selective(part: dict) -> str:
         "frame skipping",
         "replan",
         "frames skipped",
+        "in 1 s at rest",
         "looks searched",
-        "encode + plan, an episode",
+        "candidates",
+        "encode + plan",
         "compute saved",
     )
     told = (
         f"Closed loop without ROS, `reach`, seeds {part['seeds'][0]} to {part['seeds'][1]}, a camera of 25 Hz, "
-        f"{part['runtime']}; means per episode."
+        f"{part['runtime']}; means per episode, times of the processor."
     )
     return f"{told}\n\n" + _table((*header, "success", "Wilson 95 %"), rows)
 

@@ -95,7 +95,11 @@ def reproduce(
         return None
     latents = _latents(recording, checkpoint, {p.stamp_ns for p in plans} | {e.stamp_ns for e in seen})
     compared = [(e.latent, latents[e.stamp_ns]) for e in seen if e.stamp_ns in latents]
-    repeat = _Repeat(recording, checkpoint, settings or LiveSettings.of(recording), latents)
+    reused = [
+        e for e in recording.embeddings if e.encoder_id == checkpoint.model_id and e.encoded_ns != e.stamp_ns
+    ]
+    told = {e.stamp_ns: e.latent for e in reused}  # the encoded image may be from before the bag began
+    repeat = _Repeat(recording, checkpoint, settings or LiveSettings.of(recording), told | latents)
     outcomes = [repeat.goal(goal_id, list(group)) for goal_id, group in groupby(plans, lambda p: p.goal_id)]
     equal = sum(n for n, _ in outcomes)
     missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))

@@ -105,8 +105,9 @@ class Session:
         self._watcher, self._task = Watcher(client, JOINT_NAMES), make_task(TASK)
 
     def reach_goals(self, count: int, check: Callable[[], None], say) -> dict:
-        """Goals never seen in training, one after the other, as the demo sends them."""
-        commands, stages, reached, misses = [], [], 0, 0
+        """Goals never seen in training, one after the other, as the demo sends them. image_to_command_searched: of the
+        looks at which the planner searched, and stages too; searched: their share."""
+        commands, searched, stages, reached, misses = [], [], [], 0, 0
         for seed in range(FIRST_SEED, FIRST_SEED + count):
             if seed != FIRST_SEED:
                 self._client.reset_simulator(TASK, seed)
@@ -121,21 +122,32 @@ class Session:
             reached += GroundTruth(self._task, goal).judge(trace).success
             commands += trace.image_to_command_ms
             stages += self._watcher.stages
+            if len(self._watcher.stages) == len(
+                trace.image_to_command_ms
+            ):  # else a plan was refused, or is not told of
+                pairs = zip(trace.image_to_command_ms, self._watcher.stages, strict=True)
+                searched += [ms for ms, stage in pairs if stage["searched"]]
             misses += trace.deadline_misses
             say(f"    goal {seed} of {count}: {len(trace.plan_ms)} plans, {reached} reached")
         return {
             "image_to_command": figures(commands),
-            "stages": {name: figures([stage[name] for stage in stages]) for name in STAGES},
+            "image_to_command_searched": figures(searched) if searched else None,
+            "searched": sum(stage["searched"] for stage in stages) / len(stages),
+            "stages": {
+                name: figures([stage[name] for stage in stages if stage["searched"]]) for name in STAGES
+            },
             "deadline_misses": misses,
             "goals": {"tried": count, "reached": reached, "wilson_95": list(wilson_interval(reached, count))},
         }
 
     def plan_on(self, check: Callable[[], None], plans: int, say, **changed) -> dict | None:
-        """So many plans with other parameters of the planner and no deadline, none of which is near enough; None where
-        no command came of them."""
+        """So many plans with other parameters of the planner, a search at every look, no deadline, and none of which is
+        near enough; None where no command came of them."""
         for transition in ("deactivate", "cleanup"):
             self._states.change("planner", transition)
-        self._client.set_parameters("planner", deadline_s=0.0, costs_timeout_s=5.0, **changed)
+        self._client.set_parameters(
+            "planner", replan="always", deadline_s=0.0, costs_timeout_s=5.0, **changed
+        )
         for transition in ("configure", "activate"):
             self._states.change("planner", transition)
         self._client.reset_simulator(TASK, FIRST_SEED)

@@ -19,7 +19,7 @@ class Watcher:
     """Subscribes once; ``begin`` starts a new Trace. Callbacks come in the client's thread.
 
     Only what the figures need is read, so that watching slows the graph as little as it can.
-    stages: of every plan since ``begin``, STAGES of PlannerStatus.  diagnostics: node to key to value, the newest.
+    stages: of every plan since ``begin``, STAGES of PlannerStatus, and whether it was "searched".  diagnostics: node to key to value, the newest.
     """
 
     def __init__(self, client: GraphClient, joint_names: tuple[str, ...]):
@@ -39,7 +39,7 @@ class Watcher:
     def begin(self, seed: int) -> None:
         """Forget what was traced."""
         with self._changed:
-            self.trace, self.stages, self._plans = Trace(seed), [], 0
+            self.trace, self.stages, self._plans, self._searched = Trace(seed), [], 0, 0
 
     def wait(self, done, timeout_s: float) -> bool:
         """Whether ``done()`` came true in time; asked again after every message."""
@@ -49,8 +49,9 @@ class Watcher:
     def _on_status(self, msg: PlannerStatus) -> None:
         with self._changed:
             if msg.plans > self._plans:
-                self._plans = msg.plans
-                self.stages.append({name: float(getattr(msg, name)) for name in STAGES})
+                stages = {name: float(getattr(msg, name)) for name in STAGES}
+                self.stages.append({**stages, "searched": msg.searched > self._searched})
+                self._plans, self._searched = msg.plans, msg.searched
                 self.trace.plan_ms.append(float(msg.plan_ms))
                 self.trace.deadline_misses = int(msg.deadline_misses)
             self._changed.notify_all()

@@ -149,8 +149,9 @@ def _processes() -> Iterable[tuple[str, object, list[dict]]]:
     yield "simulator", alone(SimulatorNode), [{}]
     yield "action_publisher", alone(ActionPublisherNode), outputs
     yield "encoder", alone(EncoderNode), transports
-    for kind in (WorldModelNode, CostNode, PlannerNode):
-        yield kind.NAME, alone(kind), [timed]
+    yield "world_model", alone(WorldModelNode), [timed]
+    yield "cost", alone(CostNode), [timed | {"weights.effort": 1.0}]  # a term that needs the candidates
+    yield "planner", alone(PlannerNode), [timed]
     yield "single", single.make_nodes, transports
 
 

@@ -4,7 +4,7 @@ Williams et al., "Information Theoretic MPC for Model-Based Reinforcement Learni
 average of the candidates, weighted by exp(-cost / lambda). Here alpha = 1, so there is no control-cost term
 in the weights (a cost term of the evaluator has that role). Three differences: lambda is relative to the
 spread of the costs; the spread of the candidates shrinks from iteration to iteration (``std_decay``), because
-5 iterations are all there is; and the best candidate seen is returned, where the mean is a candidate of every
+a few iterations are all there is; and the best candidate seen is returned, where the mean is a candidate of every
 further iteration.
 """
 
