@@ -18,8 +18,8 @@ tolerance of the shipped checkpoint is 0.06."""
 SAMPLES = (1, 2, 7, 64)
 
 
-def random_images(size: tuple[int, int], count: int = 8, seed: int = 0) -> np.ndarray:
-    """(count, h, w, 3) uint8: black, white, and noise between bounds that differ."""
+def random_images(size: tuple[int, int], count: int = 8, seed: int | None = 0) -> np.ndarray:
+    """(count, h, w, 3) uint8: black, white, and noise between bounds that differ. seed: None draws what nobody foresees."""
     rng = np.random.default_rng(seed)
     noise = [
         rng.integers(rng.integers(100), rng.integers(101, 256), (*size, 3), np.uint8)

@@ -131,8 +131,16 @@ class PlanningEpisode:
             trusted=self.judgement.level == Level.OK and self.judgement.believed,
             goal=goal,
             executed=made.blocks,
-            left=int(np.max(np.flatnonzero(rest.any(axis=1)) + 1, initial=0)),
+            left=self._blocks_of_motion(rest),
         )
+
+    def _blocks_of_motion(self, rest: np.ndarray) -> int:
+        """Blocks of actions (H, KA) up to the last that asks for motion. Where a plan need only pass by the goal (its least
+        cost counts), it may arrive in any: 0."""
+        if self.planner.reduction == "min":
+            return 0
+        asked = np.abs(rest.reshape(len(rest), -1, self.spec.dim).sum(axis=1)).max(axis=1)
+        return int(np.max(np.flatnonzero(asked >= ASKED) + 1, initial=0))
 
     def _search(self, evaluate: Evaluator, deadline_s: float | None) -> Solution:
         if self.judgement.strange:

@@ -1,7 +1,7 @@
 """What evaluation keeps for itself: seeds and hues that training must not draw scenes from.
 
 Visual shifts (jepa_ros.evaluation.shifts) draw from here only; whoever randomises scenes for training calls
-``require_training_seed`` and draws colours with ``training_colour``.
+``require_training_seed`` and takes colours from ``training_colour`` or ``training_mix``.
 """
 
 import colorsys
@@ -15,6 +15,8 @@ HELD_OUT_SEEDS = range(1_000_000_000, 2_000_000_000)
 
 HELD_OUT_HUES = ((75, 105), (150, 180), (250, 280), (345, 375))
 """Degrees on the hue circle, [from, to): lime, green-blue, violet, red. No colour of the standard scene is there."""
+
+_DRAWS, _STEPS = 1000, 17
 
 LEAST_SATURATION = 0.15
 """Below this a colour counts as grey: it has no hue to hold out."""
@@ -53,6 +55,22 @@ def training_colour(rng: np.random.Generator) -> np.ndarray:
     edges = [edge for pair in HELD_OUT_HUES for edge in pair]
     gaps = [*zip(edges[1:-1:2], edges[2::2], strict=True), (edges[-1] - 360, edges[0])]
     return _colour(rng, _hue(rng, gaps))
+
+
+def held_out_mix(rng: np.random.Generator, base, amount: float) -> np.ndarray:
+    """(3,) RGB, ``amount`` of the way from ``base`` to a held-out colour."""
+    return (1 - amount) * np.asarray(base[:3]) + amount * held_out_colour(rng)
+
+
+def training_mix(rng: np.random.Generator, base, amount: float) -> np.ndarray:
+    """(3,) RGB, ``amount`` of the way from ``base`` to a colour of training, such that no hue on the way is held out; or
+    ``base`` where none was found."""
+    base = np.asarray(base[:3], float)
+    for _ in range(_DRAWS):
+        way = base + np.linspace(0, amount, _STEPS)[:, None] * (training_colour(rng) - base)
+        if not any(map(is_held_out, way[1:])):
+            return way[-1]
+    return base
 
 
 def _hue(rng: np.random.Generator, arcs) -> float:

@@ -7,7 +7,7 @@ seeds and hues are those that evaluation leaves to training (held_out.py).
 import numpy as np
 
 from jepa_ros.simulation.edits import camera, colours, distractors, light
-from jepa_ros.simulation.held_out import require_training_seed, training_colour
+from jepa_ros.simulation.held_out import require_training_seed, training_mix
 from jepa_ros.simulation.scene import CUBE
 
 _STREAM = 4
@@ -40,4 +40,4 @@ def randomise_scene(spec, seed: int, scene: int) -> None:
             change(spec, rng, rng.uniform(0, most))
     for change, most in _MOST_COLOURED:
         if rng.random() < _SHARE and (change is not colours.cube_colour or spec.geom(CUBE) is not None):
-            change(spec, rng, rng.uniform(0, most), training_colour)
+            change(spec, rng, rng.uniform(0, most), training_mix)

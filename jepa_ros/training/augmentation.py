@@ -1,8 +1,8 @@
 """Photometric and geometric augmentation of clips: what a picture can suffer while the arm does the same.
 
 A draw holds for all frames of a clip, only sensor noise is new in each: a clip that changed its colours on the way would
-teach the predictor that actions do that. Hues are left alone, so that those held out for evaluation stay unseen: single
-channels gain or lose 10 % at most, and patches have colours of training.
+teach the predictor that actions do that. Hues are left nearly alone, so that those held out for evaluation stay rare: single
+channels gain or lose 3 % at most, and patches have colours of training. (Gamma, and clipping in bright light, move some.)
 """
 
 import cv2
@@ -12,7 +12,7 @@ from jepa_ros.simulation.held_out import training_colour
 
 SHARE = 0.35
 """Of clips that suffer a given change; noise and blur half as many."""
-STOPS, CHANNEL, SATURATION, CONTRAST, GAMMA = 0.9, 0.1, 0.5, 0.3, 0.3
+STOPS, CHANNEL, SATURATION, CONTRAST, GAMMA = 0.9, 0.03, 0.5, 0.3, 0.3
 """Greatest change of exposure (stops), single channels, saturation, contrast (shares) and gamma (powers of two)."""
 TRANSLATION, ROTATION, ZOOM = 0.09, 3.0, 0.08
 """Greatest movement of the picture: share of its size, degrees, share of its size."""

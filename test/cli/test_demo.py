@@ -241,6 +241,7 @@ def test_episodes_that_ended_are_kept_when_a_later_one_fails(tmp_path, monkeypat
             return Trace(7 + episode), Verdict(True, "ground truth", 3.0, 0.01, 0.02)
 
     ros = mock.MagicMock()
+    ros.return_value.__enter__.return_value.reported.return_value = "onnx"
     monkeypatch.setattr(demo_session, "_ros", lambda: (ros, ros, ros))
     monkeypatch.setattr(demo_session, "Session", Session)
     assert main(["demo", "--episodes", "3", "--out", str(tmp_path)]) == 2

@@ -5,7 +5,7 @@ import pytest
 
 from jepa_ros.data.bag_reader import read_episodes
 from jepa_ros.data.boundaries import episode_cuts
-from jepa_ros.data.messages import make_header, message_class
+from jepa_ros.data.messages import make_header, make_time, message_class
 from jepa_ros.data.resample import Command, Streams, resample
 from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
@@ -123,7 +123,7 @@ def _message(kind: str, at: int, text: str):
         name="latents", dtype="float32", shape=np.array([1, 2], np.uint32), data=np.zeros(8, np.uint8)
     )
     embedding = message_class("jepa_ros/msg/Embedding")(
-        header=make_header(at), encoder_id="", latent=tensor, encode_ms=0.0
+        header=make_header(at), encoder_id="", latent=tensor, encode_ms=0.0, encoded_stamp=make_time(at)
     )
     return message_class(kind)(header=make_header(at), goal_id=text, embedding=embedding)
 

@@ -95,6 +95,13 @@ def test_an_export_of_other_weights_goes_with_the_weights(copy):
     assert said == "" and model.horizon == 2 and model.model_id == load_checkpoint(copy).model_id
 
 
+def test_a_pinned_checkpoint_is_not_computed_by_an_export_that_is_not(beside):
+    said = []
+    assert with_runtime(load_checkpoint(beside), say=said.append, pinned=True).model.runtime == "torch"
+    assert len(said) == 1 and "pinned" in said[0]
+    assert with_runtime(load_checkpoint(beside), "onnx", pinned=True).model.runtime == "onnx"
+
+
 def test_an_unknown_runtime_and_a_device_that_onnx_does_not_run_on_are_refused(beside):
     with pytest.raises(JepaError, match="choose one of auto, torch, onnx"):
         choose(beside, "tensorrt")

@@ -214,7 +214,11 @@ def goal_message(stamp):
     )
     header = make_header(stamp)
     embedding = message_class("jepa_ros/msg/Embedding")(
-        header=header, encoder_id="someone's", latent=tensor, encode_ms=0.0
+        header=header,
+        encoder_id="someone's",
+        latent=tensor,
+        encode_ms=0.0,
+        encoded_stamp=header.stamp,
     )
     return message_class("jepa_ros/msg/Goal")(header=header, goal_id=str(stamp), embedding=embedding)
 

@@ -116,7 +116,8 @@ def test_how_much_must_be_left_and_how_long_a_plan_is_kept_are_settings():
 def test_every_search_space_keeps_what_it_has_left(space):
     drive = Drive(space=space, replan_after=H + 1)
     found = [drive.step() for _ in range(4)]
-    kept = {"one_block": 0, "free_blocks": 3, "hold_action": 3}[space]
+    # one_block ends with its block; a held action may pass by the goal in any block
+    kept = {"one_block": 0, "free_blocks": 3, "hold_action": 0}[space]
     assert found.count(Cause.NONE) <= kept and (Cause.NONE in found) == bool(kept)
 
 

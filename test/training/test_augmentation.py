@@ -22,13 +22,13 @@ def test_a_draw_holds_through_a_clip(still, monkeypatch):
     changed = augment(still, np.random.default_rng(0))
     assert changed.dtype == np.uint8 and changed.shape == still.shape
     np.testing.assert_array_equal(changed, changed[:, :1].repeat(5, 1))
-    assert np.mean([(new != old).any() for new, old in zip(changed, still, strict=True)]) > 0.9
+    assert np.mean([(new != old).any() for new, old in zip(changed, still, strict=True)]) > 0.75
 
 
 def test_noise_is_new_in_every_frame(still):
     changed = augment(still, np.random.default_rng(0)).astype(int)
     noisy = (changed[:, 0] != changed[:, 1]).any((1, 2, 3))
-    assert 0.1 < noisy.mean() < 0.5
+    assert 0.05 < noisy.mean() < 0.4
 
 
 def test_the_generator_decides_and_the_input_stays(still):
@@ -54,12 +54,13 @@ def test_motion_stays_motion():
 
 def test_the_hues_of_the_evaluation_are_not_made(still, monkeypatch):
     """Colour changes keep the order of the channels of saturated colours: no hue turns into another."""
+    monkeypatch.setattr(augmentation, "NOISE", 0)
     red = np.zeros((200, 1, 8, 8, 3), np.uint8) + np.array([200, 60, 20], np.uint8)
-    for amount in ("NOISE",):
-        monkeypatch.setattr(augmentation, amount, 0)
-    monkeypatch.setattr(augmentation, "PATCH", 0)
-    centre = augment(red, np.random.default_rng(0))[:, 0, 1, 1].astype(int)
-    assert (centre[:, 0] >= centre[:, 1]).all() and (centre[:, 1] >= centre[:, 2]).all()
+    found = np.median(
+        augment(red, np.random.default_rng(0))[:, 0], axis=(1, 2)
+    )  # of the picture, not of a patch
+    assert (found != [200, 60, 20]).any(1).mean() > 0.4
+    assert (found[:, 0] >= found[:, 1]).all() and (found[:, 1] >= found[:, 2]).all()
 
 
 def test_unknown_augmentation_is_refused():

@@ -10,7 +10,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.shifts import pictures
 from jepa_ros.evaluation.shifts.condition import STRENGTHS
 from jepa_ros.simulation.edits import camera, colours, distractors, light
-from jepa_ros.simulation.held_out import HELD_OUT_SEEDS, held_out_colour
+from jepa_ros.simulation.held_out import HELD_OUT_SEEDS, held_out_mix
 
 _STREAM = 3
 """Keys these draws apart from those of episodes (1) and of recording (2), see simulation/tasks.py."""
@@ -44,7 +44,7 @@ class Shift:
 
 
 def _held_out(edit: Callable) -> Callable:
-    return partial(edit, colour=held_out_colour)
+    return partial(edit, mix=held_out_mix)
 
 
 SHIFTS = {

@@ -27,10 +27,10 @@ MODEL_PARAMS = (
         "runtime",
         "auto",
         "What computes the model: torch, or onnx (ONNX Runtime on the CPU, with what `jepa export` wrote). auto: onnx on "
-        "the CPU, and torch where that cannot be; the log then says why.",
+        "the CPU, and torch where that cannot be or the checkpoint is pinned; the log then says why.",
         choices=RUNTIMES,
     ),
-    Param("onnx", "", "The folder that `jepa export` wrote; empty: the checkpoint's own."),
+    Param("onnx", "", "The folder that `jepa export` wrote for `checkpoint`; empty: the checkpoint's own."),
 )
 
 
@@ -39,6 +39,7 @@ def load(node, path: str | None = None) -> Checkpoint:
     JepaError says what is wrong."""
     threads = node.param("torch_threads")
     torch.set_num_threads(threads)
+    export = "" if path else node.param("onnx")
     path = path or node.param("checkpoint")
     if not path:
         raise JepaError(
@@ -48,5 +49,10 @@ def load(node, path: str | None = None) -> Checkpoint:
     checkpoint = load_checkpoint(path, device, node.param("checkpoint_sha256"))
     checkpoint.spec.require_match(robot_spec(node), f"checkpoint {path}", f"robot of node {node.get_name()}")
     return with_runtime(
-        checkpoint, node.param("runtime"), node.param("onnx"), threads, node.get_logger().warning
+        checkpoint,
+        node.param("runtime"),
+        export,
+        threads,
+        node.get_logger().warning,
+        pinned=bool(node.param("checkpoint_sha256")),
     )

@@ -7,39 +7,39 @@ import numpy as np
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.scene import CUBE, LINK_COLOURS, TABLE
 
-Colour = Callable[[np.random.Generator], np.ndarray]
-"""Draws (3,) RGB in 0..1."""
+Mix = Callable[[np.random.Generator, np.ndarray, float], np.ndarray]
+"""(rng, base RGB, amount) -> (3,) RGB in 0..1, so much of the way from the base to a drawn colour."""
 
 _TEXELS = 256
 _TILE = 0.4
 """m, edge of the square that the texture repeats."""
 
 
-def table_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
+def table_colour(spec, rng: np.random.Generator, amount: float, mix: Mix) -> None:
     """amount: share of the way from the table's colour to a drawn one."""
-    _mix(spec.geom(TABLE), colour(rng), amount)
+    _paint(spec.geom(TABLE), rng, amount, mix)
 
 
-def cube_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
+def cube_colour(spec, rng: np.random.Generator, amount: float, mix: Mix) -> None:
     """The same for the cube."""
-    _mix(spec.geom(CUBE), colour(rng), amount)
+    _paint(spec.geom(CUBE), rng, amount, mix)
 
 
-def arm_colour(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
+def arm_colour(spec, rng: np.random.Generator, amount: float, mix: Mix) -> None:
     """The same for every link of the arm, each towards a colour of its own; motors stay black."""
-    drawn = {link: colour(rng) for link in LINK_COLOURS}
+    drawn = {link: mix(rng, base, amount) for link, base in LINK_COLOURS.items()}
     for geom in spec.geoms:
         link = geom.parent.name
         if link in drawn and np.allclose(geom.rgba, LINK_COLOURS[link]):
-            _mix(geom, drawn[link], amount)
+            geom.rgba = [*drawn[link], 1]
 
 
-def background_texture(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
+def background_texture(spec, rng: np.random.Generator, amount: float, mix: Mix) -> None:
     """A drawn pattern on the table. amount: share of the way to a drawn colour, where the pattern is strongest."""
     table = spec.geom(TABLE)
     pattern = _PATTERNS[rng.integers(len(_PATTERNS))](rng)
-    weight = amount * pattern[..., None]
-    colours = (1 - weight) * table.rgba[:3] + weight * colour(rng)
+    weight = pattern[..., None]
+    colours = (1 - weight) * table.rgba[:3] + weight * mix(rng, table.rgba, amount)
     texture = spec.add_texture(
         name="shift", type=mujoco.mjtTexture.mjTEXTURE_2D, width=_TEXELS, height=_TEXELS, nchannel=3
     )
@@ -49,8 +49,8 @@ def background_texture(spec, rng: np.random.Generator, amount: float, colour: Co
     table.material, table.rgba = "shift", [1, 1, 1, 1]
 
 
-def _mix(geom, colour: np.ndarray, amount: float) -> None:
-    geom.rgba = [*((1 - amount) * geom.rgba[:3] + amount * colour), 1]
+def _paint(geom, rng: np.random.Generator, amount: float, mix: Mix) -> None:
+    geom.rgba = [*mix(rng, geom.rgba, amount), 1]
 
 
 def _grid() -> tuple[np.ndarray, np.ndarray]:

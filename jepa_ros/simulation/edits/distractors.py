@@ -3,7 +3,7 @@
 import numpy as np
 
 from jepa_ros.simulation.edits.camera import axes
-from jepa_ros.simulation.edits.colours import Colour
+from jepa_ros.simulation.edits.colours import Mix
 from jepa_ros.simulation.engine import mujoco
 from jepa_ros.simulation.scene import CAMERA
 
@@ -18,11 +18,12 @@ _HALF = (0.014, 0.024)
 _IN_VIEW = 0.9
 """Share of half the picture within which an object's centre lies."""
 _MOST = 12
+_BLACK = np.zeros(3)
 _DRAWS = 10_000
 _KINDS = (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_SPHERE)
 
 
-def distractors(spec, rng: np.random.Generator, amount: float, colour: Colour) -> None:
+def distractors(spec, rng: np.random.Generator, amount: float, mix: Mix) -> None:
     """amount: how many; a greater number holds the objects of a smaller one."""
     view = _View(spec.camera(CAMERA))
     places: list[np.ndarray] = []
@@ -42,7 +43,7 @@ def distractors(spec, rng: np.random.Generator, amount: float, colour: Colour) -
             size=half,
             pos=[*place, height],
             euler=[0, 0, rng.uniform(0, np.pi)],
-            rgba=[*colour(rng), 1],
+            rgba=[*mix(rng, _BLACK, 1.0), 1],
             contype=0,
             conaffinity=0,
         )

@@ -5,10 +5,15 @@ from jepa_ros.evaluation.bench.bars import bars
 TWO_CORES = {"cores": 2, "gpu": None}
 
 
-def graph(single, distributed):
+def graph(single, distributed, searches=40):
     def row(p95):
-        times = {"median_ms": p95 / 2, "p95_ms": p95, "repetitions": 40}
-        return {"image_to_command": times, "image_to_command_searched": None}
+        searched = {"median_ms": p95 / 2, "p95_ms": p95, "repetitions": searches}
+        kept = {
+            "median_ms": 1.0,
+            "p95_ms": 2.0,
+            "repetitions": 200,
+        }  # looks at which plans were kept go beside it
+        return {"image_to_command": kept, "image_to_command_searched": searched}
 
     return {"compositions": {"single": row(single), "distributed": row(distributed)}}
 
@@ -38,6 +43,11 @@ def test_nothing_measured_meets_nothing():
 def test_p95_decides_per_composition():
     assert met({"graph": graph(49.9, 80.1)})[:2] == [True, False]
     assert met({"graph": graph(50.1, 79.9)})[:2] == [False, True]
+
+
+def test_a_handful_of_searches_decides_nothing():
+    found = bars({"graph": graph(1, 1, searches=19)}, TWO_CORES)[0]
+    assert found.met is None and "more --goals" in found.note
 
 
 def test_other_machines_than_the_bars_are_named():

@@ -36,9 +36,20 @@ def test_what_cannot_be_told_is_not_told():
 
 
 def test_a_step_between_neighbours_shows_beside_a_gentle_exponent():
-    times = np.tile([1.0, 1.0, 1.0, 1.0, 16.0], (5, 1))
+    times = np.tile([1.0, 16.0, 16.0, 16.0, 16.0], (20, 1))
     growth = fit(SIZES, times)
     assert growth.steepest == pytest.approx(4.0) and growth.exponent < 1
+
+
+def test_a_constant_does_not_hide_faster_growth():
+    sizes = np.array([16, 32, 64, 128, 256, 512, 1024])
+    times = np.tile(4 + 0.01 * sizes**1.4, (20, 1))
+    assert fit(sizes, times).no_faster_than_linear is False
+    assert fit(sizes, np.tile(4.0 + 0.1 * sizes, (20, 1))).no_faster_than_linear is True
+
+
+def test_few_rounds_decide_nothing():
+    assert fit(SIZES, rounds(0.5, count=7)).no_faster_than_linear is None
 
 
 @pytest.mark.parametrize(
