@@ -39,5 +39,6 @@ def test_image_to_command_is_measured_through_both_compositions(tmp_path):
         )
         assert set(found["peak_mib"]) == expected and min(found["peak_mib"].values()) > 10
     bars = [bar for bar in content["bars"] if "default settings" in bar["name"]]
-    assert len(bars) == 2 and all(bar["met"] in (True, False) for bar in bars)
+    assert len(bars) == 2  # a quick run has too few plans for a p95 to be judged
+    assert all(bar["met"] is None and "more --goals" in bar["note"] for bar in bars)
     assert (tmp_path / "bench.png").is_file() and not (tmp_path / "growth.png").exists()

@@ -188,7 +188,7 @@ class Follower:
 
 @pytest.mark.parametrize("replan", ["event", "always"])
 def test_a_plan_that_goes_as_predicted_is_kept_and_the_status_tells(world, checkpoint, replan):
-    bench = Bench(world, checkpoint, replan=replan, samples=64, iterations=5, horizon=4, space="hold_action")
+    bench = Bench(world, checkpoint, replan=replan, samples=64, iterations=5, horizon=4, space="free_blocks")
     bench.position = np.zeros(SPEC.dim)
     Follower(bench)
     bench.send(
@@ -218,7 +218,7 @@ def test_a_plan_that_goes_as_predicted_is_kept_and_the_status_tells(world, check
 
 
 def test_without_costs_for_the_plan_at_hand_nothing_is_sent_and_then_it_is_searched(world, checkpoint):
-    bench = Bench(world, checkpoint, samples=64, iterations=5, horizon=4, space="hold_action")
+    bench = Bench(world, checkpoint, samples=64, iterations=5, horizon=4, space="free_blocks")
     bench.position = np.zeros(SPEC.dim)
     Follower(bench)
     bench.on_asked = lambda msg: len(msg.actions.data) > 4000 and bench.costs.publish(bench.answer(msg))
