@@ -1,4 +1,5 @@
-"""Checkpoint directories: `model.safetensors`, `config.json`, `calibration.json`, `reference_view.png`.
+"""Checkpoint directories: `model.safetensors`, `config.json`, `calibration.json`, `heads.safetensors`,
+`reference_view.png`.
 
 Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs, and one that holds
 code is refused.
@@ -13,14 +14,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.calibration import CALIBRATION, Calibration
+from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import ModelConfig, WorldModel
-from jepa_ros.world_model.trust import EXPORT, WEIGHTS, file_sha256, model_id_of, refuse_code, require_digest
+from jepa_ros.world_model.trust import (
+    EXPORT,
+    HEADS,
+    WEIGHTS,
+    file_sha256,
+    model_id_of,
+    pinned_digests,
+    refuse_code,
+    require_digest,
+)
 
 FORMAT = 1
 CONFIG, REFERENCE_VIEW = "config.json", "reference_view.png"
@@ -33,6 +44,7 @@ class Checkpoint:
     model_id: the first 12 hex digits of the weights' sha256; it ties plans to the model that made them.
     goal_tolerance: latent distance (root mean square over D) that means "there", calibrated on held-out frames.
     reference_view: (h, w, 3) uint8 RGB, what the camera saw in training, or None.
+    sha256: what it is pinned to, "" where it is not.
     """
 
     model: WorldModel
@@ -41,6 +53,7 @@ class Checkpoint:
     goal_tolerance: float
     reference_view: np.ndarray | None
     path: Path
+    sha256: str = ""
 
     @property
     def spec(self) -> ActionSpec:
@@ -55,17 +68,44 @@ class Checkpoint:
         """
         return load_calibration(self.path, self.model_id, self.model.latent_dim)
 
+    @cached_property
+    def heads(self) -> Heads | None:
+        """The heads that may be used, read when first asked for, on the model's device; None where there are none, or
+        the checkpoint is pinned and they are not.
+
+        JepaError where the file is damaged, or made for other weights.
+        """
+        if not (self.path / HEADS).is_file() or (self.sha256 and not pinned_digests(self.sha256)[1]):
+            return None
+        require_digest(self.path, self.sha256)
+        return load_heads(self.path, self.model_id, self.model).to(self.model.device)
+
+    def require_heads(self, purpose: str) -> Heads:
+        """``heads``; JepaError where there are none to be used, with what they were wanted for."""
+        if self.heads is not None:
+            return self.heads
+        file = self.path / HEADS
+        if file.is_file():
+            raise JepaError(
+                f"{purpose} needs heads: the pin is of the weights alone; pin {file} too, "
+                "checkpoint_sha256:=WEIGHTS,HEADS"
+            )
+        raise JepaError(
+            f"{purpose} needs heads, and there is no {file}; train them: "
+            f"`jepa heads --bags DIR --checkpoint {self.path}`"
+        )
+
 
 def save_checkpoint(
     path: Path, model: WorldModel, config: dict, reference_view: np.ndarray | None = None
 ) -> None:
     """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec.
 
-    A calibration and an export that lie there belong to the weights before, and are removed.
+    A calibration, heads and an export that lie there belong to the weights before, and are removed.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    for name in (CALIBRATION, EXPORT):
+    for name in (CALIBRATION, HEADS, EXPORT):
         (path / name).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(path / WEIGHTS, tensors)
@@ -80,10 +120,12 @@ def save_checkpoint(
     write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+def save_tensors(
+    path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None
+) -> None:
     """Write one safetensors file, whole or not at all."""
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial)
+    save_file(tensors, partial, metadata)
     os.replace(partial, path)
 
 
@@ -97,7 +139,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def load_checkpoint(path: str | Path, device: str = "cpu", sha256: str = "") -> Checkpoint:
     """Read a checkpoint directory; JepaError names the file and what is wrong with it.
 
-    sha256: of model.safetensors, as pinned; "" takes any.
+    sha256: of model.safetensors, and after a comma that of heads.safetensors, as pinned; "" takes any.
     """
     path = Path(path)
     if path.is_dir():
@@ -130,6 +172,7 @@ def load_checkpoint(path: str | Path, device: str = "cpu", sha256: str = "") -> 
         tolerance,
         None if view is None else cv2.cvtColor(view, cv2.COLOR_BGR2RGB),
         path,
+        sha256,
     )
 
 
@@ -163,6 +206,42 @@ def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration 
             f"checkpoint {file}: {calibration.latent_dim} wide for latents of {latent_dim}; {again}"
         )
     return calibration
+
+
+def save_heads(path: Path, heads: Heads) -> None:
+    """Write heads.safetensors beside the weights in ``path``, tied to them by their model_id; its metadata hold the
+    architecture."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in heads.state_dict().items()}
+    content = {
+        "format": str(FORMAT),
+        "model_id": model_id_of(file_sha256(path / WEIGHTS)),
+        "heads": json.dumps(heads.config.to_dict()),
+    }
+    save_tensors(path / HEADS, tensors, content)
+
+
+def load_heads(path: Path, model_id: str, model: WorldModel) -> Heads:
+    """heads.safetensors of the folder ``path``, for ``model``; JepaError where it is damaged or does not fit."""
+    file, again = path / HEADS, "train them again: `jepa heads`"
+    try:
+        with safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise JepaError(
+            f"checkpoint {file}: not a readable safetensors file ({_words(error)}); {again}"
+        ) from error
+    if metadata.get("model_id") != model_id:
+        raise JepaError(
+            f"checkpoint {file}: made for model {metadata.get('model_id')}, this is {model_id}; {again}"
+        )
+    try:
+        heads = Heads(
+            HeadsConfig(**json.loads(metadata["heads"])), model.latent_dim, model.context, model.spec
+        )
+    except (KeyError, TypeError, ValueError, JepaError) as error:
+        raise JepaError(f"checkpoint {file}: {_words(error)}; {again}") from error
+    load_weights(file, heads)
+    return heads.eval().requires_grad_(False)
 
 
 def load_weights(path: Path, module: torch.nn.Module) -> None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from jepa_ros.errors import JepaError
 
-WEIGHTS, EXPORT = "model.safetensors", "export.json"
+WEIGHTS, HEADS, EXPORT = "model.safetensors", "heads.safetensors", "export.json"
 _PICKLE_SUFFIXES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".joblib"}
 _TENSORS_ONLY = re.compile(
     r"collections OrderedDict|torch (\w+Storage|Size|device)|torch\._utils _rebuild_(tensor_v2|parameter)"
@@ -30,23 +30,36 @@ def model_id_of(sha256: str) -> str:
     return sha256.lower()[:12]
 
 
-def require_digest(checkpoint: str | Path, expected: str) -> None:
-    """JepaError where the sha256 of ``checkpoint``/model.safetensors is not ``expected`` (64 hex digits; "" takes
-    any)."""
-    if not expected:
-        return
-    if not re.fullmatch("[0-9a-fA-F]{64}", expected):
+def pinned_digests(pin: str) -> tuple[str, str]:
+    """The sha256 of model.safetensors and that of heads.safetensors in ``pin``: 64 hex digits, and 64 more after a comma
+    where heads are trusted too. "" for what is not pinned."""
+    weights, _, heads = pin.lower().partition(",")
+    if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in pin.lower().split(",") if pin) or (
+        pin.count(",") > 1
+    ):
         raise JepaError(
-            f"checkpoint_sha256 is {expected!r}; give the 64 hex digits that `sha256sum {WEIGHTS}` prints"
+            f"checkpoint_sha256 is {pin!r}; give the 64 hex digits that `sha256sum {WEIGHTS}` prints, and after a comma "
+            f"those of {HEADS} where it may be used"
         )
-    path = Path(checkpoint) / WEIGHTS
+    return weights, heads
+
+
+def require_digest(checkpoint: str | Path, pin: str) -> None:
+    """JepaError where the sha256 of ``checkpoint``/model.safetensors, or of heads.safetensors, is not the pinned one (see
+    ``pinned_digests``; "" takes any)."""
+    for name, expected in zip((WEIGHTS, HEADS), pinned_digests(pin), strict=True):
+        if expected:
+            _require(Path(checkpoint) / name, expected)
+
+
+def _require(path: Path, expected: str) -> None:
     try:
         found = file_sha256(path)
     except OSError as error:
         raise JepaError(f"checkpoint {path}: {error.strerror}, so it cannot be the pinned one") from error
-    if found != expected.lower():
+    if found != expected:
         raise JepaError(
-            f"checkpoint {path}: refused, its sha256 is {found}, pinned is {expected.lower()}; take the file that "
+            f"checkpoint {path}: refused, its sha256 is {found}, pinned is {expected}; take the file that "
             "was pinned, or pin this one with checkpoint_sha256"
         )
 

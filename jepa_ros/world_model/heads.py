@@ -1,0 +1,98 @@
+"""Heads on the frozen world model's latents: how many blocks to a goal, and which actions lead there."""
+
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.critic import Critic
+from jepa_ros.world_model.policy import ChunkPolicy
+from jepa_ros.world_model.quasimetric import Quasimetric
+
+
+@dataclass(frozen=True)
+class HeadsConfig:
+    """The architecture. width, depth: of each head's residual network.
+
+    components, component_size: of the quasimetric.  gamma: discount of the critic, per block.
+    hypotheses: N.  horizon: H, in blocks.
+    """
+
+    width: int = 256
+    depth: int = 2
+    components: int = 8
+    component_size: int = 16
+    gamma: float = 0.95
+    hypotheses: int = 8
+    horizon: int = 5
+
+    def __post_init__(self):
+        for name in ("width", "depth", "components", "component_size", "hypotheses", "horizon"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise JepaError(f"heads {name} is {getattr(self, name)}; it must be a whole number from 1")
+        if not 0 < self.gamma < 1:
+            raise JepaError(f"heads gamma is {self.gamma}; it must lie between 0 and 1")
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self)
+
+
+class Context(Protocol):
+    """What a planner's short-term memory gives: float32 latents (T, D), proprio (T, A) rad, actions (T-1, KA) rad."""
+
+    latents: np.ndarray
+    proprio: np.ndarray
+    actions: np.ndarray
+
+
+class Heads(nn.Module):
+    """``distance`` and ``value`` of latents for a goal latent, ``policy`` towards it.
+
+    They take the latents of one world model, in physical units otherwise; latent_dim D and context T are the model's.
+    The buffers ``proprio_mean`` and ``proprio_std`` (A,) are too.
+    """
+
+    def __init__(self, config: HeadsConfig, latent_dim: int, context: int, spec: ActionSpec):
+        super().__init__()
+        self.config, self.latent_dim, self.context, self.spec = config, latent_dim, context, spec
+        sizes = config.width, config.depth
+        self.quasimetric = Quasimetric(latent_dim, *sizes, config.components, config.component_size)
+        self.critic = Critic(latent_dim, *sizes, config.gamma)
+        self.chunks = ChunkPolicy(latent_dim, context, spec, config.hypotheses, config.horizon, *sizes)
+        self.register_buffer("proprio_mean", torch.zeros(spec.dim))
+        self.register_buffer("proprio_std", torch.ones(spec.dim))
+
+    @property
+    def device(self) -> torch.device:
+        """Where its inputs must be."""
+        return self.proprio_mean.device
+
+    def distance(self, latents: Tensor, goal: Tensor) -> Tensor:
+        """Blocks to go from latents (..., D) to goal (D,) or (..., D) -> (...): a quasimetric, 0 at the goal, another
+        for the way back."""
+        return self.quasimetric(latents, goal)
+
+    def value(self, latents: Tensor, goal: Tensor) -> Tensor:
+        """gamma to the power of blocks to go, (..., D) and goal (D,) or (..., D) -> (...) in (0, 1]."""
+        return self.critic(latents, goal)
+
+    def policy(self, latents: Tensor, proprio: Tensor, past_actions: Tensor, goal: Tensor) -> Tensor:
+        """latents (B, T, D), proprio (B, T, A) rad, past_actions (B, T-1, KA) rad, goal (B, D) -> N hypotheses of the next
+        H blocks (B, N, H, KA) rad, within the action bounds. Where the goal is nearer, no motion at its end."""
+        joints = (proprio - self.proprio_mean) / self.proprio_std
+        return self.chunks(latents, joints, past_actions, goal)
+
+    @torch.inference_mode()
+    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
+        """What the policy would do from a planner's context, for a goal latent (D,) -> (N, H, KA) float32 rad."""
+        arrays = context.latents, context.proprio, context.actions, goal
+        inputs = (torch.tensor(x, dtype=torch.float32, device=self.device)[None] for x in arrays)
+        proposals = self.policy(*inputs)[0].cpu().numpy()
+        return np.clip(
+            proposals, np.tile(self.spec.lower, self.spec.block), np.tile(self.spec.upper, self.spec.block)
+        ).astype(np.float32)

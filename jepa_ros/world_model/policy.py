@@ -1,0 +1,42 @@
+"""A goal-conditioned policy over latents: inverse dynamics towards a goal latent."""
+
+import torch
+from torch import Tensor, nn
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.world_model.predictor import ResidualBlock
+
+
+class ChunkPolicy(nn.Module):
+    """N hypotheses of the next H action blocks on the way to a goal, each within the action bounds."""
+
+    def __init__(
+        self,
+        latent_dim: int,
+        context: int,
+        spec: ActionSpec,
+        hypotheses: int,
+        horizon: int,
+        width: int,
+        depth: int,
+    ):
+        super().__init__()
+        self.shape = hypotheses, horizon, spec.block_dim
+        window = (context + 2) * latent_dim + context * spec.dim + (context - 1) * spec.block_dim
+        self.network = nn.Sequential(
+            nn.Linear(window, width),
+            *[ResidualBlock(width) for _ in range(depth)],
+            nn.LayerNorm(width),
+            nn.Linear(width, hypotheses * horizon * spec.block_dim),
+        )
+        lower, upper = (torch.tensor(bound).repeat(spec.block) for bound in (spec.lower, spec.upper))
+        self.register_buffer("centre", (lower + upper) / 2, persistent=False)
+        self.register_buffer("reach", (upper - lower) / 2, persistent=False)
+
+    def forward(self, latents: Tensor, proprio: Tensor, past_actions: Tensor, goal: Tensor) -> Tensor:
+        """latents (B, T, D), normalised proprio (B, T, A), past blocks (B, T-1, KA) rad, goal (B, D)
+        -> (B, N, H, KA) rad."""
+        past = (past_actions - self.centre) / self.reach
+        window = [latents.flatten(1), goal, goal - latents[:, -1], proprio.flatten(1), past.flatten(1)]
+        shares = torch.tanh(self.network(torch.cat(window, 1))).unflatten(1, self.shape)
+        return self.centre + self.reach * shares
