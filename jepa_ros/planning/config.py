@@ -9,7 +9,8 @@ from jepa_ros.errors import JepaError
 SOLVERS = ("cem", "mppi")
 SPACES = ("displacement", "hold_action", "one_block", "free_blocks")
 REPLAN = ("always", "event")
-CHOICES = {"solver": SOLVERS, "space": SPACES, "replan": REPLAN}
+MODES = ("search", "policy", "hybrid")
+CHOICES = {"mode": MODES, "solver": SOLVERS, "space": SPACES, "replan": REPLAN}
 
 RANGES = {  # field: (lowest, highest, lowest is allowed)
     "samples": (2, 65536, True),
@@ -27,6 +28,11 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "correlation": (0.0, 0.99, True),
     "temperature": (0.0, 1e6, False),
     "std_decay": (0.0, 1.0, False),
+    "hybrid_left": (0.0, 10.0, True),
+    "proposal_fraction": (0.0, 1.0, True),
+    "refine_steps": (0, 1000, True),
+    "refine_best": (1, 1000, True),
+    "refine_rate": (0.0, 1.0, False),
     "replan_surprise": (0.0, 10.0, True),
     "replan_progress": (0.0, 1.0, True),
     "replan_left": (0, 1000, True),
@@ -60,7 +66,15 @@ class PlannerConfig:
     MPPI only. temperature: lambda, in units of the standard deviation of the better half of the costs, so
     that it does not depend on the cost's scale.  std_decay: factor on the spread per iteration.
 
-    When to search, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
+    Two speeds, see receding_horizon.py. mode: who plans: "search", the solver; "policy", the best of the policy's
+    proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver).
+    hybrid_left: a proposal is good enough where its imagined end has at most this share of the energy that staying here
+    has.  proposal_fraction: part of the first candidates that may be proposals.
+
+    Gradients, see Imagination.refine. refine_steps: of Adam on the actions of the best candidates, through the world
+    model; 0: none.  refine_best: how many candidates.  refine_rate: Adam's step, a fraction of half the action bounds.
+
+    When to plan anew, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
     predicted or has nothing left.  replan_surprise: how far a look may lie from its prediction, a share of the predicted
     change.  replan_progress: least share of the predicted approach to the goal.  replan_left: blocks with motion that a
     kept plan has left beyond its next one; the last ones before arrival are searched, where small corrections count.
@@ -85,6 +99,12 @@ class PlannerConfig:
     correlation: float = 0.5
     temperature: float = 0.3
     std_decay: float = 0.5
+    mode: str = "hybrid"
+    hybrid_left: float = 0.2
+    proposal_fraction: float = 0.25
+    refine_steps: int = 0
+    refine_best: int = 4
+    refine_rate: float = 0.1
     replan: str = "event"
     replan_surprise: float = 0.5
     replan_progress: float = 0.5

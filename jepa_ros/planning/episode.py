@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_ros.planning.memory import Context, ShortTermMemory
-from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator
+from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator, Imagination, Propose
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
 from jepa_ros.planning.surprise import STILL, Judgement, Level, SurpriseGate
@@ -34,8 +34,9 @@ class PlanningEpisode:
 
     moved: whether the arm has moved since the episode began.  ignored: whether a block that asked for motion
     brought none; such a block is remembered as no motion.
-    judgement: the gate's, of the last look.  cause: why the last plan was searched, or that it was kept.
-    causes: how often in this episode.  solution: the last plan; None where the arm is held.
+    judgement: the gate's, of the last look.  cause: why the last plan was made anew, or that it was kept.
+    causes: how often in this episode.  makers: how many plans of it the "policy" made, the "search", and how many are
+    those at hand, "keep".  solution: the last plan; None where the arm is held.
 
     gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
     look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
@@ -60,7 +61,7 @@ class PlanningEpisode:
         self._sent: np.ndarray | None = None  # the last block (K, A)
         self._predicted: np.ndarray | None = None  # (D,) latent after it
         self._executed = 0  # blocks of the planner's last plan that were executed since, 0 or 1
-        self.cause, self.causes = Cause.NO_PLAN, Counter()
+        self.cause, self.causes, self.makers = Cause.NO_PLAN, Counter(), Counter()
         self.solution: Solution | None = None
         self._made: _Made | None = None
         self._outcome: Outcome | None = None
@@ -93,13 +94,17 @@ class PlanningEpisode:
         return self.memory.context()
 
     def plan(
-        self, evaluate: Evaluator, goal: np.ndarray, deadline_s: float | None = None
+        self,
+        evaluate: Evaluator | Imagination,
+        goal: np.ndarray,
+        deadline_s: float | None = None,
+        propose: Propose | None = None,
     ) -> tuple[Solution, np.ndarray]:
         """Plan from the last look on: go on with the plan at hand where nothing speaks against it (see trigger.py),
-        else search. Returns the solution, and its raw actions (H * K, A) float32, slowed as the last look asks; from a
-        strange look the search begins anew.
+        else as the planner's mode says. Returns the solution, and its raw actions (H * K, A) float32, slowed as the last
+        look asks; from a strange look the planner begins anew.
 
-        goal: latent (D,).  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
+        goal: latent (D,).  propose: the policy; a kept plan asks nothing of it.  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
         """
         began = self.planner.clock()
         self.cause = self._cause(goal)
@@ -108,13 +113,15 @@ class PlanningEpisode:
             solution = self.planner.keep(evaluate, self._proprio, self._made.cost) if tried else None
             if solution is None:
                 spent = self.planner.clock() - began
-                solution = self._search(evaluate, None if deadline_s is None else deadline_s - spent)
+                left = None if deadline_s is None else deadline_s - spent
+                solution = self._anew(evaluate, left, propose and (lambda: propose(self.context, goal)))
                 if tried:  # in vain: the newest look makes the plan cost more than it did
                     self.cause, solution = Cause.PROGRESS, solution.after(1)
         except EvaluationTimeout:
             self._executed, self._made = 0, None
             raise
         self.causes[self.cause] += 1
+        self.makers[solution.made_by] += 1
         self.solution = solution
         blocks = self._made.blocks if self.cause == Cause.NONE else 0
         self._made = _Made(solution.cost, goal, blocks + 1) if self.judgement.speed == 1 else None
@@ -142,10 +149,12 @@ class PlanningEpisode:
         asked = np.abs(rest.reshape(len(rest), -1, self.spec.dim).sum(axis=1)).max(axis=1)
         return int(np.max(np.flatnonzero(asked >= ASKED) + 1, initial=0))
 
-    def _search(self, evaluate: Evaluator, deadline_s: float | None) -> Solution:
+    def _anew(self, evaluate, deadline_s: float | None, propose: Callable | None) -> Solution:
         if self.judgement.strange:
             self.planner.forget()
-        return self.planner.plan(evaluate, self._proprio, deadline_s, executed_blocks=self._executed)
+        return self.planner.plan(
+            evaluate, self._proprio, deadline_s, propose=propose, executed_blocks=self._executed
+        )
 
     def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
         """(D,) latent after the first block of what ``plan`` gave, with its evaluator.

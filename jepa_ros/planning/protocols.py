@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from jepa_ros.errors import JepaError
+from jepa_ros.planning.memory import Context
 
 REDUCTIONS = ("sum", "min", "last")
 
@@ -18,6 +19,29 @@ class Evaluator(Protocol):
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         """actions: (S, H, KA) physical units. Returns costs (S,), lower is better; NaN or Inf marks a
         candidate as unusable. Raises EvaluationTimeout where no costs came in time."""
+        ...
+
+
+class Imagination(Evaluator, Protocol):
+    """An evaluator that tells more, for the modes in which a policy proposes, and for gradients."""
+
+    def ends(self) -> np.ndarray:
+        """(S,) energies that the candidates of the last call have after their last block."""
+        ...
+
+    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
+        """actions (S, H, KA) -> the same after so many steps down the energy's gradient, within the action bounds.
+
+        rate: of a step, a fraction of half the bounds' range."""
+        ...
+
+
+class Propose(Protocol):
+    """A goal-conditioned policy, the fast system."""
+
+    def __call__(self, context: Context, goal: np.ndarray) -> np.ndarray:
+        """What it would do from a context towards a goal latent (D,): (N, H', KA) float32 rad, N >= 0 hypotheses, most
+        of H' blocks ahead; the same for the same inputs. Raises EvaluationTimeout where none came in time."""
         ...
 
 

@@ -1,15 +1,26 @@
-"""The receding-horizon planner: plan, execute one block, look again, replan from what is left of the plan."""
+"""The receding-horizon planner: plan, execute one block, look again, replan from what is left of the plan.
+
+Two speeds (``PlannerConfig.mode``). The fast system is a policy: its proposals are imagined in one call, beside no
+motion, and the best of them is taken as it is. The slow system is the solver. In "hybrid" it is asked only where the
+fast one's imagined outcome is not good enough: where the best proposal leaves more than ``hybrid_left`` of the energy
+that staying here has. That is a share of two energies of the same call, so it fits every cost term and scale, and it is
+about where the plan ends, not about how long the way is, which the cost summed along the horizon mixes. The proposals
+then seed the first candidates, as far as the search space can express them, and the best of them stays in the race as
+it is.
+"""
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import PlannerConfig
-from jepa_ros.planning.protocols import Evaluator
+from jepa_ros.planning.proposals import after, usable, within_limits
+from jepa_ros.planning.protocols import Evaluator, Imagination
 from jepa_ros.planning.search_spaces import SearchSpace, make_space
 from jepa_ros.planning.solvers.cem import cem
 from jepa_ros.planning.solvers.mppi import mppi
@@ -51,27 +62,28 @@ class Planner:
         """Forget the warm start and begin the random sequence anew; for a new goal or a new episode."""
         self._seed = self.config.seed if seed is None else seed
         self._plans = 0
-        self._theta: np.ndarray | None = None
+        self._last: Solution | None = None
 
     def forget(self) -> None:
         """Drop the warm start: what is left of the last plan says nothing about the next."""
-        self._theta = None
+        self._last = None
 
     def plan(
         self,
-        evaluate: Evaluator,
+        evaluate: Evaluator | Imagination,
         proprio: np.ndarray,
         deadline_s: float | None = None,
         *,
-        proposals: np.ndarray | None = None,
+        propose: Callable[[], np.ndarray] | None = None,
         executed_blocks: int = 1,
     ) -> Solution:
-        """Search for the best plan from here; execute the first block of its actions, then call again.
+        """The best plan from here, by the configuration's mode; execute the first block of its actions, then call again.
 
-        evaluate: actions (S, H, KA) -> costs (S,).  proprio: (A,) measured joint positions, rad.
+        evaluate: actions (S, H, KA) -> costs (S,); an Imagination where ``propose`` or refine_steps is used.
+        proprio: (A,) measured joint positions, rad.
         deadline_s: seconds from now (a duration); the answer is the best seen by then, after one iteration
             at least.
-        proposals: (N, P) parameters to try first, from a policy for example.
+        propose: what a policy would do from here, (N, H', KA) rad; None without a policy.
         executed_blocks: how many blocks of the last plan were executed since; 0 where it was not used.
         Raises JepaError where no candidate has a finite cost, EvaluationTimeout where no costs came at all.
         """
@@ -80,52 +92,95 @@ class Planner:
                 f"planner: deadline_s is {deadline_s}; it is a duration from now, at most "
                 f"{_LONGEST_DEADLINE_S:.0f} s"
             )
+        config = self.config
         deadline = math.inf if deadline_s is None else self.clock() + deadline_s
         space = self.space.at(proprio)
         rng = np.random.default_rng([self._seed, self._plans])
-        start = self._start(space, executed_blocks, proposals)
-        search = Search(evaluate, space, deadline, self.clock)
-        solution = _SOLVERS[self.config.solver](search, space, start, self.config, rng)
+        leaders = config.refine_best if config.refine_steps else 1
+        search = Search(evaluate, space, deadline, self.clock, leaders)
+        proposals, left = self._fast(evaluate, search, propose, proprio)
+        if config.mode != "policy" and not left <= config.hybrid_left:
+            start = self._start(space, executed_blocks, space.project(proposals))
+            _SOLVERS[config.solver](search, space, start, config, rng)
+        if config.refine_steps and not search.is_late():
+            search.offer(evaluate.refine(search.leaders, config.refine_steps, config.refine_rate))
         self._plans += 1
-        self._theta = solution.theta
-        return solution
+        self._last = replace(search.solution(), proposal_left=left)
+        return self._last
 
     def rest(self, proprio: np.ndarray) -> np.ndarray | None:
         """(H, KA) actions that are left of the last plan after its first block; None without a plan."""
-        return None if self._theta is None else self.space.decode(self._shifted(proprio)[None])[0]
+        return None if self._last is None else self._rest(proprio)[0]
 
     def keep(self, evaluate: Evaluator, proprio: np.ndarray, most: float) -> Solution | None:
-        """Go on with what ``rest`` gives instead of searching, where its cost, imagined from here, is at most ``most``;
+        """Go on with what ``rest`` gives instead of planning anew, where its cost, imagined from here, is at most ``most``;
         None where it is not."""
-        theta = self._shifted(proprio)
-        actions = self.space.decode(theta[None])
-        cost = float(evaluate(actions)[0])
+        actions, theta = self._rest(proprio)
+        cost = float(evaluate(actions[None])[0])
         if not cost <= most:
             return None
-        self._theta = theta
-        return Solution(actions[0], theta, cost, 1, 1, deadline_missed=False, cost_trace=[cost])
+        self._last = Solution(
+            actions, theta, cost, 1, 1, deadline_missed=False, cost_trace=[cost], made_by="keep"
+        )
+        return self._last
 
-    def _shifted(self, proprio: np.ndarray) -> np.ndarray:
-        space = self.space.at(proprio)
-        return np.clip(space.shift(self._theta), space.lower, space.upper)
+    def _rest(self, proprio: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Actions (H, KA) and theta (P,), None where they are no point of the space."""
+        last, space = self._last, self.space.at(proprio)
+        if last.theta is None:
+            return within_limits(after(last.actions, 1)[None], self.spec, proprio)[0], None
+        theta = np.clip(space.shift(last.theta), space.lower, space.upper)
+        return self.space.decode(theta[None])[0], theta
 
-    def _start(self, space: SearchSpace, executed_blocks: int, proposals: np.ndarray | None) -> Start:
+    def _fast(
+        self,
+        evaluate: Imagination,
+        search: Search,
+        propose: Callable[[], np.ndarray] | None,
+        proprio: np.ndarray,
+    ) -> tuple[np.ndarray, float]:
+        """What is proposed (N, H, KA), best first, and the share of the energy of staying here that the best leaves at its
+        end. Nothing and NaN without proposals."""
+        config = self.config
+        nothing = np.empty((0, config.horizon, self.spec.block_dim)), math.nan
+        if config.mode == "policy" and propose is None:
+            raise JepaError("planner: mode is policy and there is no policy; set mode to search or hybrid")
+        if config.mode == "search" or propose is None:
+            return nothing
+        proposals = usable(propose(), self.spec, config.horizon, proprio)
+        if not len(proposals):
+            return nothing
+        still = np.zeros((1, *proposals.shape[1:]))
+        costs = search.offer(np.concatenate([proposals, still]), beside=len(still))
+        outcomes = np.asarray(evaluate.ends(), np.float64) if self.reduction == "sum" else costs
+        best_first = np.argsort(costs[:-1], kind="stable")
+        best_first = best_first[costs[best_first] < math.inf]
+        here = outcomes[-1]
+        known = len(best_first) and 0 < here < math.inf
+        return proposals[best_first], float(outcomes[best_first[0]] / here) if known else math.inf
+
+    def _start(self, space: SearchSpace, executed_blocks: int, proposals: np.ndarray) -> Start:
+        """proposals: (N, P), best first."""
         still = np.zeros(space.size)
         wide_std = self.config.initial_std * space.scale
-        warm = self._theta
+        warm = self._warm(space, executed_blocks)
         seeds = [still[None]]
         if warm is not None:
-            for _ in range(executed_blocks):
-                warm = space.shift(warm)
             seeds.append(warm[None])
-        if proposals is not None:
-            proposals = np.asarray(proposals, dtype=np.float64)
-            if proposals.ndim != 2 or proposals.shape[1] != space.size or not np.all(np.isfinite(proposals)):
-                raise JepaError(
-                    f"planner: proposals must be finite and (N, {space.size}), got shape {proposals.shape}"
-                )
-            seeds.append(proposals)
+        seeds.append(proposals[: int(self.config.proposal_fraction * self.config.samples)])
         seeds = np.clip(np.concatenate(seeds), space.lower, space.upper)
         if warm is None:
             return Start(still, wide_std, seeds)
         return Start(seeds[1], self.config.warm_std * wide_std, seeds, wide_std)
+
+    def _warm(self, space: SearchSpace, executed_blocks: int) -> np.ndarray | None:
+        """(P,) what is left of the last plan, as far as the space can say it; None without one."""
+        last = self._last
+        if last is None:
+            return None
+        if last.theta is None:
+            return space.project(after(last.actions, executed_blocks)[None])[0]
+        theta = last.theta
+        for _ in range(executed_blocks):
+            theta = space.shift(theta)
+        return theta

@@ -63,6 +63,16 @@ class SearchSpace:
         """theta (P,) of the same plan after its first block was executed."""
         raise NotImplementedError
 
+    def project(self, actions: np.ndarray) -> np.ndarray:
+        """actions (N, H, KA) -> theta (N, P) of the candidates that come closest in what the space can say; the inverse
+        of ``decode`` where they are its candidates."""
+        raw = actions.reshape(len(actions), self.horizon * self.spec.block, self.spec.dim)
+        return np.clip(self._theta(raw), self.lower, self.upper)
+
+    def _theta(self, raw: np.ndarray) -> np.ndarray:
+        """raw actions (N, H * K, A) -> theta (N, P), not yet clamped."""
+        raise NotImplementedError
+
     def _raw(self, theta: np.ndarray) -> np.ndarray:
         """theta (S, P) -> raw actions (S, H * K, A), not yet clamped."""
         raise NotImplementedError
@@ -78,6 +88,9 @@ class FreeBlocks(SearchSpace):
 
     def _raw(self, theta):
         return theta.reshape(len(theta), self.steps, self.spec.dim)
+
+    def _theta(self, raw):
+        return raw.reshape(len(raw), self.size)
 
     def shift(self, theta):
         """The remaining blocks, then a block without motion."""
@@ -98,6 +111,9 @@ class OneBlock(SearchSpace):
         raw[:, : self.spec.block] = theta.reshape(len(theta), self.spec.block, self.spec.dim)
         return raw
 
+    def _theta(self, raw):
+        return raw[:, : self.spec.block].reshape(len(raw), self.size)
+
     def shift(self, theta):
         """Nothing is left of the plan."""
         return np.zeros_like(theta)
@@ -113,6 +129,9 @@ class HoldAction(SearchSpace):
 
     def _raw(self, theta):
         return np.repeat(theta[:, None, :], self.horizon * self.spec.block, axis=1)
+
+    def _theta(self, raw):
+        return raw[:, : self.spec.block].mean(axis=1)
 
     def shift(self, theta):
         """The same action goes on."""
@@ -153,6 +172,9 @@ class Displacement(SearchSpace):
     def _raw(self, theta):
         progress = np.minimum(self._time / self._steps_needed(theta)[:, None], 1.0)  # (S, H * K + 1)
         return np.diff(progress, axis=1)[:, :, None] * theta[:, None, :]
+
+    def _theta(self, raw):
+        return raw.sum(axis=1)
 
     def shift(self, theta):
         """What is left of the displacement."""

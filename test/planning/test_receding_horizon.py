@@ -151,20 +151,6 @@ def test_a_warm_start_searches_narrowly_and_keeps_some_wide_candidates():
     assert 0.05 < np.mean(warm > far / 2) < 0.15
 
 
-def test_proposals_are_tried_first_and_clamped():
-    planner = Planner(SPEC, PlannerConfig(iterations=1))
-    goal = np.array([0.31, 0.17, -0.23, 0.41])
-    proposals = np.array([goal, goal + 99.0])
-    solution = planner.plan(evaluator(np.zeros(A), "sum", goal), np.zeros(A), proposals=proposals)
-    np.testing.assert_array_equal(solution.theta, goal)
-
-
-@pytest.mark.parametrize("proposals", [np.zeros((2, 3)), np.zeros(A), np.full((1, A), np.nan)])
-def test_bad_proposals_are_refused(proposals):
-    with pytest.raises(JepaError, match=r"proposals must be finite and \(N, 4\)"):
-        Planner(SPEC).plan(evaluator(np.zeros(A), "sum"), np.zeros(A), proposals=proposals)
-
-
 def test_a_moment_given_as_deadline_is_refused():
     with pytest.raises(JepaError, match="deadline_s is 123456.0; it is a duration"):
         Planner(SPEC).plan(evaluator(np.zeros(A), "sum"), np.zeros(A), deadline_s=123456.0)

@@ -18,7 +18,7 @@ class Start:
     mean, std: (P,) of the first candidates.
     wide_std: (P,) spread of a part of the first candidates around no motion, or None for no such part.
     seeds: (N, P) evaluated as they are in the first iteration (clamped): no motion, the warm start,
-        proposals.
+        what a policy proposes.
     """
 
     mean: np.ndarray
@@ -31,20 +31,25 @@ class Start:
 class Solution:
     """The best plan seen.
 
-    actions: (H, KA).  theta: (P,).  cost: its cost.  iterations, evaluations: what was spent.
+    actions: (H, KA).  theta: (P,), None where the actions are no point of the space: proposed, or refined.
+    cost: its cost.  iterations, evaluations: what was spent.
     deadline_missed: the search was cut short, or ended past its deadline.
     cost_trace: (iterations,) best cost so far after each iteration.
     best_at: (iteration, index) of the best candidate, to look up what its evaluator knows of it.
+    made_by: "policy", where its proposals were all that was looked at; "search"; or "keep", a plan that goes on.
+    proposal_left: share of the energy of staying here that the best proposal left at its end; NaN without proposals.
     """
 
     actions: np.ndarray
-    theta: np.ndarray
+    theta: np.ndarray | None
     cost: float
     iterations: int
     evaluations: int
     deadline_missed: bool
     cost_trace: list[float] = field(default_factory=list)
     best_at: tuple[int, int] = (0, 0)
+    made_by: str = "search"
+    proposal_left: float = math.nan
 
     def after(self, calls: int) -> "Solution":
         """The same, where the evaluator was called that often with one candidate before the search."""
@@ -63,61 +68,117 @@ class Search:
     longest iteration so far still fits before the deadline.
     """
 
-    def __init__(self, evaluate: Evaluator, space: SearchSpace, deadline: float, clock: Callable[[], float]):
-        """deadline: absolute seconds on ``clock``; math.inf for none."""
+    def __init__(
+        self,
+        evaluate: Evaluator,
+        space: SearchSpace,
+        deadline: float,
+        clock: Callable[[], float],
+        leaders: int = 1,
+    ):
+        """deadline: absolute seconds on ``clock``; math.inf for none.  leaders: how many of the best are remembered."""
         self._evaluate, self._space, self._deadline, self._clock = evaluate, space, deadline, clock
-        self._best = None
+        self._best: list[_Seen] = []
+        self._leaders = leaders
         self._trace: list[float] = []
-        self._evaluations, self._longest = 0, 0.0
+        self._evaluations, self._longest, self._searched = 0, 0.0, 0
         self._cut_short = False
+
+    @property
+    def searched(self) -> bool:
+        """Whether some iteration of the solver ran."""
+        return self._searched > 0
+
+    @property
+    def leaders(self) -> np.ndarray:
+        """(N, H, KA) the best action sequences so far, best first."""
+        return np.stack([seen.actions for seen in self._best])
 
     def time_left(self) -> bool:
         """Whether one more iteration fits."""
-        if self._best is not None and self._clock() + self._longest > self._deadline:
+        if self._searched and self._clock() + self._longest > self._deadline:
             self._cut_short = True
         return not self._cut_short
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._clock() > self._deadline
 
     def costs(self, theta: np.ndarray) -> np.ndarray | None:
         """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time after the first."""
         began = self._clock()
         actions = self._space.decode(theta)
         try:
-            costs = np.array(self._evaluate(actions), dtype=np.float64)
+            costs = self._evaluated(actions)
         except EvaluationTimeout:
-            if self._best is None:
+            if not self._searched:
                 raise
             self._cut_short = True
             return None
-        iteration = len(self._trace)
-        if costs.shape != (len(theta),):
+        if not np.any(costs < math.inf):
             raise JepaError(
-                f"planner: the evaluator returned costs of shape {costs.shape} for {len(theta)} "
-                f"candidates in iteration {iteration}; it must return one cost per candidate"
-            )
-        costs[~np.isfinite(costs)] = math.inf
-        index = int(np.argmin(costs))
-        if costs[index] == math.inf:
-            raise JepaError(
-                f"planner: none of the {len(theta)} costs in iteration {iteration} is finite; "
+                f"planner: none of the {len(theta)} costs in iteration {len(self._trace)} is finite; "
                 "check the world model's checkpoint and its inputs for NaN"
             )
-        if self._best is None or costs[index] < self._best[0]:
-            self._best = (float(costs[index]), theta[index].copy(), actions[index].copy(), (iteration, index))
-        self._trace.append(self._best[0])
-        self._evaluations += len(theta)
+        self._note(costs, actions, theta)
+        self._searched += 1
         self._longest = max(self._longest, self._clock() - began)
         return costs
 
+    def offer(self, actions: np.ndarray, beside: int = 0) -> np.ndarray:
+        """Costs (S,) of actions (S, H, KA) that need be no points of the space, unusable ones +Inf. The last ``beside`` of
+        them are not in the race."""
+        costs = self._evaluated(actions)
+        self._note(costs[: len(costs) - beside], actions)
+        return costs
+
     def solution(self) -> Solution:
-        """The answer; there is one after the first ``costs``."""
-        cost, theta, actions, best_at = self._best
+        """The answer; there is one after the first ``costs``, or an ``offer`` with a finite cost."""
+        if not self._best:
+            raise JepaError(
+                "planner: no proposal of the policy has a finite cost; check the checkpoint's heads, or set mode to "
+                "hybrid"
+            )
+        best = self._best[0]
         return Solution(
-            actions,
-            theta,
-            cost,
+            best.actions,
+            best.theta,
+            best.cost,
             len(self._trace),
             self._evaluations,
-            self._cut_short or self._clock() > self._deadline,
+            self._cut_short or self.is_late(),
             self._trace,
-            best_at,
+            best.at,
+            "search" if self.searched else "policy",
         )
+
+    def _evaluated(self, actions: np.ndarray) -> np.ndarray:
+        costs = np.array(self._evaluate(actions), dtype=np.float64)
+        if costs.shape != (len(actions),):
+            raise JepaError(
+                f"planner: the evaluator returned costs of shape {costs.shape} for {len(actions)} "
+                f"candidates in iteration {len(self._trace)}; it must return one cost per candidate"
+            )
+        costs[~np.isfinite(costs)] = math.inf
+        self._evaluations += len(actions)
+        return costs
+
+    def _note(self, costs: np.ndarray, actions: np.ndarray, theta: np.ndarray | None = None) -> None:
+        """Remember the best of one call; of equal ones the first."""
+        call = len(self._trace)
+        for index in np.argsort(costs, kind="stable")[: self._leaders]:
+            cost = float(costs[index])
+            if cost < math.inf and (len(self._best) < self._leaders or cost < self._best[-1].cost):
+                point = None if theta is None else theta[index].copy()
+                self._best.append(_Seen(cost, point, actions[index].copy(), (call, int(index))))
+                self._best.sort(key=lambda seen: seen.cost)
+                del self._best[self._leaders :]
+        self._trace.append(self._best[0].cost if self._best else math.inf)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    cost: float
+    theta: np.ndarray | None
+    actions: np.ndarray
+    at: tuple[int, int]
