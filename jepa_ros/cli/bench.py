@@ -12,7 +12,7 @@ from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import needs_ros, require_positive
 from jepa_ros.errors import JepaError
 
-PARTS = ("encode", "rollout", "plan", "graph", "growth", "memory", "selective")
+PARTS = ("encode", "rollout", "plan", "graph", "growth", "memory", "selective", "speeds")
 RUNTIMES = ("all", "torch", "onnx")
 
 
@@ -37,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--goals", type=int, metavar="N", help="through the graph, per composition (default: 6)"
     )
     parser.add_argument(
-        "--episodes", type=int, metavar="N", help="of selective work, per way of working (default: 20)"
+        "--episodes",
+        type=int,
+        metavar="N",
+        help="of selective work and two speeds, per way of working (default: 20)",
     )
     parser.add_argument("--device", default="cpu", help="where torch computes: cpu, cuda, cuda:0")
     parser.add_argument("--threads", type=int, default=1, help="of torch and ONNX Runtime in this process")

@@ -200,10 +200,25 @@ def energy_weights(words: list[str]) -> dict[str, float]:
     return weights
 
 
+def speed(planner: PlannerConfig, propose) -> str:
+    """Who plans, in words; propose: the policy, None without one."""
+    words = {
+        "search": "search",
+        "policy": "policy: the best proposal by the energy",
+        "hybrid": f"hybrid: the policy, and the search where the best proposal leaves more than {planner.hybrid_left:g} of "
+        "the energy of staying",
+    }
+    found = words["search" if propose is None else planner.mode]
+    return found + (f"; {planner.refine_steps} gradient steps on the best" if planner.refine_steps else "")
+
+
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
+    from jepa_ros.evaluation.runner import PLANNER
+
     task, spec, planner = bench.task, bench.spec, settings.planner
-    searches_always = planner.replan == "always" or args.model == "oracle"
+    propose = None if args.model == "oracle" else bench.agent(PLANNER).propose
+    plans_always = planner.replan == "always" or args.model == "oracle"
     model = (
         "the simulator itself, true joint distance as cost"
         if args.model == "oracle"
@@ -219,8 +234,9 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             f"to motion, {settings.timing.settle_s:g} s to settle)",
             f"world model  {model}",
             f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x "
-            f"{planner.iterations} iterations, horizon {planner.horizon} blocks; searches "
-            + ("at every look" if searches_always else "where the plan at hand does not go as predicted"),
+            f"{planner.iterations} iterations, horizon {planner.horizon} blocks; plans "
+            + ("at every look" if plans_always else "where the plan at hand does not go as predicted"),
+            f"speed        {speed(planner, propose)}",
         ]
     )
 

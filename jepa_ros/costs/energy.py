@@ -20,10 +20,12 @@ DEFAULT_WEIGHTS = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
 
 @dataclass(frozen=True)
 class EnergyResult:
-    """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals."""
+    """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals.  ends: (S,) energies after the
+    last block, whatever the reduction is."""
 
     totals: Tensor
     terms: dict[str, Tensor]
+    ends: Tensor
 
 
 class Energy:
@@ -53,6 +55,10 @@ class Energy:
         reduction: "sum" over the horizon, "last" step, or "min": the step where the total is least (its shares are
         reported), for candidates that may pass through the goal.
         """
+        return self.differentiable(rollouts, goal, reduction)
+
+    def differentiable(self, rollouts: Rollouts, goal: Tensor, reduction: str = "sum") -> EnergyResult:
+        """``evaluate`` with a graph of gradients, where rollouts have one."""
         self._move(rollouts.latents.device)
         steps = torch.stack([weight * term(rollouts, goal) for weight, term in self.terms])  # (terms, S, H)
         if reduction == "sum":
@@ -65,9 +71,12 @@ class Energy:
         else:
             raise JepaError(f"unknown reduction {reduction!r}; known: {', '.join(REDUCTIONS)}")
         return EnergyResult(
-            shares.sum(0), {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)}
+            shares.sum(0),
+            {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)},
+            steps[..., -1].sum(0),
         )
 
+    @torch.inference_mode(False)  # gradients pass through what is moved
     def _move(self, device: torch.device) -> None:
         """Bring the terms' constants to where rollouts are, once: a copy in every iteration would wait for the GPU."""
         if device == self._device:

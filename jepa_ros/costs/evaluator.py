@@ -1,20 +1,25 @@
 """World model and energy as the one function that a planner knows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from jepa_ros.costs.energy import Energy, EnergyResult
 from jepa_ros.costs.recorded import recorded
+from jepa_ros.costs.refine import refine
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.world_model.model import WorldModel
 
 
 class LatentEvaluator:
-    """``evaluate(actions (S, H, KA) rad) -> costs (S,)``, in process. ``result`` holds the last call's energy terms.
+    """A planner's Imagination, in process: actions (S, H, KA) rad -> costs (S,). ``result`` holds the last call's energy
+    terms.
 
     model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``); on a GPU a recorded graph is replayed.
     latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
+    network: -> the model in torch, for ``refine``; None where that is not used.
     """
 
     def __init__(
@@ -26,8 +31,9 @@ class LatentEvaluator:
         past_actions: np.ndarray,
         goal: np.ndarray,
         reduction: str,
+        network: Callable[[], WorldModel] | None = None,
     ):
-        self.model, self.energy, self.reduction = model, energy, reduction
+        self.model, self.energy, self.reduction, self._network = model, energy, reduction, network
         self._context = [np.array(x, np.float32) for x in (latents, proprio, past_actions, goal)]
         self.result: EnergyResult | None = None
         self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
@@ -37,6 +43,17 @@ class LatentEvaluator:
         """actions (S, H, KA) rad -> energies (S,)."""
         inputs = (*self._context, np.ascontiguousarray(actions, np.float32))
         return self._replay(inputs) if self._on_gpu else self._compute(inputs)
+
+    __call__ = evaluate  # a planner calls it, and asks it for more
+
+    def ends(self) -> np.ndarray:
+        """(S,) energies that the last call's candidates have after their last block."""
+        return self.result.ends.cpu().numpy()
+
+    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
+        """actions (S, H, KA) rad -> the same, down the gradient; see ``costs.refine``."""
+        *context, goal = self._context
+        return refine(self._network(), self.energy, context, goal, actions, self.reduction, steps, rate)
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
         """(D,) latent after the first block of the candidate ``at`` (call, index)."""
@@ -50,8 +67,10 @@ class LatentEvaluator:
         return self.result.totals.cpu().numpy()
 
     def _replay(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
-        totals, terms, following = recorded(self.model, self.energy, self.reduction, inputs)(*inputs)
+        (totals, ends), terms, following = recorded(self.model, self.energy, self.reduction, inputs)(*inputs)
         names = (term.name for _, term in self.energy.terms)
-        self.result = EnergyResult(torch.from_numpy(totals), dict(zip(names, terms, strict=True)))
+        self.result = EnergyResult(
+            torch.from_numpy(totals), dict(zip(names, terms, strict=True)), torch.from_numpy(ends)
+        )
         self._next.append(following)
         return totals

@@ -28,13 +28,14 @@ class RecordedEnergies:
         self._device, self._lock = model.device, threading.Lock()
         self._inputs = [torch.zeros(shape, device=self._device) for shape in shapes]
         self._staged = [torch.zeros(shape, pin_memory=True) for shape in shapes]
-        self._totals = torch.zeros(shapes[-1][0], pin_memory=True)
+        self._energies = torch.zeros(2, shapes[-1][0], pin_memory=True)  # totals, ends
         *context, goal, actions = self._inputs
 
         def compute() -> tuple[Tensor, Tensor, Tensor]:
             latents, proprio = model.rollout(*context, actions)
             result = energy.evaluate(Rollouts(latents, proprio, actions), goal, reduction)
-            return result.totals, torch.stack(tuple(result.terms.values())), latents[:, 0]
+            energies = torch.stack((result.totals, result.ends))
+            return energies, torch.stack(tuple(result.terms.values())), latents[:, 0]
 
         with torch.cuda.device(self._device):
             side = torch.cuda.Stream()
@@ -48,19 +49,19 @@ class RecordedEnergies:
                 self._outputs = compute()
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:
-        """Float32 arrays of the shapes -> totals (S,) in host memory; on the GPU the terms' weighted shares (terms, S) and
+        """Float32 arrays of the shapes -> totals and ends (2, S) in host memory; on the GPU the terms' weighted shares (terms, S) and
         the latents after the first block (S, D)."""
         with self._lock, torch.cuda.device(self._device):
             for own, staged, given in zip(self._inputs, self._staged, arrays, strict=True):
                 staged.copy_(torch.from_numpy(given))
                 own.copy_(staged, non_blocking=True)
             self._graph.replay()
-            totals, terms, following = self._outputs
-            self._totals.copy_(totals, non_blocking=True)
+            energies, terms, following = self._outputs
+            self._energies.copy_(energies, non_blocking=True)
             kept = terms.clone(), following.clone()  # the next replay writes over the graph's own
             self._done.record()
             self._done.synchronize()
-            return self._totals.numpy().copy(), *kept
+            return self._energies.numpy().copy(), *kept
 
 
 _recordings: WeakKeyDictionary[WorldModel, dict] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ so.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,9 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
 from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.protocols import Propose
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.sub_goals import SubGoals, SubGoalSettings
 from jepa_ros.planning.surprise import Judgement, SurpriseGate
 
 if TYPE_CHECKING:
@@ -35,13 +37,16 @@ class Agent:
     """Base of all agents: ``reset`` once per episode, then ``act`` once per block.
 
     plan_ms, encode_ms: of the last ``act``; encode_ms is None where images are not encoded apart.
-    candidates: action sequences that the last ``act`` imagined: 0 where it held the arm, 1 where it kept the plan at
-    hand, more where it searched; None where the agent imagines nothing.
+    candidates: action sequences that the last ``act`` imagined, 0 where it held the arm; None where the agent imagines
+    nothing.
+    made_by: who made the last ``act``'s plan: "policy", "search", "keep" for the plan at hand, "hold" where the arm was
+    held; None where the agent does not plan.
     """
 
     plan_ms: float = 0.0
     encode_ms: float | None = None
     candidates: int | None = None
+    made_by: str | None = None
 
     def __init__(self, spec: ActionSpec):
         self.spec = spec
@@ -51,6 +56,10 @@ class Agent:
 
     def reset(self, goal_image: np.ndarray, seed: int) -> None:
         """goal_image: (h, w, 3) uint8 RGB.  seed: of the agent's own random draws."""
+
+    def by_way_of(self, sub_goal_images: Sequence[np.ndarray]) -> None:
+        """Called after ``reset``: pictures like the goal's, to pass on the way in their order. Who has no use for them
+        ignores them."""
 
     def act(self, image: np.ndarray, proprio: np.ndarray) -> np.ndarray:
         """image: (h, w, 3) uint8 RGB.  proprio: (A,) rad, measured. Returns raw deltas (K, A) in the
@@ -68,7 +77,8 @@ class Agent:
 class PlannerAgent(Agent):
     """Encode the image, plan for the least energy, execute the plan's first block.
 
-    Calls the same pieces in the same order as the live graph in ``composition:=single``.
+    Calls the same pieces in the same order as the live graph in ``composition:=single``. The policy is the checkpoint's
+    heads, where it has some and the planner's mode is not "search"; JepaError where the mode is "policy" without.
     judgements: the gate's, one per look of this episode.
     """
 
@@ -78,18 +88,27 @@ class PlannerAgent(Agent):
         config: PlannerConfig,
         energy: Energy,
         gate: SurpriseGate | None = None,
+        sub_goals: SubGoalSettings = SubGoalSettings(),
     ):
         super().__init__(checkpoint.spec)
-        self.model, self.energy = checkpoint.model, energy
+        self.checkpoint, self.model, self.energy = checkpoint, checkpoint.model, energy
+        self.propose = policy(checkpoint, config.mode)
         self.episode = PlanningEpisode(
             Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context), gate
         )
+        self.sub_goals = sub_goals
         self.judgements: list[Judgement] = []
 
     def reset(self, goal_image, seed):
         self.episode.reset(seed)
         self.goal = self.model.embed(goal_image)
+        self.by_way_of(())
         self.judgements = []
+
+    def by_way_of(self, sub_goal_images):
+        latents = [*map(self.model.embed, sub_goal_images), self.goal]
+        tolerance = self.sub_goals.looseness * self.checkpoint.goal_tolerance
+        self.episode.sub_goals = SubGoals(np.stack(latents), tolerance, self.sub_goals)
 
     def act(self, image, proprio):
         from jepa_ros.evaluation.actor import respond
@@ -99,14 +118,31 @@ class PlannerAgent(Agent):
         encoded = time.perf_counter()
         stamp = len(self.judgements) * self.spec.block * self.spec.dt
         self.judgements.append(self.episode.look(latent, proprio, stamp))
-        actions = respond(self.episode, self.model, self.energy, self.goal)
+        actions = respond(
+            self.episode,
+            self.model,
+            self.energy,
+            self.episode.sub_goals.latent,
+            self.propose,
+            lambda: self.checkpoint.network,
+        )
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
-        self.candidates = self.episode.solution.evaluations if self.episode.solution else 0
+        solution = self.episode.solution
+        self.candidates = solution.evaluations if solution else 0
+        self.made_by = solution.made_by if solution else "hold"
         return actions[: self.spec.block]
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """The latent (D,) of a look's picture (h, w, 3) uint8."""
         return self.model.embed(image)
+
+
+def policy(checkpoint: Checkpoint, mode: str) -> Propose | None:
+    """The fast system of a planner in ``mode``: the checkpoint's heads, None where they are not there or not asked."""
+    if mode == "search":
+        return None
+    heads = checkpoint.require_heads("mode policy") if mode == "policy" else checkpoint.heads
+    return None if heads is None else heads.propose
 
 
 class NoOp(Agent):

@@ -8,6 +8,7 @@ from image to motion stands for that, so that the result does not depend on how 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from jepa_ros.evaluation.simulated_arm import TICK_S, SimulatedArm
 if TYPE_CHECKING:
     from jepa_ros.evaluation.shifts.view import ShiftedView
     from jepa_ros.simulation.simulator import Simulator
-    from jepa_ros.simulation.tasks import Task
+    from jepa_ros.simulation.tasks import Goal, Task
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class EpisodeResult:
 
     seconds, blocks: robot time and blocks until success, or the whole budget.  start_error_m,
     final_error_m, least_error_m: task error at the start, when the episode ended, and at best.  plan_ms,
-    encode_ms, candidates: one per block, see Agent.
+    encode_ms, candidates, made_by: one per block, see Agent.
     """
 
     agent: str
@@ -61,6 +62,7 @@ class EpisodeResult:
     plan_ms: list[float] = field(default_factory=list)
     encode_ms: list[float] = field(default_factory=list)
     candidates: list[int] = field(default_factory=list)
+    made_by: list[str] = field(default_factory=list)
 
 
 class HoldTimer:
@@ -89,10 +91,12 @@ def run_episode(
     name: str,
     timing: Timing = Timing(),
     view: Simulator | ShiftedView | None = None,
+    sub_goals: Sequence[Goal] = (),
 ) -> EpisodeResult:
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode.
 
-    view: where the agent's pictures come from; None is the simulator.
+    view: where the agent's pictures come from; None is the simulator.  sub_goals: shown to the agent as pictures to pass
+    on the way, in their order; success is judged by the goal alone.
     """
     spec, view = agent.spec, view or simulator
     start, goal = task.episode(seed)
@@ -107,7 +111,8 @@ def run_episode(
     arm = SimulatedArm(simulator, spec, solved)
     agent.observe_truth(arm, goal)
     agent.reset(view.goal_image(goal), seed)
-    success, done, plan_ms, encode_ms, candidates = False, 0, [], [], []
+    agent.by_way_of([view.goal_image(sub_goal) for sub_goal in sub_goals])
+    success, done, plan_ms, encode_ms, candidates, made_by = False, 0, [], [], [], []
     while done < blocks and not success:
         looked_at = simulator.time
         actions = agent.act(view.render(), simulator.joint_positions)
@@ -117,6 +122,8 @@ def run_episode(
             encode_ms.append(agent.encode_ms)
         if agent.candidates is not None:
             candidates.append(agent.candidates)
+        if agent.made_by is not None:
+            made_by.append(agent.made_by)
         success = arm.advance(timing.latency_s)
         if not success:
             arm.execute(actions, looked_at)
@@ -133,4 +140,5 @@ def run_episode(
         plan_ms,
         encode_ms,
         candidates,
+        made_by,
     )

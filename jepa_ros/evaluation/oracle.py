@@ -6,6 +6,7 @@ Not a competitor but a check of the planner: settings that fail here fail with e
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent
 from jepa_ros.evaluation.closed_loop import Timing
 from jepa_ros.evaluation.simulated_arm import SETPOINT_TICKS, TICK_S
@@ -33,6 +34,10 @@ class OracleAgent(Agent):
 
     def __init__(self, spec: ActionSpec, config: PlannerConfig, timing: Timing):
         super().__init__(spec)
+        if config.mode == "policy" or config.refine_steps:
+            raise JepaError(
+                "the oracle has no policy and no gradients: set mode to search, and refine_steps to 0"
+            )
         self.planner = Planner(spec, config)
         self.imagination: Imagination | None = None
         self._timing = timing
@@ -48,7 +53,7 @@ class OracleAgent(Agent):
     def decide(self, image, proprio):
         self._base = self._arm.base()
         solution = self.planner.plan(self._costs, proprio)
-        self.candidates = solution.evaluations
+        self.candidates, self.made_by = solution.evaluations, solution.made_by
         return solution.actions[0].reshape(self.spec.block, self.spec.dim)
 
     def _costs(self, actions: np.ndarray) -> np.ndarray:

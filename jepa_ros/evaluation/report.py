@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +25,7 @@ SUMMARY_FIELDS = (
     "encode_ms_p95",
     "plan_ms_per_episode",
     "searches_per_episode",
+    "policy_share",
     "candidates_per_episode",
 )
 
@@ -31,13 +33,16 @@ SUMMARY_FIELDS = (
 def summarise(results: Sequence[EpisodeResult]) -> dict:
     """Figures over episodes, the keys SUMMARY_FIELDS; None where there is nothing to measure.
 
-    median_seconds: robot time until success, over the successful episodes.  ..._per_episode: means; searches are the
-    looks at which more than one candidate was imagined.
+    median_seconds: robot time until success, over the successful episodes.  ..._per_episode: means.  policy_share: of the
+    plans that were made anew, those that the policy made without a search.
     """
     trials, successes = len(results), sum(r.success for r in results)
     plan_ms = [ms for r in results for ms in r.plan_ms]
     encode_ms = [ms for r in results for ms in r.encode_ms]
     imagined = [r.candidates for r in results if r.candidates]
+    makers = [r.made_by for r in results if r.made_by]
+    made = Counter(maker for found in makers for maker in found)
+    anew = made["policy"] + made["search"]
     return {
         "episodes": trials,
         "successes": successes,
@@ -50,7 +55,8 @@ def summarise(results: Sequence[EpisodeResult]) -> dict:
         "encode_ms_p50": percentile(encode_ms, 50),
         "encode_ms_p95": percentile(encode_ms, 95),
         "plan_ms_per_episode": _mean([sum(r.plan_ms) for r in results]),
-        "searches_per_episode": _mean([sum(n > 1 for n in counts) for counts in imagined]),
+        "searches_per_episode": _mean([found.count("search") for found in makers]),
+        "policy_share": made["policy"] / anew if anew else None,
         "candidates_per_episode": _mean([sum(counts) for counts in imagined]),
     }
 
@@ -77,15 +83,25 @@ def rows(results: Sequence[EpisodeResult]) -> list[dict]:
 
 def table(summaries: dict[str, dict]) -> str:
     """Agents to summaries, as aligned text."""
-    header = ("agent", "success", "Wilson 95 %", "median error", "time to goal", "plan p50 / p95", "searches")
+    header = (
+        "agent",
+        "success",
+        "Wilson 95 %",
+        "median error",
+        "time to goal",
+        "plan p50 / p95",
+        "searches",
+        "policy",
+    )
     lines, notes = [header], []
     for name, figures in summaries.items():
         if "unavailable" in figures:
-            lines.append((name, "not run", "", "", "", "", ""))
+            lines.append((name, "not run", "", "", "", "", "", ""))
             notes.append(f"{name} was not run: {figures['unavailable']}")
             continue
         low, high = figures["wilson_95"]
         seconds, searches = figures["median_seconds"], figures["searches_per_episode"]
+        share = figures["policy_share"]
         lines.append(
             (
                 name,
@@ -95,6 +111,7 @@ def table(summaries: dict[str, dict]) -> str:
                 "-" if seconds is None else f"{seconds:.1f} s",
                 f"{figures['plan_ms_p50']:.1f} / {figures['plan_ms_p95']:.1f} ms",
                 "" if searches is None else f"{searches:.1f} an episode",
+                "" if share is None else f"{share:.0%} of plans",
             )
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]

@@ -27,8 +27,8 @@ from jepa_ros.world_model.trust import (
     HEADS,
     WEIGHTS,
     file_sha256,
+    heads_may_be_used,
     model_id_of,
-    pinned_digests,
     refuse_code,
     require_digest,
 )
@@ -75,10 +75,18 @@ class Checkpoint:
 
         JepaError where the file is damaged, or made for other weights.
         """
-        if not (self.path / HEADS).is_file() or (self.sha256 and not pinned_digests(self.sha256)[1]):
+        if not heads_may_be_used(self.path, self.sha256):
             return None
         require_digest(self.path, self.sha256)
         return load_heads(self.path, self.model_id, self.model).to(self.model.device)
+
+    @cached_property
+    def network(self) -> WorldModel:
+        """The model in torch, where gradients pass through it: ``model``, or where another runtime computes that, the
+        weights read again."""
+        if isinstance(self.model, WorldModel):
+            return self.model
+        return load_checkpoint(self.path, str(self.model.device), self.sha256).model
 
     def require_heads(self, purpose: str) -> Heads:
         """``heads``; JepaError where there are none to be used, with what they were wanted for."""

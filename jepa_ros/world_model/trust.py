@@ -44,6 +44,11 @@ def pinned_digests(pin: str) -> tuple[str, str]:
     return weights, heads
 
 
+def heads_may_be_used(checkpoint: str | Path, pin: str) -> bool:
+    """Whether ``checkpoint`` has heads, and ``pin``, where it pins, pins them too."""
+    return (Path(checkpoint) / HEADS).is_file() and (not pin or bool(pinned_digests(pin)[1]))
+
+
 def require_digest(checkpoint: str | Path, pin: str) -> None:
     """JepaError where the sha256 of ``checkpoint``/model.safetensors, or of heads.safetensors, is not the pinned one (see
     ``pinned_digests``; "" takes any)."""

@@ -151,7 +151,8 @@ class FilmedSimulator:
 def _row(skipping: bool, replan: str, found: list[tuple[Film, float, EpisodeResult, Film]]) -> dict:
     films, planned, results, rests = zip(*found, strict=True)
     count, successes = len(found), sum(result.success for result in results)
-    looks = [n for result in results for n in result.candidates]
+    candidates = [n for result in results for n in result.candidates]
+    looks = [maker for result in results for maker in result.made_by]
     plan_ms = sum(planned) / count
     film, rest = sum(films, Film()), sum(rests, Film())
     return {
@@ -165,8 +166,9 @@ def _row(skipping: bool, replan: str, found: list[tuple[Film, float, EpisodeResu
         "frames_skipped_at_rest": round(rest.skipped / rest.frames, 3),
         "encode_ms_at_rest": round(rest.ms / count, 2),
         "looks_per_episode": round(len(looks) / count, 1),
-        "looks_searched": round(sum(n > 1 for n in looks) / len(looks), 3),
-        "candidates_per_episode": round(sum(looks) / count, 1),
+        "looks_searched": round(looks.count("search") / len(looks), 3),
+        "looks_proposed": round(looks.count("policy") / len(looks), 3),
+        "candidates_per_episode": round(sum(candidates) / count, 1),
         "encode_ms_per_episode": round(film.ms / count, 2),
         "plan_ms_per_episode": round(plan_ms, 2),
         "compute_ms_per_episode": round(film.ms / count + plan_ms, 2),

@@ -185,7 +185,7 @@ def _selective(part: dict) -> str:
             row["replan"],
             f"{row['frames_skipped']:.0%} of {row['frames_per_episode']:.0f}",
             f"{row['frames_skipped_at_rest']:.0%}, {row['encode_ms_at_rest']:.0f} ms",
-            f"{row['looks_searched']:.0%} of {row['looks_per_episode']:.1f}",
+            f"{row['looks_searched']:.0%}, {row['looks_proposed']:.0%} of {row['looks_per_episode']:.1f}",
             f"{row['candidates_per_episode']:.0f}",
             f"{row['encode_ms_per_episode']:.0f} + {row['plan_ms_per_episode']:.0f} ms",
             f"{row['compute_saved']:.0%}",
@@ -199,7 +199,7 @@ def _selective(part: dict) -> str:
         "replan",
         "frames skipped",
         "in 1 s at rest",
-        "looks searched",
+        "looks searched, proposed",
         "candidates",
         "encode + plan",
         "compute saved",
@@ -211,6 +211,40 @@ def _selective(part: dict) -> str:
     return f"{told}\n\n" + _table((*header, "success", "Wilson 95 %"), rows)
 
 
+def _speeds(part: dict) -> str:
+    search = next(row for row in part["rows"] if row["mode"] == "search")
+    rows = [
+        (
+            row["mode"],
+            f"{row['successes']} / {part['episodes']}",
+            "{:.0%} - {:.0%}".format(*row["wilson_95"]),
+            f"{row['seconds_per_episode']:.1f} s",
+            f"{row['policy_share']:.0%}",
+            f"{row['candidates_per_episode']:.0f}",
+            f"{row['plan_ms_p50']:.1f} / {row['plan_ms_p95']:.1f} ms",
+            f"{row['plan_ms_per_episode']:.0f} ms",
+            f"{row['plan_ms_per_episode'] / search['plan_ms_per_episode']:.2f}",
+        )
+        for row in part["rows"]
+    ]
+    header = (
+        "mode",
+        "success",
+        "Wilson 95 %",
+        "time",
+        "plans of the policy",
+        "candidates",
+        "plan p50 / p95",
+        "planning an episode",
+        "of search's",
+    )
+    told = (
+        f"Closed loop without ROS, `reach`, seeds {part['seeds'][0]} to {part['seeds'][1]}, {part['runtime']}; episodes of the "
+        f"modes took turns; `hybrid_left` {part['hybrid_left']:g}."
+    )
+    return f"{told}\n\n" + _table(header, rows)
+
+
 _TIMES = ("median", "p95", "times")
 SECTIONS = (
     ("graph", "Through the ROS graph", _graph),
@@ -220,6 +254,7 @@ SECTIONS = (
     ("growth", "Growth", _growth),
     ("memory", "Memory", _memory),
     ("selective", "Selective work", _selective),
+    ("speeds", "Two speeds", _speeds),
 )
 
 

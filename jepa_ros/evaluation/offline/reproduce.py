@@ -14,6 +14,7 @@ import numpy as np
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
 from jepa_ros.data.recording import RecordedPlan, Recording
 from jepa_ros.evaluation.actor import respond
+from jepa_ros.evaluation.agents import policy
 from jepa_ros.export.verify import TOLERANCE
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
@@ -54,8 +55,8 @@ class LiveSettings:
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
         judged = gate.pop("enabled", False)
         search = {k: v for k, v in planner.items() if k in known}
-        if search:  # without the parameter, as before it was there, every look is planned for
-            search.setdefault("replan", "always")
+        if search:  # without the parameters, as before they were there, every look is searched for
+            search = {"replan": "always", "mode": "search"} | search
         return cls(
             PlannerConfig.from_dict(search),
             tuple(weights.items()),
@@ -88,7 +89,11 @@ def reproduce(
 ) -> Reproduction | None:
     """Plan again what the bag's graph planned; None where the bag holds no plan and no embedding of this
     checkpoint. settings: None takes those that the bag tells."""
-    plans = _searched([p for p in recording.plans if p.model_id == checkpoint.model_id])[:_MOST_PLANS]
+    whole = {g.goal_id: g.pursuit for g in recording.goals}
+    plans = [p for p in recording.plans if p.model_id == checkpoint.model_id]
+    pursuits = [list(group) for _, group in groupby(plans, lambda p: whole.get(p.goal_id, p.goal_id))]
+    pursuits = _searched(pursuits)
+    plans = [plan for pursuit in pursuits for plan in pursuit]
     seen = [e for e in recording.embeddings if e.encoder_id == checkpoint.model_id]
     seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
     if not plans and not seen:
@@ -100,7 +105,7 @@ def reproduce(
     ]
     told = {e.stamp_ns: e.latent for e in reused}  # the encoded image may be from before the bag began
     repeat = _Repeat(recording, checkpoint, settings or LiveSettings.of(recording), told | latents)
-    outcomes = [repeat.goal(goal_id, list(group)) for goal_id, group in groupby(plans, lambda p: p.goal_id)]
+    outcomes = [repeat.pursuit(pursuit) for pursuit in pursuits]
     equal = sum(n for n, _ in outcomes)
     missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))
     apart = float(max((np.abs(a - b).max() for a, b in compared), default=0.0))
@@ -138,16 +143,15 @@ def merge(found: Sequence[Reproduction]) -> dict | None:
     }
 
 
-def _searched(plans: Sequence[RecordedPlan]) -> list[RecordedPlan]:
-    """Without those not to move at the end of a goal, which cut it short; the others are of looks that the surprise
-    gate held the arm for."""
-    found = []
-    for _, group in groupby(plans, lambda p: p.goal_id):
-        group = list(group)
-        while group and not group[-1].predicted.size:
-            group.pop()
-        found += group
-    return found
+def _searched(pursuits: Sequence[list[RecordedPlan]]) -> list[list[RecordedPlan]]:
+    """The first ``_MOST_PLANS`` plans, without those not to move at the end of a goal, which cut it short; the others are
+    of looks that the surprise gate held the arm for."""
+    found, left = [], _MOST_PLANS
+    for plans in pursuits:
+        while plans and not plans[-1].predicted.size:
+            plans = plans[:-1]
+        found, left = [*found, plans[:left]], left - len(plans[:left])
+    return [plans for plans in found if plans]
 
 
 def _latents(recording: Recording, checkpoint: Checkpoint, stamps: set[int]) -> dict[int, np.ndarray]:
@@ -177,6 +181,7 @@ class _Repeat:
         )
         self.goals = {g.goal_id: g.latent for g in recording.goals}
         self.energy = Energy(checkpoint.spec, dict(settings.weights))
+        self.propose = policy(checkpoint, settings.planner.mode)
         gate = None
         if settings.surprise is not None and checkpoint.calibration is not None:
             gate = SurpriseGate.calibrated(checkpoint.calibration, **dict(settings.surprise))
@@ -186,21 +191,29 @@ class _Repeat:
             gate,
         )
 
-    def goal(self, goal_id: str, plans: list[RecordedPlan]) -> tuple[int, float]:
-        """(plans that are equal, largest difference of the first that is not, rad) of one pursuit."""
-        if goal_id not in self.goals:
-            return 0, 0.0
+    def pursuit(self, plans: list[RecordedPlan]) -> tuple[int, float]:
+        """(plans that are equal, largest difference of the first that is not, rad) of one goal and its sub-goals."""
         self.episode.reset()
-        equal, difference, last = 0, 0.0, 0
+        equal, difference, last, sought = 0, 0.0, 0, plans[0].goal_id
         for plan in plans:
             proprio = self._joints(plan.stamp_ns)
-            if plan.stamp_ns not in self.latents or proprio is None:
+            if plan.goal_id not in self.goals or plan.stamp_ns not in self.latents or proprio is None:
                 break
             self.episode.look(
                 self.latents[plan.stamp_ns], proprio, plan.stamp_ns * 1e-9, set_back=plan.stamp_ns < last
             )
             last = plan.stamp_ns
-            actions = respond(self.episode, self.checkpoint.model, self.energy, self.goals[goal_id])
+            if plan.goal_id != sought:
+                sought = plan.goal_id
+                self.episode.turn()
+            actions = respond(
+                self.episode,
+                self.checkpoint.model,
+                self.energy,
+                self.goals[plan.goal_id],
+                self.propose,
+                lambda: self.checkpoint.network,
+            )
             if np.array_equal(actions, plan.actions):
                 equal += 1
             else:

@@ -38,6 +38,7 @@ class Solution:
     best_at: (iteration, index) of the best candidate, to look up what its evaluator knows of it.
     made_by: "policy", where its proposals were all that was looked at; "search"; or "keep", a plan that goes on.
     proposal_left: share of the energy of staying here that the best proposal left at its end; NaN without proposals.
+    leads: whether no other candidate of its iteration cost less; what was imagined for comparison may.
     """
 
     actions: np.ndarray
@@ -50,6 +51,7 @@ class Solution:
     best_at: tuple[int, int] = (0, 0)
     made_by: str = "search"
     proposal_left: float = math.nan
+    leads: bool = True
 
     def after(self, calls: int) -> "Solution":
         """The same, where the evaluator was called that often with one candidate before the search."""
@@ -129,7 +131,7 @@ class Search:
         """Costs (S,) of actions (S, H, KA) that need be no points of the space, unusable ones +Inf. The last ``beside`` of
         them are not in the race."""
         costs = self._evaluated(actions)
-        self._note(costs[: len(costs) - beside], actions)
+        self._note(costs, actions, beside=beside)
         return costs
 
     def solution(self) -> Solution:
@@ -150,6 +152,7 @@ class Search:
             self._trace,
             best.at,
             "search" if self.searched else "policy",
+            leads=bool(best.leads),
         )
 
     def _evaluated(self, actions: np.ndarray) -> np.ndarray:
@@ -163,14 +166,18 @@ class Search:
         self._evaluations += len(actions)
         return costs
 
-    def _note(self, costs: np.ndarray, actions: np.ndarray, theta: np.ndarray | None = None) -> None:
+    def _note(
+        self, costs: np.ndarray, actions: np.ndarray, theta: np.ndarray | None = None, beside: int = 0
+    ) -> None:
         """Remember the best of one call; of equal ones the first."""
-        call = len(self._trace)
-        for index in np.argsort(costs, kind="stable")[: self._leaders]:
+        call, least = len(self._trace), int(np.argmin(costs))
+        for index in np.argsort(costs[: len(costs) - beside], kind="stable")[: self._leaders]:
             cost = float(costs[index])
             if cost < math.inf and (len(self._best) < self._leaders or cost < self._best[-1].cost):
                 point = None if theta is None else theta[index].copy()
-                self._best.append(_Seen(cost, point, actions[index].copy(), (call, int(index))))
+                self._best.append(
+                    _Seen(cost, point, actions[index].copy(), (call, int(index)), index == least)
+                )
                 self._best.sort(key=lambda seen: seen.cost)
                 del self._best[self._leaders :]
         self._trace.append(self._best[0].cost if self._best else math.inf)
@@ -182,3 +189,4 @@ class _Seen:
     theta: np.ndarray | None
     actions: np.ndarray
     at: tuple[int, int]
+    leads: bool
