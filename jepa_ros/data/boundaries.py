@@ -19,8 +19,8 @@ def episode_cuts(
     """(c,) int64 ns, ascending log times at which an episode begins, for `resample(..., cuts=)`.
 
     boundaries: any of KINDS; "gaps" adds nothing, since missing data cuts in any case.
-    goal_logs, goal_ids: one of each per goal message; a goal sent again, with the id of the last, does not
-    cut.  marker_logs: one per marker message, whatever it says.
+    goal_logs, goal_ids: one of each per goal message, a sub-goal with the id of its goal; one with the id of the last does
+    not cut.  marker_logs: one per marker message, whatever it says.
     """
     require_known(boundaries)
     cuts = []

@@ -55,13 +55,20 @@ class TopicLog:
 
 @dataclass(frozen=True)
 class RecordedGoal:
-    """A goal that was published. latent: (D,) float32."""
+    """A goal that was published. latent: (D,) float32.  part_of: id of the goal that it is a sub-goal of, "" where it is
+    none."""
 
     log_ns: int
     stamp_ns: int
     goal_id: str
     encoder_id: str
     latent: np.ndarray
+    part_of: str = ""
+
+    @property
+    def pursuit(self) -> str:
+        """Id of what the planner was asked for: a goal, with all of its sub-goals."""
+        return self.part_of or self.goal_id
 
 
 @dataclass(frozen=True)
@@ -129,7 +136,7 @@ class Recording:
         cuts = episode_cuts(
             self.boundaries,
             goal_logs=[g.log_ns for g in self.goals],
-            goal_ids=[g.goal_id for g in self.goals],
+            goal_ids=[g.pursuit for g in self.goals],
             marker_logs=self.markers_logged,
         )
         return resample(self.streams, self.spec, stale_s=self.topic_roles.stale_s, cuts=cuts)
@@ -364,7 +371,14 @@ class _Pass:
         msg = self.bag.deserialize(message)
         latent = np.array(tensor_array(msg.embedding.latent)).reshape(-1)
         self.recording.goals.append(
-            RecordedGoal(message.log_ns, stamp_ns(msg), msg.goal_id, msg.embedding.encoder_id, latent)
+            RecordedGoal(
+                message.log_ns,
+                stamp_ns(msg),
+                msg.goal_id,
+                msg.embedding.encoder_id,
+                latent,
+                getattr(msg, "part_of", ""),  # older bags know no sub-goals
+            )
         )
 
     def _on_plan(self, message: RawMessage) -> None:

@@ -23,7 +23,12 @@ class SubGoalSettings:
     max_fallbacks: int = 3
 
     def __post_init__(self):
-        for name, least in (("looseness", 1.0), ("lost_factor", 1.0), ("lost_looks", 1), ("max_fallbacks", 0)):
+        for name, least in (
+            ("looseness", 1.0),
+            ("lost_factor", 1.0),
+            ("lost_looks", 1),
+            ("max_fallbacks", 0),
+        ):
             if not least <= getattr(self, name) < math.inf:
                 raise JepaError(
                     f"sub-goals: {name} is {getattr(self, name)}; it must be finite and at least {least:g}"
@@ -47,7 +52,9 @@ class SubGoals:
         """latents: (M, D), M at least 1, the goal last.  tolerance: latent distance that passes a sub-goal."""
         self.latents, self.tolerance, self.settings = np.asarray(latents), tolerance, settings
         if self.latents.ndim != 2 or not len(self.latents):
-            raise JepaError(f"sub-goals: latents must be (M, D), the goal last; got shape {self.latents.shape}")
+            raise JepaError(
+                f"sub-goals: latents must be (M, D), the goal last; got shape {self.latents.shape}"
+            )
         self.index = self.advances = self.fallbacks = 0
         self.lost = ""
         self._first: np.ndarray | None = None  # (M,) distances where the present pursuit began

@@ -116,7 +116,7 @@ def test_a_wrong_staleness_limit_is_refused(driven, spec, limits):
 
 
 def _message(kind: str, at: int, text: str):
-    """A marker, or a goal whose id is `text`."""
+    """A marker, or a goal whose id is `text`; "13.0" is a sub-goal of goal "13"."""
     if kind != "jepa_ros/msg/Goal":
         return message_class(kind)(**({"data": text} if kind.endswith("String") else {}))
     tensor = message_class("jepa_ros/msg/Tensor")(
@@ -125,7 +125,10 @@ def _message(kind: str, at: int, text: str):
     embedding = message_class("jepa_ros/msg/Embedding")(
         header=make_header(at), encoder_id="", latent=tensor, encode_ms=0.0, encoded_stamp=make_time(at)
     )
-    return message_class(kind)(header=make_header(at), goal_id=text, embedding=embedding)
+    goal_id, _, part = text.partition(".")
+    return message_class(kind)(
+        header=make_header(at), goal_id=text, embedding=embedding, part_of=goal_id if part else ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,12 +141,15 @@ def _message(kind: str, at: int, text: str):
 )
 def test_a_bag_is_cut_where_it_says(robot_bag, walk, spec, tmp_path, boundary, topic, kind):
     targets, start = walk(40), 10_000 * MS
+    said = {0: "0", 13: "13", 26: "26"}
+    if boundary == "goals":
+        said |= {13: "13.0", 18: "13.1", 22: "13"}  # two sub-goals, and the goal that they are part of
     bag = robot_bag(tmp_path / "bag", more_topics={topic: kind})
     bag.plan(start - DT, targets[:1], [0.1])
     for t in range(40):
         now = start + t * DT
-        if t in (0, 13, 26):
-            bag.writer.write(topic, now, _message(kind, now, f"{t}"))
+        if t in said:
+            bag.writer.write(topic, now, _message(kind, now, said[t]))
         bag.look(now, t)
         bag.feel(now, targets[t])
         bag.plan(now, targets[min(t + 1, 39)][None], [0.1])

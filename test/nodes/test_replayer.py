@@ -220,7 +220,9 @@ def goal_message(stamp):
         encode_ms=0.0,
         encoded_stamp=header.stamp,
     )
-    return message_class("jepa_ros/msg/Goal")(header=header, goal_id=str(stamp), embedding=embedding)
+    return message_class("jepa_ros/msg/Goal")(
+        header=header, goal_id=str(stamp), embedding=embedding, part_of=""
+    )
 
 
 def test_a_part_begins_with_the_goal_that_held_then(world, tmp_path):

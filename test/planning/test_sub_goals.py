@@ -58,8 +58,10 @@ def test_what_is_lost_sends_back_to_the_latest_earlier_one_that_is_nearer():
     sub_goals = line(1.0, 2.0, 3.0, 4.0)
     assert walk(sub_goals, 0.0, 1.0, 2.0, 3.0) == [0, 1, 2, 3]
     assert walk(sub_goals, 2.4) == [3]  # 1.6 away, one look alone
-    assert walk(sub_goals, 2.4) == [2] and sub_goals.fallbacks == 1  # the one at 3 is the latest that is nearer
-    assert walk(sub_goals, 1.9, 1.4, 1.4) == [2, 2, 1] and sub_goals.fallbacks == 2
+    assert (
+        walk(sub_goals, 2.4) == [2] and sub_goals.fallbacks == 1
+    )  # the one at 3 is the latest that is nearer
+    assert walk(sub_goals, 2.3, 1.4, 1.4) == [2, 2, 1] and sub_goals.fallbacks == 2
     assert walk(sub_goals, 2.0, 3.0, 4.0) == [2, 3, 3] and (sub_goals.lost, sub_goals.advances) == ("", 5)
 
 
@@ -79,9 +81,11 @@ def test_what_was_almost_there_at_first_is_measured_by_the_tolerance():
 
 
 def test_a_fallback_onto_the_very_sub_goal_takes_up_the_next_one_anew():
-    sub_goals = SubGoals(np.array([[0.0], [1.0], [1.5]]), TOLERANCE, SubGoalSettings(lost_looks=1))
-    assert walk(sub_goals, 0.0, 1.0) == [1, 2]
-    assert walk(sub_goals, 0.0) == [1] and (sub_goals.fallbacks, sub_goals.advances) == (1, 3)
+    settings = SubGoalSettings(lost_looks=1)
+    sub_goals = SubGoals(np.array([[1.0, 0.0], [2.0, 0.0]]), TOLERANCE, settings)
+    assert walk(sub_goals, [0.0, 0.3], [1.6, 0.3]) == [0, 1]
+    assert walk(sub_goals, [1.0, 0.0]) == [1] and (sub_goals.fallbacks, sub_goals.advances) == (1, 2)
+    assert walk(sub_goals, [0.9, 0.0], [0.6, 0.0], [2.0, 0.0]) == [1, 1, 1] and sub_goals.fallbacks == 1
 
 
 @pytest.mark.parametrize("most", [0, 2])
@@ -92,7 +96,9 @@ def test_fallbacks_are_bounded_and_the_end_says_what_was_lost(most):
         assert walk(sub_goals, 1.0, 0.0, 0.0) == [1, 1, 0] and sub_goals.fallbacks == n + 1
     assert walk(sub_goals, 1.0, 0.0) == [1, 1] and not sub_goals.lost
     walk(sub_goals, 0.0)
-    assert sub_goals.lost.startswith(f"the goal was lost again, 2.000 away (limit 1.500), after {most} fallbacks")
+    assert sub_goals.lost.startswith(
+        f"the goal was lost again, 2.000 away (limit 1.500), after {most} fallbacks"
+    )
     assert sub_goals.fallbacks == most and sub_goals.at_goal
 
 
