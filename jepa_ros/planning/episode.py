@@ -10,6 +10,7 @@ from jepa_ros.planning.memory import Context, ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator, Imagination, Propose
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
+from jepa_ros.planning.sub_goals import SubGoals
 from jepa_ros.planning.surprise import STILL, Judgement, Level, SurpriseGate
 from jepa_ros.planning.trigger import Cause, Outcome, cause
 
@@ -42,10 +43,14 @@ class PlanningEpisode:
     look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
     expected next. A picture that stays wrong moves the arm nowhere, and does not become what is expected. After a
     frozen image nothing is expected: since when it was frozen is not known, and it may have been believed.
+
+    sub_goals: where they are set, they are shown every look that may be taken for the scene, and say what to plan for;
+    the plan at hand ends where that changes.
     """
 
     def __init__(self, planner: Planner, memory: ShortTermMemory, gate: SurpriseGate | None = None):
         self.planner, self.memory, self.spec, self.gate = planner, memory, planner.spec, gate
+        self.sub_goals: SubGoals | None = None
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -86,7 +91,15 @@ class PlanningEpisode:
         known = followed and goes_on and expected is not None
         self._outcome = Outcome(before, expected, latent) if known else None
         self._sent, self._proprio = None, proprio
+        seen = believed and not self.judgement.strange
+        if seen and self.sub_goals is not None and self.sub_goals.see(latent):
+            self.turn()
         return self.judgement
+
+    def turn(self) -> None:
+        """Another goal is planned for from here on: what is left of the plan at hand says nothing about it."""
+        self.planner.forget()
+        self._made = None
 
     @property
     def context(self) -> Context:
