@@ -35,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a picture of how things should look, in place of a rendered goal; then the planner itself "
         "says whether it is reached",
     )
+    parser.add_argument(
+        "--sub-goals",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="pictures of how things should look on the way, in their order: each is passed before the next",
+    )
     add_checkpoint_options(parser)
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(

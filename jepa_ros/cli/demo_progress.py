@@ -28,6 +28,9 @@ class ProgressLine:
         if (f := self._feedback) is None:
             words.append("waiting for the first plan")
         else:
+            if f.sub_goals:
+                to = f"sub-goal {f.sub_goal + 1} of {f.sub_goals}" if f.sub_goal < f.sub_goals else "the goal"
+                words.append(f"to {to}, {f.sub_goal_distance:.3f} away, {f.fallbacks} fallbacks")
             words += [
                 f"distance {f.distance:.3f} (goal: {f.tolerance:.3f})",
                 f"{f.plans} plans at {f.plan_rate_hz:.1f} Hz",

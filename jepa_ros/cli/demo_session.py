@@ -34,7 +34,8 @@ def run_demo(args: argparse.Namespace) -> int:
     """Returns the exit status of `jepa demo`."""
     Bringup, Graph, GraphClient = _ros()
     task = make_task(args.task)
-    given = None if args.goal_image is None else read_image(args.goal_image)
+    given = None if args.goal_image is None else read_image(args.goal_image, "--goal-image")
+    sub_goals = [read_image(path, "--sub-goals") for path in args.sub_goals]
     graph = Graph(
         namespace=NAMESPACE,
         composition=args.composition,
@@ -64,7 +65,7 @@ def run_demo(args: argparse.Namespace) -> int:
                 client.require_alone(graph.nodes)
                 runtime = client.reported("world_model", "runtime")
                 print(f"  the model is computed by {runtime}")
-                session = Session(args, task, bringup, client, given)
+                session = Session(args, task, bringup, client, given, sub_goals)
                 for episode in range(args.episodes):
                     episodes.append(session.drive(episode))
             print("stopping the graph")
@@ -98,8 +99,17 @@ def write_result(
 class Session:
     """Drives one goal after the other through a graph that is up."""
 
-    def __init__(self, args: argparse.Namespace, task, bringup, client, given: np.ndarray | None):
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        task,
+        bringup,
+        client,
+        given: np.ndarray | None,
+        sub_goals: list[np.ndarray],
+    ):
         self.args, self.task, self.bringup, self.client, self.given = args, task, bringup, client, given
+        self.sub_goals = sub_goals
         self.recorder = Recorder(client, NAMESPACE, JOINT_NAMES, has_cube=args.task == "push")
         image = self.recorder.wait_image(10.0)
         if image is None:
@@ -158,7 +168,12 @@ class Session:
     def _pursue(self, trace: Trace, truth: GroundTruth | None, goal_image: np.ndarray) -> None:
         """Send the goal and follow it until planner and ground truth have said their word."""
         line = ProgressLine()
-        run = self.client.send_goal(goal_image, timeout_s=self.args.timeout, on_feedback=line.on_feedback)
+        run = self.client.send_goal(
+            goal_image,
+            timeout_s=self.args.timeout,
+            on_feedback=line.on_feedback,
+            sub_goals=self.sub_goals,
+        )
         errors: list[float] = []
         began, ended_at, held_at, asked_to_end = time.monotonic(), None, None, False
         try:
@@ -226,17 +241,17 @@ def summary(episodes: list[tuple[Trace, Verdict]]) -> str:
     return f"{all_of_them}: {successes} of {len(episodes)} episodes (judged by {episodes[0][1].judged_by})"
 
 
-def read_image(path: Path) -> np.ndarray:
-    """A picture file -> (h, w, 3) uint8 RGB; JepaError where it is none."""
+def read_image(path: Path, option: str) -> np.ndarray:
+    """A picture file -> (h, w, 3) uint8 RGB; JepaError names the option where it is none."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
     except FileNotFoundError:
-        raise JepaError(f"--goal-image {path}: there is no such file") from None
+        raise JepaError(f"{option} {path}: there is no such file") from None
     except (UnidentifiedImageError, OSError) as error:
-        raise JepaError(f"--goal-image {path}: not a readable picture ({error})") from error
+        raise JepaError(f"{option} {path}: not a readable picture ({error})") from error
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if image not in (None, LAST):
         from jepa_ros.cli.demo_session import read_image
 
-        image = read_image(Path(image))
+        image = read_image(Path(image), "--goal-image")
     settings = ReplaySettings(
         bag=args.bag,
         namespace=args.namespace,

@@ -3,7 +3,7 @@
 import importlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 import numpy as np
@@ -176,13 +176,19 @@ class GraphClient:
         tolerance: float = 0.0,
         timeout_s: float = 0.0,
         on_feedback: Callable[[ReachGoal.Feedback], None] = lambda feedback: None,
+        sub_goals: Sequence[np.ndarray] = (),
+        sub_goal_tolerance: float = 0.0,
     ) -> GoalRun:
-        """Send an (H, W, 3) uint8 RGB goal image. tolerance, timeout_s: 0 takes the planner's defaults.
+        """Send an (H, W, 3) uint8 RGB goal image. tolerance, timeout_s, sub_goal_tolerance: 0 takes the planner's defaults.
 
-        on_feedback: called in the client's thread. Raises JepaError where the planner does not take the goal.
+        sub_goals: images like it to pass on the way, in their order.  on_feedback: called in the client's thread. Raises JepaError where the planner does not take the goal.
         """
         goal = ReachGoal.Goal(
-            goal_image=images.to_msg(image, Header()), tolerance=float(tolerance), timeout_s=float(timeout_s)
+            goal_image=images.to_msg(image, Header()),
+            tolerance=float(tolerance),
+            timeout_s=float(timeout_s),
+            sub_goal_images=[images.to_msg(sub_goal, Header()) for sub_goal in sub_goals],
+            sub_goal_tolerance=float(sub_goal_tolerance),
         )
         if not self._reach_goal.wait_for_server(10.0):
             raise JepaError("the action reach_goal is not there; is the planner running?")

@@ -276,13 +276,13 @@ def test_a_joint_state_is_complete_before_it_is_counted():
 def test_a_goal_picture_must_be_one(tmp_path):
     from jepa_ros.cli.demo_session import read_image
 
-    with pytest.raises(JepaError, match="there is no such file"):
-        read_image(tmp_path / "missing.png")
+    with pytest.raises(JepaError, match="--goal-image .*there is no such file"):
+        read_image(tmp_path / "missing.png", "--goal-image")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(JepaError, match="not a readable picture"):
-        read_image(tmp_path / "text.png")
+    with pytest.raises(JepaError, match="--sub-goals .*not a readable picture"):
+        read_image(tmp_path / "text.png", "--sub-goals")
     Image.new("L", (20, 10), 128).save(tmp_path / "grey.png")
-    assert read_image(tmp_path / "grey.png").shape == (10, 20, 3)
+    assert read_image(tmp_path / "grey.png", "--goal-image").shape == (10, 20, 3)
 
 
 @pytest.mark.skipif("needs ROS" in why_not(), reason=why_not() or "-")
