@@ -1,5 +1,5 @@
-"""The world model: latent rollouts of candidate action sequences. Stateless: every request carries its
-context."""
+"""The world model: latent rollouts of candidate action sequences, and what the policy on its latents proposes. Stateless:
+every request carries its context."""
 
 import time
 
@@ -8,20 +8,24 @@ import torch
 
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionCandidates, LatentRollouts
+from jepa_ros.msg import ActionCandidates, ActionProposals, LatentRollouts, ProposalRequest
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.base.model import MODEL_PARAMS, load
 from jepa_ros.nodes.base.robot import ROBOT_PARAMS
 from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
+from jepa_ros.planning.memory import Context
 from jepa_ros.srv import LoadCheckpoint
+from jepa_ros.world_model.model import WorldModel
 
 
 class WorldModelNode(ManagedNode):
-    """`candidates` -> `rollouts`; `~/load_checkpoint`.
+    """`candidates` -> `rollouts`; `proposal_request` -> `proposals`; `~/load_checkpoint`.
 
-    in_graph: False where the planner shares this process and calls ``imagine`` itself.
+    The policy lives here and not in the planner, because its latents are this checkpoint's, and its network needs torch
+    and the device that are here; the planner's process stays without.
+    in_graph: False where the planner shares this process and calls ``imagine`` and ``propose`` itself.
     """
 
     NAME = "world_model"
@@ -41,18 +45,26 @@ class WorldModelNode(ManagedNode):
         """What computes rollouts: a WorldModel, or one of another runtime."""
         return self._checkpoint.model
 
+    @property
+    def network(self) -> WorldModel:
+        """The model in torch, for gradients."""
+        return self._checkpoint.network
+
     def _setup(self) -> None:
         self._use(load(self))
         self.serve(LoadCheckpoint, "~/load_checkpoint", self._serve_load)
         if self._in_graph:
             self._rollouts = self.publisher(LatentRollouts, "rollouts", qos.LATENT)
+            self._proposals = self.publisher(ActionProposals, "proposals", qos.LATENT)
             self.read(ActionCandidates, "candidates", self._answer, qos.LATENT)
+            self.read(ProposalRequest, "proposal_request", self._answer_policy, qos.LATENT)
 
     def _diagnose(self, report: Report) -> None:
         report.hardware_id = self.model_id
         report.add("model_id", self.model_id)
         report.add("device", self.param("device"))
         report.add("runtime", self._checkpoint.model.runtime)
+        report.add("policy", "none" if self._checkpoint.heads is None else "heads")
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray
@@ -71,48 +83,30 @@ class WorldModelNode(ManagedNode):
         futures, joints = map(torch.as_tensor, checkpoint.model.rollout(*inputs))
         return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
 
+    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
+        """What the checkpoint's policy would do from a context towards a goal latent (D,): (N, H, KA) float32 rad, N = 0
+        without a policy."""
+        heads, spec = self._checkpoint.heads, self._checkpoint.spec
+        return np.empty((0, 1, spec.block_dim), np.float32) if heads is None else heads.propose(context, goal)
+
     def _use(self, checkpoint) -> None:
         self._checkpoint = checkpoint
         model, spec = checkpoint.model, checkpoint.spec
         zeros = np.zeros((model.context, model.latent_dim)), np.zeros((model.context, spec.dim))
+        still = np.zeros((model.context - 1, spec.block_dim))
         for _ in range(2):  # warm up
-            self.imagine(
-                *zeros, np.zeros((model.context - 1, spec.block_dim)), np.zeros((64, 5, spec.block_dim))
-            )
+            self.imagine(*zeros, still, np.zeros((64, 5, spec.block_dim)))
+            self.propose(Context(*zeros, still, model.context, 0.0), np.zeros(model.latent_dim))
 
     def _answer(self, msg: ActionCandidates) -> None:
         began = time.perf_counter()
-        model, spec = self._checkpoint.model, self._checkpoint.spec
-        if msg.model_id != self.model_id:
+        context, actions = self._context(msg, "candidates"), tensor.from_msg(msg.actions)
+        width = self._checkpoint.spec.block_dim
+        if actions.ndim != 3 or actions.shape[2] != width:
             raise JepaError(
-                f"candidates dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
-                f"{self.model_id!r}; give encoder and world_model the same checkpoint"
+                f"candidates dropped: actions have shape {actions.shape}, the checkpoint needs (S, H, {width})"
             )
-        if tuple(msg.joint_names) != spec.joint_names:
-            raise JepaError(
-                f"candidates dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
-                f"{list(spec.joint_names)}"
-            )
-        arrays = [
-            tensor.from_msg(t)
-            for t in (msg.context_latents, msg.context_proprio, msg.context_actions, msg.actions)
-        ]
-        expected = (
-            (model.context, model.latent_dim),
-            (model.context, spec.dim),
-            (model.context - 1, spec.block_dim),
-        )
-        actions = arrays[-1]
-        if (
-            tuple(a.shape for a in arrays[:3]) != expected
-            or actions.ndim != 3
-            or actions.shape[2] != spec.block_dim
-        ):
-            raise JepaError(
-                f"candidates dropped: context and actions have shapes {[a.shape for a in arrays]}, the "
-                f"checkpoint needs {expected} and (S, H, {spec.block_dim})"
-            )
-        rollouts = self.imagine(*arrays)
+        rollouts = self.imagine(*context, actions)
         self._rollouts.publish(
             LatentRollouts(
                 header=msg.header,
@@ -126,6 +120,50 @@ class WorldModelNode(ManagedNode):
                 rollout_ms=1e3 * (time.perf_counter() - began),
             )
         )
+
+    def _answer_policy(self, msg: ProposalRequest) -> None:
+        began = time.perf_counter()
+        context, goal = self._context(msg, "proposal request"), tensor.from_msg(msg.goal).reshape(-1)
+        if goal.size != self._checkpoint.model.latent_dim:
+            raise JepaError(
+                f"proposal request dropped: its goal has {goal.size} numbers, the checkpoint's latent "
+                f"{self._checkpoint.model.latent_dim}"
+            )
+        proposals = self.propose(Context(*context, len(context[0]), 0.0), goal)
+        self._proposals.publish(
+            ActionProposals(
+                header=msg.header,
+                plan_id=msg.plan_id,
+                actions=tensor.to_msg("actions", proposals),
+                policy_ms=1e3 * (time.perf_counter() - began),
+            )
+        )
+
+    def _context(self, msg: ActionCandidates | ProposalRequest, what: str) -> list[np.ndarray]:
+        """Latents (T, D), proprio (T, A), past blocks (T-1, KA) of a request; JepaError where they are not this
+        checkpoint's."""
+        model, spec = self._checkpoint.model, self._checkpoint.spec
+        if msg.model_id != self.model_id:
+            raise JepaError(
+                f"{what} dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
+                f"{self.model_id!r}; give encoder and world_model the same checkpoint"
+            )
+        if tuple(msg.joint_names) != spec.joint_names:
+            raise JepaError(
+                f"{what} dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
+                f"{list(spec.joint_names)}"
+            )
+        arrays = [tensor.from_msg(t) for t in (msg.context_latents, msg.context_proprio, msg.context_actions)]
+        expected = (
+            (model.context, model.latent_dim),
+            (model.context, spec.dim),
+            (model.context - 1, spec.block_dim),
+        )
+        if tuple(a.shape for a in arrays) != expected:
+            raise JepaError(
+                f"{what} dropped: context has shapes {[a.shape for a in arrays]}, the checkpoint needs {expected}"
+            )
+        return arrays
 
     def _serve_load(self, request, response) -> None:
         try:

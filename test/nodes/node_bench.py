@@ -154,6 +154,21 @@ def make_checkpoint(folder, spec=None, seed=0):
     return str(folder)
 
 
+def add_heads(folder, seed=0, **config):
+    """Heads of random weights beside the checkpoint in ``folder``."""
+    import torch
+
+    from jepa_ros.world_model.checkpoint import load_checkpoint, save_heads
+    from jepa_ros.world_model.heads import Heads, HeadsConfig
+
+    torch.manual_seed(seed)
+    checkpoint = load_checkpoint(folder)
+    small = HeadsConfig(**{"width": 16, "depth": 1, "hypotheses": 4, "horizon": 3} | config)
+    model = checkpoint.model
+    save_heads(checkpoint.path, Heads(small, model.latent_dim, model.context, checkpoint.spec))
+    return folder
+
+
 def stamp(seconds):
     from rclpy.time import Time
 

@@ -1,10 +1,13 @@
 """Distributed and single are one thing: the same seed and inputs give the same plan, bit for bit."""
 
+import math
+import shutil
+
 import numpy as np
 import pytest
 from jepa_ros.action import ReachGoal
 from jepa_ros.msg import ActionPlan, PlannerStatus
-from node_bench import WAIT_S, World, make_checkpoint, make_spec
+from node_bench import WAIT_S, World, add_heads, make_checkpoint, make_spec
 from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
@@ -20,9 +23,10 @@ from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
 SPEC = make_spec()
+HOPS = ("candidates", "rollouts", "costs", "proposal_request", "proposals")
 
 
-def compose(world, composition, checkpoint, runtime):
+def compose(world, composition, checkpoint, runtime, **planning):
     """The four nodes, wired as the processes of a composition wire them."""
     model = {"checkpoint": checkpoint, "runtime": runtime}
     single = composition == "single"
@@ -33,24 +37,24 @@ def compose(world, composition, checkpoint, runtime):
     cost = world.make(CostNode, in_graph=not single)
     planner = world.make(
         PlannerNode,
-        parameters=model | {"deadline_s": 0.0, "costs_timeout_s": WAIT_S, "seed": 5},
+        parameters=model | {"deadline_s": 0.0, "costs_timeout_s": WAIT_S, "seed": 5} | planning,
         link=DirectLink(encoder, world_model, cost) if single else None,
     )
 
 
-def one_plan(composition, checkpoint, frames, runtime="auto"):
+def one_plan(composition, checkpoint, frames, runtime="auto", **planning):
     """The first two plans for a goal, from the same frames."""
     world = World()
     try:
-        compose(world, composition, checkpoint, runtime)
+        compose(world, composition, checkpoint, runtime, **planning)
         plans, status = world.listen(ActionPlan, "plan"), world.listen(PlannerStatus, "planner/status")
         camera, joints = world.talk(Image, "image"), world.talk(JointState, "joint_states")
-        names = [world.namespace + "/" + t for t in ("candidates", "rollouts", "costs")]
+        names = [world.namespace + "/" + topic for topic in HOPS]
         if composition == "distributed":
             world.until(
                 lambda: (
-                    [world.bench.count_subscribers(n) for n in names] == [1, 1, 1]
-                    and [world.bench.count_publishers(n) for n in names] == [1, 1, 1]
+                    [world.bench.count_subscribers(n) for n in names] == [1] * len(HOPS)
+                    and [world.bench.count_publishers(n) for n in names] == [1] * len(HOPS)
                 )
             )
         action = ActionClient(world.bench, ReachGoal, "reach_goal")
@@ -70,13 +74,13 @@ def one_plan(composition, checkpoint, frames, runtime="auto"):
             timer = world.bench.create_timer(0.02, look)
             made.append(plans.wait(lambda m: m.plan_id not in [p.plan_id for p in made]))
             world.bench.destroy_timer(timer)
-        status.wait(lambda m: m.plan_id == made[-1].plan_id)
+        told = status.wait(lambda m: m.plan_id == made[-1].plan_id)
         topics = {
             name.split("/")[-1]
             for name, _ in world.bench.get_topic_names_and_types()
             if name.startswith(world.namespace + "/")
         }
-        return made, topics
+        return made, topics, told
     finally:
         world.close()
 
@@ -97,7 +101,7 @@ def frames():
 
 @pytest.mark.parametrize("composition", ["distributed", "single"])
 def test_onnx_plans_as_torch_does_within_the_tolerance(composition, exported, frames):
-    (onnx, _), (torch, _) = (one_plan(composition, exported, frames, r) for r in ("onnx", "torch"))
+    (onnx, *_), (torch, *_) = (one_plan(composition, exported, frames, r) for r in ("onnx", "torch"))
     for ours, theirs in zip(onnx, torch, strict=True):
         assert ours.expected_cost == pytest.approx(theirs.expected_cost, rel=TOLERANCE, abs=TOLERANCE)
         for name in ("actions", "predicted"):
@@ -107,9 +111,38 @@ def test_onnx_plans_as_torch_does_within_the_tolerance(composition, exported, fr
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_same_seed_same_plan_in_both_compositions(exported, frames, runtime):
-    (distributed, graph), (single, alone) = (
+    (distributed, graph, _), (single, alone, _) = (
         one_plan(c, exported, frames, runtime) for c in ("distributed", "single")
     )
+    require_equal_plans(distributed, single)
+    assert set(HOPS) <= graph and not set(HOPS) & alone
+
+
+@pytest.mark.parametrize("mode, left", [("policy", 0.2), ("hybrid", 0.0), ("hybrid", 10.0)])
+def test_a_policy_proposes_the_same_in_both_compositions(exported, frames, tmp_path, mode, left):
+    with_heads = add_heads(str(shutil.copytree(exported, tmp_path / "with_heads")))
+    planning = {"mode": mode, "hybrid_left": left, "replan": "always"}
+    (distributed, _, far), (single, _, near) = (
+        one_plan(c, with_heads, frames, **planning) for c in ("distributed", "single")
+    )
+    require_equal_plans(distributed, single)
+    by_policy = left != 0
+    for told in (far, near):
+        assert (told.proposed, told.searched) == ((2, 0) if by_policy else (0, 2))
+        assert math.isfinite(told.proposal_left) and told.policy_ms > 0
+    assert far.proposal_left == near.proposal_left
+
+
+def test_gradients_refine_the_plan_in_single_whatever_computes_rollouts(exported, frames):
+    plain, refined = (
+        one_plan("single", exported, frames, mode="search", refine_steps=steps)[0][0]
+        for steps in (0, 5)
+    )
+    assert refined.expected_cost < plain.expected_cost
+
+
+def require_equal_plans(distributed, single):
+    """Bit for bit, and not the same twice."""
     for ours, theirs in zip(distributed, single, strict=True):
         for name in ("actions", "predicted"):
             a, b = ((p.actions if name == "actions" else p.predicted.latent) for p in (ours, theirs))
@@ -118,4 +151,3 @@ def test_same_seed_same_plan_in_both_compositions(exported, frames, runtime):
     assert np.any(tensor.from_msg(distributed[0].actions)) and np.any(
         tensor.from_msg(distributed[0].actions) != tensor.from_msg(distributed[1].actions)
     )
-    assert {"candidates", "rollouts", "costs"} <= graph and not {"candidates", "rollouts", "costs"} & alone

@@ -108,7 +108,7 @@ def _graph(part: dict) -> str:
         for stage in stages
     ]
     told.append(
-        _table(("of a searched plan, median / p95 ms", *(f"`{name}`" for name in compositions)), rows)
+        _table(("of a plan made anew, median / p95 ms", *(f"`{name}`" for name in compositions)), rows)
     )
     rows = [
         (row["candidates"], row["horizon"], f"`{name}`", _pair(row["plan"]), _pair(row["image_to_command"]))

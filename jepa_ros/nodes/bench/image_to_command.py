@@ -106,7 +106,8 @@ class Session:
 
     def reach_goals(self, count: int, check: Callable[[], None], say) -> dict:
         """Goals never seen in training, one after the other, as the demo sends them. image_to_command_searched: of the
-        looks at which the planner searched, and stages too; searched: their share."""
+        looks at which the planner searched; searched: their share; proposed: of those that the policy planned for; stages: of
+        both."""
         commands, searched, stages, reached, misses = [], [], [], 0, 0
         for seed in range(FIRST_SEED, FIRST_SEED + count):
             if seed != FIRST_SEED:
@@ -133,8 +134,10 @@ class Session:
             "image_to_command": figures(commands),
             "image_to_command_searched": figures(searched) if searched else None,
             "searched": sum(stage["searched"] for stage in stages) / len(stages),
+            "proposed": sum(stage["proposed"] for stage in stages) / len(stages),
             "stages": {
-                name: figures([stage[name] for stage in stages if stage["searched"]]) for name in STAGES
+                name: figures([stage[name] for stage in stages if stage["searched"] or stage["proposed"]])
+                for name in STAGES
             },
             "deadline_misses": misses,
             "goals": {"tried": count, "reached": reached, "wilson_95": list(wilson_interval(reached, count))},
@@ -146,7 +149,7 @@ class Session:
         for transition in ("deactivate", "cleanup"):
             self._states.change("planner", transition)
         self._client.set_parameters(
-            "planner", replan="always", deadline_s=0.0, costs_timeout_s=5.0, **changed
+            "planner", mode="search", replan="always", deadline_s=0.0, costs_timeout_s=5.0, **changed
         )
         for transition in ("configure", "activate"):
             self._states.change("planner", transition)

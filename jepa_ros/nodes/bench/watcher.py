@@ -12,14 +12,17 @@ from jepa_ros.msg import PlannerStatus, SafetyStatus
 from jepa_ros.nodes.client import GraphClient
 from jepa_ros.nodes.wire import qos
 
-STAGES = ("encode_ms", "rollout_ms", "cost_ms", "plan_ms", "image_age_ms")
+STAGES = ("encode_ms", "policy_ms", "rollout_ms", "cost_ms", "plan_ms", "image_age_ms")
+
+_MAKERS = ("searched", "proposed")
 
 
 class Watcher:
     """Subscribes once; ``begin`` starts a new Trace. Callbacks come in the client's thread.
 
     Only what the figures need is read, so that watching slows the graph as little as it can.
-    stages: of every plan since ``begin``, STAGES of PlannerStatus, and whether it was "searched".  diagnostics: node to key to value, the newest.
+    stages: of every plan since ``begin``, STAGES of PlannerStatus, and whether it was "searched" or "proposed".
+    diagnostics: node to key to value, the newest.
     """
 
     def __init__(self, client: GraphClient, joint_names: tuple[str, ...]):
@@ -39,7 +42,8 @@ class Watcher:
     def begin(self, seed: int) -> None:
         """Forget what was traced."""
         with self._changed:
-            self.trace, self.stages, self._plans, self._searched = Trace(seed), [], 0, 0
+            self.trace, self.stages, self._plans = Trace(seed), [], 0
+            self._counts = dict.fromkeys(_MAKERS, 0)
 
     def wait(self, done, timeout_s: float) -> bool:
         """Whether ``done()`` came true in time; asked again after every message."""
@@ -50,8 +54,10 @@ class Watcher:
         with self._changed:
             if msg.plans > self._plans:
                 stages = {name: float(getattr(msg, name)) for name in STAGES}
-                self.stages.append({**stages, "searched": msg.searched > self._searched})
-                self._plans, self._searched = msg.plans, msg.searched
+                counts = {name: int(getattr(msg, name)) for name in _MAKERS}
+                made_by = {name: counts[name] > self._counts[name] for name in _MAKERS}
+                self.stages.append({**stages, **made_by})
+                self._plans, self._counts = msg.plans, counts
                 self.trace.plan_ms.append(float(msg.plan_ms))
                 self.trace.deadline_misses = int(msg.deadline_misses)
             self._changed.notify_all()
