@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write"
     )
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
-    parser.add_argument("--batch", type=int, default=96, help="clips per step")
+    parser.add_argument("--batch", type=int, default=96, help="clips per step, of all processes together")
     parser.add_argument("--clip", type=int, default=6, help="frames per clip, one block apart")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
     parser.add_argument("--latent-dim", type=int, default=64, help="latent width D")
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads of each process")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw")
 
 
@@ -71,10 +71,12 @@ def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
     from jepa_ros.data.bag_reader import read_episodes
     from jepa_ros.training.config import TrainingConfig
+    from jepa_ros.training.distributed import join
     from jepa_ros.training.trainer import make_folder, train
     from jepa_ros.world_model.losses import LossConfig
     from jepa_ros.world_model.model import ModelConfig
 
+    ranks = join(args.device)
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
         **settings,
@@ -84,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
         ),
     )
     spec = read_action_spec(args.action_spec)
-    make_folder(args.out)
+    if ranks.first:
+        make_folder(args.out)
     cache = chosen_cache(args)
     episodes, report = read_episodes(
         args.bags,
@@ -93,11 +96,12 @@ def run(args: argparse.Namespace) -> int:
         topics=chosen_topics(args),
         boundaries=args.boundaries,
         cache=cache,
-        progress=True,
+        progress=ranks.first,
     )
-    print(report)
-    if cache is not None:
-        print(f"cache: {cache.folder}, {cache.size() / 1e6:.0f} MB (--no-cache keeps nothing)")
+    if ranks.first:
+        print(report)
+        if cache is not None:
+            print(f"cache: {cache.folder}, {cache.size() / 1e6:.0f} MB (--no-cache keeps nothing)")
     spec = replace(report.spec, block=args.block)
     metrics = train(
         episodes,
@@ -105,7 +109,10 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         config,
         {"digest": report.digest, "episodes": len(episodes), "frames": sum(map(len, episodes))},
+        ranks,
     )
+    if not ranks.first:
+        return 0
     for name, value in metrics.items():
         print(f"{name:32s} {value:.4g}")
     print(export(args.out))

@@ -83,12 +83,17 @@ class ClipDataset(Dataset):
     def _frames(self, starts: np.ndarray) -> Tensor:
         return torch.from_numpy(self.images[starts[:, None] + self.frame_offsets])
 
-    def sample(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """A random batch of ``size`` clips."""
-        return self.batch(rng.integers(len(self.starts), size=size))
+    def sample(
+        self, size: int, rng: np.random.Generator, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a random batch of ``size`` clips those in ``part``."""
+        return self.batch(rng.integers(len(self.starts), size=size)[part])
 
-    def sample_views(self, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """A random batch of ``size`` clips in two views each: images (2, B, L, h, w, 3), proprio and actions as in ``batch``.
+    def sample_views(
+        self, size: int, rng: np.random.Generator, part: slice = slice(None)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of a random batch of ``size`` clips those in ``part``, in two views each: images (2, B, L, h, w, 3), proprio and
+        actions as in ``batch``.
 
         The first is the motion's first view, the second any of its views, which may be the same.
         """
@@ -98,8 +103,8 @@ class ClipDataset(Dataset):
         views = [self._views[episode] for episode in episodes]
         first = within + self.offsets[[v[0] for v in views]]
         second = within + self.offsets[[rng.choice(v) for v in views]]
-        images, proprio, actions = self._gather(first)
-        return torch.stack([images, self._frames(second)]), proprio, actions
+        images, proprio, actions = self._gather(first[part])
+        return torch.stack([images, self._frames(second[part])]), proprio, actions
 
 
 def motions(episodes: Sequence[Episode]) -> list[list[int]]:

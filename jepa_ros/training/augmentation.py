@@ -5,6 +5,8 @@ teach the predictor that actions do that. Hues are left nearly alone, so that th
 channels gain or lose 3 % at most, and patches have colours of training. (Gamma, and clipping in bright light, move some.)
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -24,9 +26,9 @@ PATCH = 0.08
 """Largest patch, of the picture's area."""
 
 
-def augment(clips: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(B, L, h, w, 3) uint8 RGB -> as many, each clip changed in its own way."""
-    return np.stack([_augmented(clip, rng) for clip in clips])
+def augment(clips: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
+    """(B, L, h, w, 3) uint8 RGB -> as many, each clip changed in the way that its own generator gives."""
+    return np.stack([_augmented(clip, rng) for clip, rng in zip(clips, rngs, strict=True)])
 
 
 def _augmented(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The training loop: clips in, a checkpoint directory out, resumable at any time.
 
 Every random draw comes from a generator seeded with (seed, step), so that a run that was stopped and resumed is the
-run that was not.
+run that was not, and one in several processes is the one in one.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,18 +25,17 @@ from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.training.augmentation import augment
+from jepa_ros.training.batches import batches
 from jepa_ros.training.calibration import calibrate
 from jepa_ros.training.config import TrainingConfig
-from jepa_ros.training.plots import plot_training
+from jepa_ros.training.distributed import ALONE, Ranks
+from jepa_ros.training.journal import STATE, Journal
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
 from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint
 from jepa_ros.world_model.collapse import latent_health
 from jepa_ros.world_model.losses import TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import WorldModel
-
-METRICS = "metrics.jsonl"
-STATE = "training_state.pt"
 
 
 @dataclass(frozen=True)
@@ -79,16 +79,23 @@ def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: Traini
 
 
 def train(
-    episodes: Sequence[Episode], spec: ActionSpec, out: Path, config: TrainingConfig, data: dict
+    episodes: Sequence[Episode],
+    spec: ActionSpec,
+    out: Path,
+    config: TrainingConfig,
+    data: dict,
+    ranks: Ranks = ALONE,
 ) -> dict:
     """Train world model and baselines into the checkpoint directory ``out``; returns its metrics.
 
     data: what the bags were (digest, episode counts), kept in config.json. A run that finds its own unfinished state
     in ``out`` goes on from there; a state of other settings or data is refused.
+    ranks: the processes that fit the world model together, ``config.batch`` clips a step among them. All but the first are
+    done then, and return nothing.
     """
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    out = make_folder(out)
+    out = make_folder(out) if ranks.first else Path(out)
     commit = source_commit()
     split = split_episodes(episodes, spec, config)
     fingerprint = hashlib.sha256(json.dumps([config.to_dict(), data], sort_keys=True).encode()).hexdigest()
@@ -96,16 +103,18 @@ def train(
     model = WorldModel(config.model, split.spec)
     _set_statistics(model, split)
     model.to(config.device)
-    seconds = fit_world_model(model, split, out, config, fingerprint)
-    metrics = validate(model, split.validation, config)
-    metrics["training_seconds"] = round(seconds, 1)
+    speed = fit_world_model(model, split, out, config, fingerprint, ranks)
+    ranks.leave()
+    if not ranks.first:
+        return {}
+    metrics = validate(model, split.validation, config) | {k: round(v, 4) for k, v in speed.items()}
     started = time.monotonic()
     if config.baseline_steps:
         baselines = Baselines(config.model, split.spec)
         _set_statistics(baselines, split)
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
-    metrics["total_seconds"] = round(seconds + time.monotonic() - started, 1)
+    metrics["total_seconds"] = round(speed["training_seconds"] + time.monotonic() - started, 1)
     save_checkpoint(
         out,
         model,
@@ -118,7 +127,6 @@ def train(
         },
         split.reference_view,
     )
-    plot_training(out / METRICS, out / "training.png")
     save_calibration(out, calibrate(model, split.train, split.validation, data.get("digest", "")))
     (out / STATE).unlink(missing_ok=True)
     return metrics
@@ -139,70 +147,52 @@ def make_folder(out: Path) -> Path:
 
 
 def fit_world_model(
-    model: WorldModel, split: Split, out: Path, config: TrainingConfig, fingerprint: str
-) -> float:
-    """Optimise the JEPA loss; writes metrics and a resumable state; returns the seconds it took, resumptions included."""
+    model: WorldModel,
+    split: Split,
+    out: Path,
+    config: TrainingConfig,
+    fingerprint: str,
+    ranks: Ranks = ALONE,
+) -> dict[str, float]:
+    """Optimise the JEPA loss; writes metrics and a resumable state; returns the seconds that took, resumptions included,
+    and how fast it went."""
     optimiser = _optimiser(model, config)
     target = (
         TargetEncoder(model.encoder, config.loss.ema_decay) if config.loss.anti_collapse == "ema" else None
     )
-    step, spent = _resume(out, fingerprint, model, optimiser, target)
-    started = time.monotonic()
+    journal = Journal(out, fingerprint, config, ranks, model=model, optimiser=optimiser, target=target)
+    coming = batches(split.train, config, range(journal.step, config.steps), ranks)
     model.train()
-    _cut_metrics(out / METRICS, step)
-    with (
-        open(out / METRICS, "a") as log,
-        tqdm(total=config.steps, initial=step, desc="world model", unit="step", mininterval=2) as bar,
-    ):
-        while step < config.steps:
-            rng = np.random.default_rng([config.seed, step])
-            batch = training_batch(split.train, config, rng)
-            torch.manual_seed(int(rng.integers(2**62)))
-            two_views = config.augmentation == "views"
+    with journal, closing(coming):
+        while journal.step < config.steps:
+            batch, seed = journal.pace.next(coming)
+            torch.manual_seed(seed)
             loss, terms, latents = jepa_loss(
-                model, *batch, config.loss, target, autocast=config.autocast, two_views=two_views
+                model,
+                *batch,
+                config.loss,
+                target,
+                autocast=config.autocast,
+                two_views=config.augmentation == "views",
+                across=ranks.mean,
             )
-            if not torch.isfinite(loss):
+            values = ranks.mean(torch.stack([loss.detach(), *terms.values()])).tolist()
+            if not math.isfinite(values[0]):
                 raise JepaError(
-                    f"the loss is {loss.item()} at step {step}: lower --learning-rate, or look for broken "
+                    f"the loss is {values[0]} at step {journal.step}: lower --learning-rate, or look for broken "
                     f"values in the bags; the state before is kept in {out / STATE}"
                 )
-            _descend(loss, model, optimiser, learning_rate(step, config.steps, config))
+            _descend(loss, model, optimiser, learning_rate(journal.step, config.steps, config), ranks)
             if target is not None:
                 target.update(model.encoder)
-            step += 1
-            bar.update()
+            step = journal.stepped()
             if step % config.log_every == 0 or step == config.steps:
-                row = {
-                    "step": step,
-                    "loss": loss.item(),
-                    **{k: v.item() for k, v in terms.items()},
-                    **latent_health(latents),
-                }
-                log.write(json.dumps({k: round(v, 6) for k, v in row.items()}) + "\n")
-                log.flush()
-                bar.set_postfix(loss=f"{row['loss']:.3f}", rank=f"{row['effective_rank']:.1f}", refresh=False)
-            if step % config.save_every == 0 and step < config.steps:
-                _save_state(
-                    out, fingerprint, step, spent + time.monotonic() - started, model, optimiser, target
-                )
-                plot_training(out / METRICS, out / "training.png")
+                names = ("loss", *terms)
+                journal.row(dict(zip(names, values, strict=True)) | latent_health(ranks.gather(latents)))
+            if step % config.save_every == 0 or step == config.steps:
+                journal.save()
     model.eval()
-    spent += time.monotonic() - started
-    _save_state(out, fingerprint, step, spent, model, optimiser, target)
-    return spent
-
-
-def training_batch(clips: ClipDataset, config: TrainingConfig, rng: np.random.Generator) -> list[Tensor]:
-    """``config.batch`` clips as ``jepa_loss`` takes them, on the training device; of two views one after the other, the
-    second augmented."""
-    if config.augmentation == "none":
-        batch = clips.sample(config.batch, rng)
-    else:
-        (seen, otherwise), proprio, actions = clips.sample_views(config.batch // 2, rng)
-        images = torch.cat([seen, torch.from_numpy(augment(otherwise.numpy(), rng))])
-        batch = images, proprio.repeat(2, 1, 1), actions.repeat(2, 1, 1)
-    return [x.to(config.device, non_blocking=True) for x in batch]
+    return {"training_seconds": journal.pace.seconds, **journal.pace.total()}
 
 
 def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) -> dict[str, float]:
@@ -221,7 +211,7 @@ def fit_baselines(baselines: Baselines, split: Split, config: TrainingConfig) ->
         rng = np.random.default_rng([config.seed, 1, step])
         images, proprio, actions = split.train.sample(2 * config.batch, rng)
         if config.augmentation != "none":
-            images = torch.from_numpy(augment(images.numpy(), rng))
+            images = torch.from_numpy(augment(images.numpy(), rng.spawn(len(images))))
         images, proprio, actions = (x.to(config.device) for x in (images, proprio, actions))
         goals = images[torch.arange(len(images)), torch.from_numpy(rng.integers(1, config.clip, len(images)))]
         with torch.autocast(
@@ -258,11 +248,14 @@ def _optimiser(module: nn.Module, config: TrainingConfig) -> torch.optim.Optimiz
     return torch.optim.AdamW(module.parameters(), config.learning_rate, weight_decay=config.weight_decay)
 
 
-def _descend(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, rate: float) -> None:
+def _descend(
+    loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, rate: float, ranks: Ranks = ALONE
+) -> None:
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    ranks.average_gradients(module)
     nn.utils.clip_grad_norm_(module.parameters(), 1.0)
     optimiser.step()
 
@@ -270,41 +263,3 @@ def _descend(loss: Tensor, module: nn.Module, optimiser: torch.optim.Optimizer, 
 def _set_statistics(module: nn.Module, split: Split) -> None:
     module.proprio_mean.copy_(torch.from_numpy(split.statistics["proprio_mean"]))
     module.proprio_std.copy_(torch.from_numpy(split.statistics["proprio_std"]))
-
-
-def _save_state(out, fingerprint, step, seconds, model, optimiser, target) -> None:
-    partial = (out / STATE).with_suffix(".partial")
-    torch.save(
-        {
-            "fingerprint": fingerprint,
-            "step": step,
-            "seconds": seconds,
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "target": None if target is None else target.state_dict(),
-        },
-        partial,
-    )
-    partial.replace(out / STATE)
-
-
-def _cut_metrics(path: Path, step: int) -> None:
-    """Keep the rows up to ``step``: what was logged after the state was saved is logged again."""
-    rows = path.read_text().splitlines(keepends=True) if step and path.is_file() else []
-    path.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
-
-
-def _resume(out, fingerprint, model, optimiser, target) -> tuple[int, float]:
-    if not (out / STATE).is_file():
-        return 0, 0.0
-    state = torch.load(out / STATE, weights_only=True, map_location=model.proprio_mean.device)
-    if state["fingerprint"] != fingerprint:
-        raise JepaError(
-            f"{out / STATE} is of a run with other settings or other bags: repeat that command to go on "
-            "with it, or choose another --out, or delete the file to start over"
-        )
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    if target is not None:
-        target.load_state_dict(state["target"])
-    return state["step"], state["seconds"]

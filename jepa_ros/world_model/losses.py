@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.collapse import sigreg, vicreg
+from jepa_ros.world_model.collapse import Across, alone, sigreg, vicreg
 from jepa_ros.world_model.model import WorldModel
 
 ANTI_COLLAPSE = ("sigreg", "vicreg", "ema")
@@ -69,6 +69,7 @@ def jepa_loss(
     generator: torch.Generator | None = None,
     autocast: torch.dtype | None = None,
     two_views: bool = False,
+    across: Across = alone,
 ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """The loss over clips of L frames, one block apart.
 
@@ -76,6 +77,7 @@ def jepa_loss(
     two_views: the second half of the clips are the first once more, seen otherwise; their latents are drawn to those of
     the first, which do not give way.
     autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
+    across: joins the regulariser's statistics of several processes; the other terms are means over these clips.
     Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
     """
     batch, length = images.shape[:2]
@@ -114,8 +116,8 @@ def jepa_loss(
         seen, otherwise = latents.chunk(2)
         terms["views"] = F.mse_loss(otherwise, seen.detach())
     if config.anti_collapse == "sigreg":
-        terms["regulariser"] = sigreg(flat, config.projections, generator=generator)
+        terms["regulariser"] = sigreg(flat, config.projections, generator=generator, across=across)
     elif config.anti_collapse == "vicreg":
-        terms["regulariser"] = vicreg(flat)
+        terms["regulariser"] = vicreg(flat, across)
     loss = sum(getattr(config, name) * value for name, value in terms.items())
     return loss, {name: value.detach() for name, value in terms.items()}, flat.detach()

@@ -4,70 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from dot_world import DATA, EPISODES, SPEC, config, dot_world, logged
 
-from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
-from jepa_ros.training import trainer
-from jepa_ros.training.config import TrainingConfig
+from jepa_ros.training import batches, trainer
 from jepa_ros.world_model.baselines import load_baselines
 from jepa_ros.world_model.checkpoint import load_checkpoint
-from jepa_ros.world_model.model import ModelConfig
-
-SPEC = ActionSpec(
-    joint_names=("x", "y"),
-    lower=(-0.1,) * 2,
-    upper=(0.1,) * 2,
-    position_lower=(-1.0,) * 2,
-    position_upper=(1.0,) * 2,
-    block=2,
-)
-SMALL = ModelConfig(latent_dim=8, image_size=(16, 16), predictor_width=32)
-DATA = {"digest": "abc", "episodes": 12}
-
-
-def dot_world(seed: int, frames: int = 30) -> Episode:
-    """A bright blob whose place is the joint position: the smallest world with something to see."""
-    rng = np.random.default_rng(seed)
-    actions = rng.uniform(-0.1, 0.1, (frames, 2)).astype(np.float32)
-    joints = np.clip(
-        rng.uniform(-0.5, 0.5, 2) + np.cumsum(np.vstack([np.zeros((1, 2)), actions[:-1]]), 0), -0.9, 0.9
-    )
-    rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
-    distance = (columns - joints[:, 0, None, None]) ** 2 + (rows - joints[:, 1, None, None]) ** 2
-    images = np.repeat((255 * np.exp(-8 * distance)).astype(np.uint8)[..., None], 3, axis=-1)
-    return Episode(
-        images=images,
-        joint_positions=joints.astype(np.float32),
-        actions=actions,
-        stamps=np.arange(frames) / 10.0,
-        source=f"dot_{seed}",
-        metadata={},
-    )
-
-
-EPISODES = [dot_world(seed) for seed in range(12)]
-
-
-def config(**kwargs) -> TrainingConfig:
-    return TrainingConfig(
-        **(
-            {
-                "steps": 6,
-                "batch": 8,
-                "clip": 4,
-                "warmup": 2,
-                "log_every": 2,
-                "save_every": 3,
-                "baseline_steps": 0,
-                "threads": 1,
-                "model": SMALL,
-                "validation": 0.2,
-            }
-            | kwargs
-        )
-    )
 
 
 def test_clips_are_frames_one_block_apart_with_the_actions_between():
@@ -143,7 +87,7 @@ def test_training_on_views_brings_their_latents_together(tmp_path, monkeypatch):
         for view in (dot_world(seed, frames=40), in_another_light(dot_world(seed, frames=40)))
     ]
     # the recorded views alone: learning to see through noise and patches takes longer than a test
-    monkeypatch.setattr(trainer, "augment", lambda clips, rng: clips)
+    monkeypatch.setattr(batches, "augment", lambda clips, rngs: clips)
 
     def gap(augmentation: str) -> float:
         """Distance of the latents of one frame in two views, against the spread of the latents."""
@@ -172,6 +116,8 @@ def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
     assert load_baselines(tmp_path).joints_from_image(EPISODES[0].images[0]).shape == (2,)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(20, 61, 20))
+    assert all(0 < row["data_share"] < 1 and row["images_per_second"] > 0 for row in [*rows, metrics])
+    assert metrics["images_per_second"] == pytest.approx(60 * 16 * 4 / metrics["training_seconds"], rel=1e-3)
     assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
     assert not (tmp_path / trainer.STATE).exists()
 
@@ -200,8 +146,7 @@ def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(
     monkeypatch.setattr(trainer, "jepa_loss", real)
     trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
 
-    logged = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
-    assert logged[0] == logged[1]
+    assert logged(tmp_path / "whole") == logged(tmp_path / "cut")
     whole, cut = (load_checkpoint(tmp_path / name).model.state_dict() for name in ("whole", "cut"))
     for name, tensor in whole.items():
         torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)

@@ -1,0 +1,48 @@
+"""`jepa train` under torchrun, as docs/train_on_your_bags.md says it."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.episode_bag import EpisodeBag
+from jepa_ros.world_model.checkpoint import load_checkpoint
+
+SPEC = ActionSpec(("x", "y"), (-0.1,) * 2, (0.1,) * 2, (-1.0,) * 2, (1.0,) * 2, block=2)
+CAMERA = {"width": 16, "height": 16, "k": np.eye(3)}
+
+
+@pytest.fixture
+def bags(tmp_path):
+    """Six episodes of 20 frames."""
+    for index in range(6):
+        rng = np.random.default_rng(index)
+        joints = np.cumsum(rng.uniform(-0.05, 0.05, (21, 2)), 0)
+        with EpisodeBag(tmp_path / "bags" / f"episode_{index}", SPEC, CAMERA) as bag:
+            for frame in range(20):
+                bag.command(frame / 10, joints[frame + 1])
+                image = np.full((16, 16, 3), 128 + 100 * joints[frame, 0], np.uint8)
+                bag.observe(frame / 10, image, joints[frame], np.zeros(2))
+    return tmp_path / "bags"
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_of_torchrun_leave_one_checkpoint_and_report_once(bags, tmp_path):
+    small = "--steps 4 --batch 8 --clip 4 --block 2 --image-size 16 --latent-dim 8 --baseline-steps 0 --threads 1"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += ["-m", "jepa_ros.cli.main", "train", "--bags", str(bags), "--out", str(tmp_path / "out")]
+    ended = subprocess.run(
+        [*command, *small.split()],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={k: v for k, v in os.environ.items() if k != "XDG_CACHE_HOME"},  # keeps matplotlib's fonts
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    told = ended.stdout
+    assert told.count("episodes") == 1 and told.count("images_per_second") == told.count("data_share") == 1
+    checkpoint = load_checkpoint(tmp_path / "out")
+    assert checkpoint.config["metrics"]["images_per_second"] > 0 and checkpoint.calibration is not None
