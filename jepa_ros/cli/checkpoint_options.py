@@ -22,7 +22,8 @@ def add_sha256_option(parser: argparse.ArgumentParser) -> None:
         "--sha256",
         default="",
         metavar="HEX",
-        help="refuse any other checkpoint than the one whose model.safetensors has this sha256",
+        help="refuse any other checkpoint than the one whose model.safetensors has this sha256; heads are used where theirs "
+        "follows after a comma",
     )
 
 

@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         Timing(args.latency, args.settle),
         args.meshes,
         args.runtime,
+        args.sha256,
     )
 
     # Everything that can be refused is refused here, before the first episode.
@@ -206,7 +207,7 @@ def speed(planner: PlannerConfig, propose) -> str:
         "search": "search",
         "policy": "policy: the best proposal by the energy",
         "hybrid": f"hybrid: the policy, and the search where the best proposal leaves more than {planner.hybrid_left:g} of "
-        "the energy of staying",
+        f"the energy of staying, and more than {planner.hybrid_arrived:g} goal tolerances",
     }
     found = words["search" if propose is None else planner.mode]
     return found + (f"; {planner.refine_steps} gradient steps on the best" if planner.refine_steps else "")

@@ -1,47 +1,94 @@
 """The energy that planning minimises: a weighted sum of named cost terms, reduced along the horizon."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from jepa_ros.costs.effort import Effort
 from jepa_ros.costs.goal_distance import GoalDistance
 from jepa_ros.costs.joint_limit import JointLimit
 from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.costs.temporal_distance import TemporalDistance
+from jepa_ros.costs.value import Value
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.protocols import REDUCTIONS
 
-TERMS = {term.name: term for term in (GoalDistance, Effort, JointLimit)}
-DEFAULT_WEIGHTS = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
+if TYPE_CHECKING:
+    from jepa_ros.world_model.checkpoint import Checkpoint
+    from jepa_ros.world_model.heads import Heads
+
+PLAIN_TERMS = {term.name: term for term in (GoalDistance, Effort, JointLimit)}
+"""Terms that need the robot's contract alone; they are in the exported cost graph."""
+HEAD_TERMS = {term.name: term for term in (TemporalDistance, Value)}
+"""Terms that are heads of the checkpoint."""
+TERMS = PLAIN_TERMS | HEAD_TERMS
+DEFAULT_WEIGHTS = {
+    "goal_distance": 1.0,
+    "effort": 0.0,
+    "joint_limit": 0.1,
+    "temporal_distance": 0.0,
+    "value": 0.0,
+}
 
 
 @dataclass(frozen=True)
 class EnergyResult:
-    """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals.  ends: (S,) energies after the
-    last block, whatever the reduction is."""
+    """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals.  steps: (S, H) energies after
+    every block, before they are reduced along the horizon."""
 
     totals: Tensor
     terms: dict[str, Tensor]
-    ends: Tensor
+    steps: Tensor
+
+    @property
+    def ends(self) -> Tensor:
+        """(S,) energies after the last block, whatever the reduction is."""
+        return self.steps[:, -1]
 
 
 class Energy:
-    """``weights``: term name to weight; a term of weight 0 is left out. Lower energy is better."""
+    """``weights``: term name to weight; a term of weight 0 is left out. Lower energy is better.
 
-    def __init__(self, spec: ActionSpec, weights: Mapping[str, float] = DEFAULT_WEIGHTS):
+    heads: those of the checkpoint that latents are of, for HEAD_TERMS; they move to where rollouts are.
+    """
+
+    def __init__(
+        self,
+        spec: ActionSpec,
+        weights: Mapping[str, float] = DEFAULT_WEIGHTS,
+        heads: Heads | None = None,
+    ):
         unknown = set(weights) - set(TERMS)
         if unknown:
             raise JepaError(f"unknown cost terms {sorted(unknown)}; known: {', '.join(TERMS)}")
         bad = {name: w for name, w in weights.items() if not 0 <= w < float("inf")}
         if bad:
             raise JepaError(f"cost weights must be finite and not negative, got {bad}")
-        self.terms = [(weight, TERMS[name](spec)) for name, weight in weights.items() if weight > 0]
+        wanting = wanted_heads(weights)
+        if wanting and heads is None:
+            raise JepaError(
+                f"{wanting} needs heads, and the checkpoint has none: train them with `jepa heads`, or give it no weight"
+            )
+        self.terms = [
+            (weight, TERMS[name](heads if name in HEAD_TERMS else spec))
+            for name, weight in weights.items()
+            if weight > 0
+        ]
         if not self.terms:
             raise JepaError("every cost weight is 0; give at least one term a weight")
         self._device = torch.device("cpu")
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> Energy:
+        """The energy in a checkpoint's latents, with its heads where a term needs them; JepaError where it has none."""
+        wanting = wanted_heads(weights)
+        return cls(checkpoint.spec, weights, checkpoint.require_heads(wanting) if wanting else None)
 
     @property
     def needs_actions(self) -> bool:
@@ -73,7 +120,7 @@ class Energy:
         return EnergyResult(
             shares.sum(0),
             {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)},
-            steps[..., -1].sum(0),
+            steps.sum(0),
         )
 
     @torch.inference_mode(False)  # gradients pass through what is moved
@@ -84,4 +131,13 @@ class Energy:
         for _, term in self.terms:
             tensors = {name: value for name, value in vars(term).items() if isinstance(value, Tensor)}
             vars(term).update({name: value.to(device) for name, value in tensors.items()})
+            for module in vars(term).values():
+                if isinstance(module, nn.Module):
+                    module.to(device)
         self._device = device
+
+
+def wanted_heads(weights: Mapping[str, float]) -> str:
+    """Which of the weighted terms are heads, in words; "" for none."""
+    names = [name for name in HEAD_TERMS if weights.get(name, 0) > 0]
+    return f"cost term {' and '.join(names)}" if names else ""

@@ -36,6 +36,7 @@ class LatentEvaluator:
         self.model, self.energy, self.reduction, self._network = model, energy, reduction, network
         self._context = [np.array(x, np.float32) for x in (latents, proprio, past_actions, goal)]
         self.result: EnergyResult | None = None
+        self._steps: list[Tensor] = []  # of every call, energies after every block (S, H)
         self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
         self._on_gpu = torch.device(model.device).type == "cuda"
 
@@ -55,6 +56,10 @@ class LatentEvaluator:
         *context, goal = self._context
         return refine(self._network(), self.energy, context, goal, actions, self.reduction, steps, rate)
 
+    def steps(self, at: tuple[int, int]) -> list[float]:
+        """Energies after every block of the candidate ``at`` (call, index)."""
+        return self._steps[at[0]][at[1]].tolist()
+
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
         """(D,) latent after the first block of the candidate ``at`` (call, index)."""
         return self._next[at[0]][at[1]].cpu().numpy()
@@ -63,14 +68,20 @@ class LatentEvaluator:
         *context, goal, candidates = (torch.from_numpy(x).to(self.model.device) for x in inputs)
         latents, proprio = map(torch.as_tensor, self.model.rollout(*context, candidates))
         self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), goal, self.reduction)
+        self._steps.append(self.result.steps)
         self._next.append(latents[:, 0])
         return self.result.totals.cpu().numpy()
 
     def _replay(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
-        (totals, ends), terms, following = recorded(self.model, self.energy, self.reduction, inputs)(*inputs)
+        (totals, *steps), terms, following = recorded(self.model, self.energy, self.reduction, inputs)(
+            *inputs
+        )
         names = (term.name for _, term in self.energy.terms)
         self.result = EnergyResult(
-            torch.from_numpy(totals), dict(zip(names, terms, strict=True)), torch.from_numpy(ends)
+            torch.from_numpy(totals),
+            dict(zip(names, terms, strict=True)),
+            torch.from_numpy(np.stack(steps, 1)),
         )
+        self._steps.append(self.result.steps)
         self._next.append(following)
         return totals

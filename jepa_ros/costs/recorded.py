@@ -28,13 +28,16 @@ class RecordedEnergies:
         self._device, self._lock = model.device, threading.Lock()
         self._inputs = [torch.zeros(shape, device=self._device) for shape in shapes]
         self._staged = [torch.zeros(shape, pin_memory=True) for shape in shapes]
-        self._energies = torch.zeros(2, shapes[-1][0], pin_memory=True)  # totals, ends
+        samples, horizon = shapes[-1][:2]
+        self._energies = torch.zeros(
+            1 + horizon, samples, pin_memory=True
+        )  # totals, energy after every block
         *context, goal, actions = self._inputs
 
         def compute() -> tuple[Tensor, Tensor, Tensor]:
             latents, proprio = model.rollout(*context, actions)
             result = energy.evaluate(Rollouts(latents, proprio, actions), goal, reduction)
-            energies = torch.stack((result.totals, result.ends))
+            energies = torch.cat((result.totals[None], result.steps.T))
             return energies, torch.stack(tuple(result.terms.values())), latents[:, 0]
 
         with torch.cuda.device(self._device):
@@ -49,7 +52,7 @@ class RecordedEnergies:
                 self._outputs = compute()
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:
-        """Float32 arrays of the shapes -> totals and ends (2, S) in host memory; on the GPU the terms' weighted shares (terms, S) and
+        """Float32 arrays of the shapes -> totals and energies after every block (1 + H, S) in host memory; on the GPU the terms' weighted shares (terms, S) and
         the latents after the first block (S, D)."""
         with self._lock, torch.cuda.device(self._device):
             for own, staged, given in zip(self._inputs, self._staged, arrays, strict=True):

@@ -34,6 +34,7 @@ class Settings:
     model: "checkpoint", or "oracle": the simulator itself as world model.  weights: of the energy's terms.
     blocks: the budget of an episode.  timing: of looking and moving.
     meshes: "boxes" or "full".  runtime: what computes the checkpoint's model (``jepa_ros.export.choose``).
+    sha256: what the checkpoint is pinned to, "" where it is not.
     """
 
     task: str
@@ -45,6 +46,7 @@ class Settings:
     timing: Timing = Timing()
     meshes: str = "boxes"
     runtime: str = "auto"
+    sha256: str = ""
 
 
 class Bench:
@@ -91,7 +93,9 @@ class Bench:
 
             torch.set_num_threads(1)
             self._checkpoint = with_runtime(
-                load_checkpoint(self.settings.checkpoint), self.settings.runtime, say=self._say
+                load_checkpoint(self.settings.checkpoint, sha256=self.settings.sha256),
+                self.settings.runtime,
+                say=self._say,
             )
         return self._checkpoint
 
@@ -131,7 +135,7 @@ class Bench:
             from jepa_ros.costs.energy import Energy
 
             return PlannerAgent(
-                self.checkpoint, self.settings.planner, Energy(self.spec, self.settings.weights)
+                self.checkpoint, self.settings.planner, Energy.of(self.checkpoint, self.settings.weights)
             )
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent

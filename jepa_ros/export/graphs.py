@@ -6,7 +6,7 @@ Units are physical (rad, as in the ActionSpec), as at the seams of the live node
 import torch
 from torch import Tensor, nn
 
-from jepa_ros.costs.energy import TERMS
+from jepa_ros.costs.energy import PLAIN_TERMS
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.world_model.model import WorldModel
@@ -55,7 +55,7 @@ class RolloutGraph(nn.Module):
 
 
 class CostGraph(nn.Module):
-    """``Energy`` with the weights as an input, one per term of ``TERMS`` in their order, and every reduction at once.
+    """``Energy`` with the weights as an input, one per term of ``PLAIN_TERMS`` in their order, and every reduction at once.
 
     latents (S, H, D), proprio (S, H, A) rad, actions (S, H, KA) rad, goal (D,), weights (terms,)
     -> per reduction sum, min, last: totals (S,), and the terms' weighted shares (terms, S).
@@ -63,7 +63,7 @@ class CostGraph(nn.Module):
 
     def __init__(self, spec: ActionSpec):
         super().__init__()
-        self.terms = [term(spec) for term in TERMS.values()]
+        self.terms = [term(spec) for term in PLAIN_TERMS.values()]
 
     def forward(self, latents: Tensor, proprio: Tensor, actions: Tensor, goal: Tensor, weights: Tensor):
         rollouts = Rollouts(latents, proprio, actions)

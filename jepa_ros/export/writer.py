@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, PLAIN_TERMS
 from jepa_ros.errors import JepaError
 from jepa_ros.export import graphs
 from jepa_ros.export.runtime import FORMAT, MANIFEST, PREFIX, OnnxModel, import_onnxruntime
@@ -103,7 +103,7 @@ def model_facts(checkpoint: Checkpoint, horizon: int) -> dict:
         "context": model.context,
         "horizon": horizon,
         "goal_tolerance": checkpoint.goal_tolerance,
-        "weights": {name: float(DEFAULT_WEIGHTS.get(name, 0.0)) for name in TERMS},
+        "weights": {name: float(DEFAULT_WEIGHTS.get(name, 0.0)) for name in PLAIN_TERMS},
         "reductions": list(REDUCTIONS),
         "normalisation": {
             "where": "inside the graphs: inputs and outputs are uint8 pixels and rad",
@@ -233,7 +233,7 @@ def _traces(checkpoint: Checkpoint, horizon: int) -> dict[str, tuple]:
                 "proprio": torch.zeros(3, 4, a),
                 "actions": torch.zeros(3, 4, ka),
                 "goal": torch.zeros(d),
-                "weights": torch.ones(len(TERMS)),
+                "weights": torch.ones(len(PLAIN_TERMS)),
             },
             tuple(f"{reduction}_{part}" for reduction in REDUCTIONS for part in ("totals", "terms")),
             {name: {0: s, 1: h} for name in ("latents", "proprio", "actions")}

@@ -216,14 +216,15 @@ def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration 
     return calibration
 
 
-def save_heads(path: Path, heads: Heads) -> None:
+def save_heads(path: Path, heads: Heads, training: dict | None = None) -> None:
     """Write heads.safetensors beside the weights in ``path``, tied to them by their model_id; its metadata hold the
-    architecture."""
+    architecture, and how they were trained."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in heads.state_dict().items()}
     content = {
         "format": str(FORMAT),
         "model_id": model_id_of(file_sha256(path / WEIGHTS)),
         "heads": json.dumps(heads.config.to_dict()),
+        "training": json.dumps(training or {}),
     }
     save_tensors(path / HEADS, tensors, content)
 

@@ -16,13 +16,14 @@ from jepa_ros.world_model.quasimetric import Quasimetric
 
 @dataclass(frozen=True)
 class HeadsConfig:
-    """The architecture. width, depth: of each head's residual network.
+    """The architecture. width, policy_width, depth: of the heads' residual networks.
 
     components, component_size: of the quasimetric.  gamma: discount of the critic, per block.
     hypotheses: N.  horizon: H, in blocks.
     """
 
-    width: int = 256
+    width: int = 128
+    policy_width: int = 256
     depth: int = 2
     components: int = 8
     component_size: int = 16
@@ -31,7 +32,15 @@ class HeadsConfig:
     horizon: int = 5
 
     def __post_init__(self):
-        for name in ("width", "depth", "components", "component_size", "hypotheses", "horizon"):
+        for name in (
+            "width",
+            "policy_width",
+            "depth",
+            "components",
+            "component_size",
+            "hypotheses",
+            "horizon",
+        ):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise JepaError(f"heads {name} is {getattr(self, name)}; it must be a whole number from 1")
         if not 0 < self.gamma < 1:
@@ -63,7 +72,9 @@ class Heads(nn.Module):
         sizes = config.width, config.depth
         self.quasimetric = Quasimetric(latent_dim, *sizes, config.components, config.component_size)
         self.critic = Critic(latent_dim, *sizes, config.gamma)
-        self.chunks = ChunkPolicy(latent_dim, context, spec, config.hypotheses, config.horizon, *sizes)
+        self.chunks = ChunkPolicy(
+            latent_dim, context, spec, config.hypotheses, config.horizon, config.policy_width, config.depth
+        )
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))
 

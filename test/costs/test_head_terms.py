@@ -1,0 +1,121 @@
+"""Cost terms that are heads of the checkpoint, over rollouts of its world model."""
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.evaluator import LatentEvaluator
+from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.errors import JepaError
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
+from jepa_ros.world_model.heads import Heads, HeadsConfig
+from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+SPEC = ActionSpec(
+    joint_names=("a", "b"),
+    lower=(-0.1, -0.2),
+    upper=(0.1, 0.2),
+    position_lower=(-1.0,) * 2,
+    position_upper=(1.0,) * 2,
+    block=2,
+)
+D, T, S, H = 8, 2, 6, 3
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint")
+    torch.manual_seed(0)
+    save_checkpoint(
+        path, WorldModel(ModelConfig(latent_dim=D, predictor_width=16), SPEC), {"goal_tolerance": 0.1}
+    )
+    save_heads(path, Heads(HeadsConfig(width=16, policy_width=16, depth=1), D, T, SPEC))
+    return load_checkpoint(path)
+
+
+@pytest.fixture
+def context():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(T, D)), np.zeros((T, 2)), np.zeros((T - 1, 4)), rng.normal(size=D)
+
+
+ACTIONS = np.random.default_rng(1).uniform(-0.1, 0.1, (S, H, 4)).astype(np.float32)
+
+
+def imagined(checkpoint, context) -> tuple[Rollouts, torch.Tensor]:
+    *start, goal = (torch.tensor(x, dtype=torch.float32) for x in context)
+    actions = torch.from_numpy(ACTIONS)
+    return Rollouts(*checkpoint.model.rollout(*start, actions), actions), goal
+
+
+def test_terms_are_the_heads_blocks_to_go_along_real_rollouts(checkpoint, context):
+    rollouts, goal = imagined(checkpoint, context)
+    energy = Energy.of(checkpoint, {"temporal_distance": 2.0, "value": 0.5})
+    result = energy.evaluate(rollouts, goal, "sum")
+    heads = checkpoint.heads
+    with torch.inference_mode():
+        distance = heads.distance(rollouts.latents, goal)
+        value = heads.value(rollouts.latents, goal)
+    torch.testing.assert_close(result.terms["temporal_distance"], 2 * distance.sum(-1))
+    torch.testing.assert_close(result.terms["value"], 0.5 * (value.log() / np.log(0.95)).sum(-1))
+    torch.testing.assert_close(result.steps.sum(-1), result.totals)
+    assert distance.std() > 0 and (distance > 0).all()
+
+
+def test_the_direction_matters_to_the_energy(checkpoint, context):
+    """Going from here to there is not coming back: exchanging the two changes the energy."""
+    rollouts, goal = imagined(checkpoint, context)
+    energy = Energy.of(checkpoint, {"temporal_distance": 1.0})
+    there = energy.evaluate(Rollouts(rollouts.latents[:1, :1], rollouts.proprio, None), goal).totals
+    back = energy.evaluate(Rollouts(goal[None, None], rollouts.proprio, None), rollouts.latents[0, 0]).totals
+    assert abs(there - back) > 1e-3
+
+
+def test_gradients_reach_the_actions_through_heads_and_model(checkpoint, context):
+    *start, goal = (torch.tensor(x, dtype=torch.float32)[None] for x in context)
+    actions = torch.from_numpy(ACTIONS[:1]).clone().requires_grad_(True)
+    rollouts = Rollouts(*checkpoint.model.imagine(*start, actions), actions)
+    energy = Energy.of(checkpoint, {"temporal_distance": 1.0, "value": 1.0})
+    energy.differentiable(rollouts, goal[0]).totals.sum().backward()
+    assert actions.grad.abs().sum() > 0 and actions.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("reduction", ["sum", "min", "last"])
+def test_evaluator_tells_the_energy_after_every_block(checkpoint, context, reduction):
+    energy = Energy.of(checkpoint, {"goal_distance": 1.0, "temporal_distance": 1.0})
+    evaluator = LatentEvaluator(checkpoint.model, energy, *context, reduction)
+    first, second = evaluator.evaluate(ACTIONS), evaluator.evaluate(ACTIONS[::-1])
+    reduce = {"sum": sum, "min": min, "last": lambda steps: steps[-1]}[reduction]
+    for call, totals in enumerate((first, second)):
+        for index in range(S):
+            steps = evaluator.steps((call, index))
+            assert len(steps) == H and reduce(steps) == pytest.approx(totals[index], rel=1e-5)
+    np.testing.assert_allclose(evaluator.ends(), [evaluator.steps((1, i))[-1] for i in range(S)])
+
+
+def test_without_head_terms_the_energy_is_what_it_was_to_the_bit(checkpoint, context):
+    rollouts, goal = imagined(checkpoint, context)
+    before = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
+    assert before == {name: DEFAULT_WEIGHTS[name] for name in before}
+    assert not any(DEFAULT_WEIGHTS[name] for name in set(DEFAULT_WEIGHTS) - set(before))
+    distance = (rollouts.latents - goal).pow(2).mean(-1).sqrt()
+    margin = 0.95
+    beyond = torch.relu(-margin - rollouts.proprio) + torch.relu(rollouts.proprio - margin)
+    limit = (beyond / 0.05).pow(2).sum(-1)
+    expected = torch.stack([1.0 * distance, 0.1 * limit])
+    for energy in (Energy(SPEC), Energy(SPEC, before), Energy.of(checkpoint)):
+        result = energy.evaluate(rollouts, goal)
+        assert set(result.terms) == {"goal_distance", "joint_limit"} and not energy.needs_actions
+        assert torch.equal(result.totals, expected.sum(-1).sum(0))
+
+
+def test_a_head_term_without_heads_is_refused_with_what_to_do(checkpoint, tmp_path):
+    with pytest.raises(JepaError, match="temporal_distance and value needs heads.*jepa heads"):
+        Energy(SPEC, {"temporal_distance": 1.0, "value": 1.0})
+    Energy(SPEC, {"goal_distance": 1.0, "temporal_distance": 0.0})  # left out
+    save_checkpoint(tmp_path, checkpoint.model, {"goal_tolerance": 0.1})
+    with pytest.raises(JepaError, match="cost term value needs heads.*no .*heads.safetensors"):
+        Energy.of(load_checkpoint(tmp_path), {"value": 1.0})
+    assert Energy.of(load_checkpoint(tmp_path)).terms  # the default needs none
