@@ -29,12 +29,14 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "temperature": (0.0, 1e6, False),
     "std_decay": (0.0, 1.0, False),
     "hybrid_left": (0.0, 10.0, True),
+    "hybrid_arrived": (0.0, 1000.0, True),
     "proposal_fraction": (0.0, 1.0, True),
     "refine_steps": (0, 1000, True),
     "refine_best": (1, 1000, True),
     "refine_rate": (0.0, 1.0, False),
     "replan_surprise": (0.0, 10.0, True),
     "replan_progress": (0.0, 1.0, True),
+    "replan_energy": (0.0, 1.0, True),
     "replan_left": (0, 1000, True),
     "replan_after": (1, 1000, True),
     "seed": (0, 2**63 - 1, True),
@@ -69,14 +71,16 @@ class PlannerConfig:
     Two speeds, see receding_horizon.py. mode: who plans: "search", the solver; "policy", the best of the policy's
     proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver).
     hybrid_left: a proposal is good enough where its imagined end has at most this share of the energy that staying here
-    has.  proposal_fraction: part of the first candidates that may be proposals.
+    has.  hybrid_arrived: or at most this many goal tolerances.
+    proposal_fraction: part of the first candidates that may be proposals.
 
     Gradients, see Imagination.refine. refine_steps: of Adam on the actions of the best candidates, through the world
     model; 0: none.  refine_best: how many candidates.  refine_rate: Adam's step, a fraction of half the action bounds.
 
     When to plan anew, see trigger.py. replan: "always", at every look; "event", where the plan at hand does not go as
     predicted or has nothing left.  replan_surprise: how far a look may lie from its prediction, a share of the predicted
-    change.  replan_progress: least share of the predicted approach to the goal.  replan_left: blocks with motion that a
+    change.  replan_progress: least share of the predicted approach to the goal.  replan_energy: least share of the
+    predicted fall of the plan's energy; 0 lets it stay as it was.  replan_left: blocks with motion that a
     kept plan has left beyond its next one; the last ones before arrival are searched, where small corrections count.
     replan_after: blocks of one plan that are executed at most.
     """
@@ -100,7 +104,8 @@ class PlannerConfig:
     temperature: float = 0.3
     std_decay: float = 0.5
     mode: str = "hybrid"
-    hybrid_left: float = 0.2
+    hybrid_left: float = 0.25
+    hybrid_arrived: float = 1.0
     proposal_fraction: float = 0.25
     refine_steps: int = 0
     refine_best: int = 4
@@ -108,6 +113,7 @@ class PlannerConfig:
     replan: str = "event"
     replan_surprise: float = 0.5
     replan_progress: float = 0.5
+    replan_energy: float = 0.5
     replan_left: int = 2
     replan_after: int = 5
 

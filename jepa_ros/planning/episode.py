@@ -12,7 +12,7 @@ from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
 from jepa_ros.planning.sub_goals import SubGoals
 from jepa_ros.planning.surprise import STILL, Judgement, Level, SurpriseGate
-from jepa_ros.planning.trigger import Cause, Outcome, cause
+from jepa_ros.planning.trigger import Cause, Outcome, cause, energy_of_rest, most_energy
 
 ASKED = 0.05
 """rad; a block that takes some joint this far from where it was must be seen in the joints."""
@@ -22,10 +22,11 @@ OFF_PLAN = 0.15
 
 @dataclass(frozen=True)
 class _Made:
-    """The plan at hand: its cost when it was last imagined, the goal (D,) it is for, blocks of it that are executed or
-    about to be."""
+    """The plan at hand: its cost when it was last imagined, what its rest was to cost then, the goal (D,) it is for, blocks
+    of it that are executed or about to be."""
 
     cost: float
+    rest: float
     goal: np.ndarray
     blocks: int
 
@@ -37,7 +38,8 @@ class PlanningEpisode:
     brought none; such a block is remembered as no motion.
     judgement: the gate's, of the last look.  cause: why the last plan was made anew, or that it was kept.
     causes: how often in this episode.  makers: how many plans of it the "policy" made, the "search", and how many are
-    those at hand, "keep".  solution: the last plan; None where the arm is held.
+    those at hand, "keep".  solution: the last plan; None where the arm is held.  energies: (H,) that plan's energy after every
+    block, as imagined; empty where that is not known.
 
     gate: compares every look with what was expected of the block before it; None lets everything pass. Where a
     look is not believed, what was expected is remembered in its place: plans go on from there, and so does what is
@@ -68,6 +70,7 @@ class PlanningEpisode:
         self._executed = 0  # blocks of the planner's last plan that were executed since, 0 or 1
         self.cause, self.causes, self.makers = Cause.NO_PLAN, Counter(), Counter()
         self.solution: Solution | None = None
+        self.energies: list[float] = []
         self._made: _Made | None = None
         self._outcome: Outcome | None = None
 
@@ -112,22 +115,25 @@ class PlanningEpisode:
         goal: np.ndarray,
         deadline_s: float | None = None,
         propose: Propose | None = None,
+        tolerance: float = 0.0,
     ) -> tuple[Solution, np.ndarray]:
         """Plan from the last look on: go on with the plan at hand where nothing speaks against it (see trigger.py),
         else as the planner's mode says. Returns the solution, and its raw actions (H * K, A) float32, slowed as the last
         look asks; from a strange look the planner begins anew.
 
-        goal: latent (D,).  propose: the policy; a kept plan asks nothing of it.  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
+        goal: latent (D,).  propose: the policy; a kept plan asks nothing of it.  tolerance: latent distance that counts as
+        reached.  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
         """
         began = self.planner.clock()
         self.cause = self._cause(goal)
         tried = self.cause == Cause.NONE
         try:
-            solution = self.planner.keep(evaluate, self._proprio, self._made.cost) if tried else None
+            solution = self.planner.keep(evaluate, self._proprio, self._most_energy) if tried else None
             if solution is None:
                 spent = self.planner.clock() - began
                 left = None if deadline_s is None else deadline_s - spent
-                solution = self._anew(evaluate, left, propose and (lambda: propose(self.context, goal)))
+                asked = propose and (lambda: propose(self.context, goal))
+                solution = self._anew(evaluate, left, asked, tolerance)
                 if tried:  # in vain: the newest look makes the plan cost more than it did
                     self.cause, solution = Cause.PROGRESS, solution.after(1)
         except EvaluationTimeout:
@@ -137,9 +143,16 @@ class PlanningEpisode:
         self.makers[solution.made_by] += 1
         self.solution = solution
         blocks = self._made.blocks if self.cause == Cause.NONE else 0
-        self._made = _Made(solution.cost, goal, blocks + 1) if self.judgement.speed == 1 else None
+        self.energies = evaluate.steps(solution.best_at) if hasattr(evaluate, "steps") else []
+        rest = energy_of_rest(solution.cost, self.energies, self.planner.reduction)
+        self._made = _Made(solution.cost, rest, goal, blocks + 1) if self.judgement.speed == 1 else None
         actions = self.judgement.speed * solution.actions.reshape(-1, self.spec.dim)
         return solution, np.ascontiguousarray(actions, dtype=np.float32)
+
+    @property
+    def _most_energy(self) -> float:
+        """What the rest of the plan at hand may cost to be kept."""
+        return most_energy(self._made.cost, self._made.rest, self.planner.config.replan_energy)
 
     def _cause(self, goal: np.ndarray) -> Cause:
         made, rest = self._made, self.planner.rest(self._proprio)
@@ -162,21 +175,28 @@ class PlanningEpisode:
         asked = np.abs(rest.reshape(len(rest), -1, self.spec.dim).sum(axis=1)).max(axis=1)
         return int(np.max(np.flatnonzero(asked >= ASKED) + 1, initial=0))
 
-    def _anew(self, evaluate, deadline_s: float | None, propose: Callable | None) -> Solution:
+    def _anew(
+        self, evaluate, deadline_s: float | None, propose: Callable | None, tolerance: float
+    ) -> Solution:
         if self.judgement.strange:
             self.planner.forget()
         return self.planner.plan(
-            evaluate, self._proprio, deadline_s, propose=propose, executed_blocks=self._executed
+            evaluate,
+            self._proprio,
+            deadline_s,
+            propose=propose,
+            tolerance=tolerance,
+            executed_blocks=self._executed,
         )
 
     def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
         """(D,) latent after the first block of what ``plan`` gave, with its evaluator.
 
-        predicted: (iteration, index) of a candidate -> its latent after the first block.
+        predicted: (iteration, index) of the best candidate of an iteration -> its latent after the first block.
         """
-        if self.judgement.speed == 1:
+        if self.judgement.speed == 1 and solution.leads:
             return predicted(solution.best_at)
-        evaluate(actions.reshape(1, -1, self.spec.block_dim))  # slowed: another motion than the plan's
+        evaluate(actions.reshape(1, -1, self.spec.block_dim))  # slowed, or not the best of its iteration
         return predicted((-1, 0))
 
     def execute(self, actions: np.ndarray, predicted: np.ndarray | None = None) -> None:
@@ -192,7 +212,7 @@ class PlanningEpisode:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
         self.execute(still, self._last_latent)
-        self._made = self.solution = None
+        self._made, self.solution, self.energies = None, None, []
         return still
 
     def _arm_followed(self, after: np.ndarray) -> bool:

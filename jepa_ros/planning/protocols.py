@@ -23,7 +23,11 @@ class Evaluator(Protocol):
 
 
 class Imagination(Evaluator, Protocol):
-    """An evaluator that tells more, for the modes in which a policy proposes, and for gradients."""
+    """An evaluator that tells more: the energy along a plan, what the modes in which a policy proposes need, gradients."""
+
+    def steps(self, at: tuple[int, int]) -> list[float]:
+        """Energies after every block of the candidate ``at`` (call, index), before they are reduced along the horizon."""
+        ...
 
     def ends(self) -> np.ndarray:
         """(S,) energies that the candidates of the last call have after their last block."""

@@ -1,12 +1,13 @@
 """Event-triggered MPC: after a look, is the plan at hand kept, or what makes the planner search?
 
-A plan is kept while what is seen is what it predicted, the goal comes nearer as it predicted, and enough motion
-is left: for the last block before arrival, where small corrections count, the planner searches. Event-triggered
+A plan is kept while what is seen is what it predicted, the goal comes nearer and its energy falls as it predicted, and
+enough motion is left: for the last block before arrival, where small corrections count, the planner searches. Event-triggered
 predictive control in general: Eqtami et al., "Novel event-triggered strategies for Model Predictive Controllers",
 2011. Distances are latent (root mean square) and compared with what the plan itself predicted, so the thresholds
 fit every model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -23,7 +24,7 @@ class Cause(IntEnum):
     ALWAYS = 1  # replan is "always"
     NO_PLAN = 2  # none for this goal, or its block was not executed as sent
     SURPRISE = 3  # another picture than predicted
-    PROGRESS = 4  # less progress than predicted
+    PROGRESS = 4  # less progress than predicted, in distance or in energy
     ARRIVAL = 5  # too little motion is left: the plan is about to arrive
     AGE = 6  # replan_after blocks of the plan are executed
 
@@ -80,3 +81,20 @@ def is_nearer_as_predicted(outcome: Outcome, goal: np.ndarray, share: float) -> 
     )
     promised = before - predicted
     return before - seen >= promised - (1 - share) * abs(promised)
+
+
+def energy_of_rest(cost: float, steps: Sequence[float], reduction: str) -> float:
+    """What a plan predicts that its rest will cost after its first block, where it ends at rest.
+
+    cost: of the plan.  steps: (H,) its energy after every block, empty where that is not known: the cost itself.
+    """
+    if not len(steps):
+        return cost
+    rest = [*steps[1:], steps[-1]]
+    return {"sum": sum, "min": min, "last": lambda energies: energies[-1]}[reduction](rest)
+
+
+def most_energy(cost: float, rest: float, share: float) -> float:
+    """The most that the rest of a plan may cost, imagined from a new look, for at least ``share`` of the predicted fall, from
+    ``cost`` to ``rest``, to have come true; it never rises."""
+    return cost - share * max(cost - rest, 0.0)

@@ -14,7 +14,14 @@ from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import GateSettings, SurpriseGate
-from jepa_ros.planning.trigger import Cause, Outcome, is_as_predicted, is_nearer_as_predicted
+from jepa_ros.planning.trigger import (
+    Cause,
+    Outcome,
+    energy_of_rest,
+    is_as_predicted,
+    is_nearer_as_predicted,
+    most_energy,
+)
 
 A, K, H = 2, 3, 5
 SPEC = ActionSpec(("a", "b"), (-0.1,) * A, (0.1,) * A, (-2.0,) * A, (2.0,) * A, block=K)
@@ -136,6 +143,64 @@ def test_less_progress_than_predicted_triggers_a_search(share, cause):
     drive.share = share
     drive.step()
     assert drive.step() == cause
+
+
+class Telling:
+    """The evaluator of a drive that tells the energy along a plan too; every block costs ``toll`` more."""
+
+    def __init__(self, drive):
+        self.drive, self.toll, self.told = drive, 0.0, []
+
+    def __call__(self, actions):
+        distances = np.sqrt(((self.drive.futures(actions) - self.drive.goal) ** 2).mean(-1))
+        self.drive.calls.append(actions)
+        self.told.append(distances + self.toll)
+        return self.told[-1].sum(-1)
+
+    def steps(self, at):
+        return self.told[at[0]][at[1]].tolist()
+
+
+def telling_drive(**config) -> tuple[Drive, Telling]:
+    drive = Drive(**config)
+    drive.evaluate = Telling(drive)
+    return drive, drive.evaluate
+
+
+@pytest.mark.parametrize("share, cause", [(0.5, Cause.PROGRESS), (0.0, Cause.NONE)])
+def test_a_plan_whose_energy_falls_less_than_predicted_is_searched_again(share, cause):
+    """The latents come as predicted; the energy keeps a third of its fall."""
+    drive, world = telling_drive(replan_energy=share)
+    drive.step()
+    energies = drive.episode.energies
+    assert len(energies) == H and sum(energies) == pytest.approx(drive.episode.solution.cost)
+    fall = (
+        energies[0] - energies[-1]
+    )  # of the sum: the first block's energy goes, the last one's comes once more
+    assert fall > 0.3
+    world.toll, world.told = 2 / 3 * fall / H, []
+    drive.look()
+    drive.plan()
+    assert drive.episode.cause == cause
+
+
+def test_a_plan_whose_energy_falls_as_predicted_is_kept_with_its_energies():
+    drive, world = telling_drive(replan_energy=0.95)
+    drive.step()
+    before, world.told = drive.episode.energies, []
+    assert drive.step() == Cause.NONE
+    np.testing.assert_allclose(drive.episode.energies, [*before[1:], before[-1]], atol=1e-6)
+    drive.episode.hold()
+    assert drive.episode.energies == []
+
+
+def test_the_energy_of_the_rest_is_what_follows_the_first_block_and_a_block_of_rest():
+    steps = [5.0, 3.0, 1.0]
+    assert energy_of_rest(9.0, steps, "sum") == 3 + 1 + 1
+    assert energy_of_rest(1.0, steps, "min") == 1 and energy_of_rest(1.0, steps, "last") == 1
+    assert energy_of_rest(9.0, [], "sum") == 9
+    assert most_energy(9.0, 5.0, 0.5) == 7 and most_energy(9.0, 5.0, 0.0) == 9
+    assert most_energy(9.0, 12.0, 0.5) == 9  # predicted to rise: it must not
 
 
 def test_where_the_rest_costs_more_than_the_plan_did_it_is_searched_at_once():

@@ -56,7 +56,7 @@ class LiveSettings:
         judged = gate.pop("enabled", False)
         search = {k: v for k, v in planner.items() if k in known}
         if search:  # without the parameters, as before they were there, every look is searched for
-            search = {"replan": "always", "mode": "search"} | search
+            search = {"replan": "always", "mode": "search", "replan_energy": 0.0} | search
         return cls(
             PlannerConfig.from_dict(search),
             tuple(weights.items()),
@@ -180,7 +180,8 @@ class _Repeat:
             settings,
         )
         self.goals = {g.goal_id: g.latent for g in recording.goals}
-        self.energy = Energy(checkpoint.spec, dict(settings.weights))
+        self.tolerances = {s["plan_id"]: s["tolerance"] for s in recording.statuses}
+        self.energy = Energy.of(checkpoint, dict(settings.weights))
         self.propose = policy(checkpoint, settings.planner.mode)
         gate = None
         if settings.surprise is not None and checkpoint.calibration is not None:
@@ -194,6 +195,7 @@ class _Repeat:
     def pursuit(self, plans: list[RecordedPlan]) -> tuple[int, float]:
         """(plans that are equal, largest difference of the first that is not, rad) of one goal and its sub-goals."""
         self.episode.reset()
+        self.tolerance = self.tolerances.get(plans[0].plan_id, self.checkpoint.goal_tolerance)
         equal, difference, last, sought = 0, 0.0, 0, plans[0].goal_id
         for plan in plans:
             proprio = self._joints(plan.stamp_ns)
@@ -212,6 +214,7 @@ class _Repeat:
                 self.energy,
                 self.goals[plan.goal_id],
                 self.propose,
+                self.tolerance,
                 lambda: self.checkpoint.network,
             )
             if np.array_equal(actions, plan.actions):
