@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = load_checkpoint(args.checkpoint)
     spec, model = checkpoint.spec, checkpoint.model
     config = TrainingConfig(
-        model=model.config, device=args.device, threads=args.threads, **_split_settings(checkpoint.config)
+        model=model.config, device=args.device, threads=args.threads, **split_settings(checkpoint.config)
     )
     torch.set_num_threads(config.threads)
     episodes, report = read_episodes(
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         progress=True,
     )
     print(report)
-    print(_compare_data(report, checkpoint.config.get("data") or {}))
+    print(compare_data(report, checkpoint.config.get("data") or {}))
     split = split_episodes(episodes, spec, config)
     calibration = calibrate(model.to(args.device), split.train, split.validation, report.digest)
     try:
@@ -83,13 +83,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _split_settings(config: dict) -> dict:
+def split_settings(config: dict) -> dict:
     """Clip length and held-out share of the training, so that the same episodes are held out."""
     training = config.get("training") or {}
     return {key: training[key] for key in ("clip", "validation") if key in training}
 
 
-def _compare_data(report: LoadReport, trained_on: dict) -> str:
+def compare_data(report: LoadReport, trained_on: dict) -> str:
     """report: what the bags gave.  trained_on: digest, episodes and frames of the training."""
     if report.digest != trained_on.get("digest"):
         return (

@@ -19,6 +19,7 @@ COMMANDS = {
     "record": "record the live graph's topics as an MCAP rosbag",
     "replay": "play a bag's camera and joints into the live graph, never onto a robot's command topics",
     "offline": "evaluate checkpoints on recorded bags and write a report",
+    "heads": "train a checkpoint's heads: temporal distance, value, policy",
     "calibrate": "measure what is normal for a checkpoint: latent statistics, surprise thresholds",
     "export": "write a checkpoint as ONNX files that run without torch, verified against torch",
     "convert": "turn bags into a LeRobot dataset, or a LeRobot dataset into bags",

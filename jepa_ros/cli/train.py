@@ -57,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="steps for the baselines that `jepa evaluate` compares with; 0 for none",
     )
     parser.add_argument(
+        "--head-steps",
+        type=int,
+        default=3000,
+        help="steps for the heads: temporal distance, value critic, policy; 0 for none (`jepa heads` trains them later)",
+    )
+    parser.add_argument(
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",

@@ -29,10 +29,11 @@ from jepa_ros.training.batches import batches
 from jepa_ros.training.calibration import calibrate
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.distributed import ALONE, Ranks
+from jepa_ros.training.heads import HeadTraining, train_heads
 from jepa_ros.training.journal import STATE, Journal
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
-from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint
+from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint, save_heads
 from jepa_ros.world_model.collapse import latent_health
 from jepa_ros.world_model.losses import TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import WorldModel
@@ -114,6 +115,10 @@ def train(
         _set_statistics(baselines, split)
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
+    if config.head_steps:
+        how = HeadTraining(steps=config.head_steps, seed=config.seed)
+        heads, found = train_heads(model, split.train, split.validation, how)
+        metrics |= found
     metrics["total_seconds"] = round(speed["training_seconds"] + time.monotonic() - started, 1)
     save_checkpoint(
         out,
@@ -127,6 +132,8 @@ def train(
         },
         split.reference_view,
     )
+    if config.head_steps:
+        save_heads(out, heads, how.to_dict())
     save_calibration(out, calibrate(model, split.train, split.validation, data.get("digest", "")))
     (out / STATE).unlink(missing_ok=True)
     return metrics

@@ -1,0 +1,157 @@
+"""Training of the heads on a frozen world model's latents.
+
+- distance: expectile regression of the recorded time between two latents, recorded or imagined. The lower expectile
+  leans towards the quickest of the ways that were taken; the quasimetric's triangle inequality joins ways that were taken
+  apart.
+- value: temporal differences with an upper expectile, the action-free backup of IQL (Kostrikov et al., arXiv 2110.06169)
+  and HIQL (Park et al., arXiv 2307.11949): V(s, g) towards gamma V(s', g), 1 at the goal. It joins ways by its bootstrap.
+- policy: the recorded actions towards a goal of the same episode, ways with detours counted less (advantage-weighted
+  regression, Peng et al., arXiv 1910.00177, with the distance as critic). Of N hypotheses the best learns (multiple choice
+  learning, Guzman-Rivera et al., 2012), so that they come to differ where several ways lead there.
+"""
+
+import copy
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from jepa_ros.data.dataset import ClipDataset
+from jepa_ros.errors import JepaError
+from jepa_ros.training.head_ranks import head_ranks
+from jepa_ros.training.latent_episodes import LatentEpisodes, latent_episodes
+from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
+from jepa_ros.world_model.heads import Heads, HeadsConfig
+from jepa_ros.world_model.model import WorldModel
+
+
+@dataclass(frozen=True)
+class HeadTraining:
+    """steps: optimiser steps, of ``batch`` pairs for distance and value and as many chunks for the policy.
+
+    far: blocks to the latest hindsight goal.  imagined: share of pairs and chunks with imagined latents.
+    distance_expectile: below 0.5 leans to the quickest way.  value_expectile: above 0.5 too.
+    target_rate: of the critic's slow copy that its targets come from.
+    others: weight of the hypotheses that are not the best.  detour: blocks more than the distance that make a way count
+    1 / e.
+    """
+
+    steps: int = 3000
+    batch: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    seed: int = 0
+    far: int = 20
+    imagined: float = 0.5
+    distance_expectile: float = 0.2
+    value_expectile: float = 0.8
+    target_rate: float = 0.01
+    others: float = 0.05
+    detour: float = 2.0
+
+    def to_dict(self) -> dict:
+        """A JSON-serialisable dict."""
+        return asdict(self)
+
+    def __post_init__(self):
+        for name in ("steps", "batch", "far"):
+            if getattr(self, name) < 1:
+                raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("imagined", "distance_expectile", "value_expectile", "target_rate", "others"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be in [0, 1]")
+
+
+def fit_heads(
+    heads: Heads, episodes: LatentEpisodes, config: HeadTraining, progress: bool = True
+) -> dict[str, float]:
+    """Train all heads at once, each by its own loss; returns their last mean losses."""
+    if config.imagined and not len(episodes.imagined_from):
+        raise JepaError(
+            "training of heads: no episode is long enough to imagine along it; record longer ones, or imagine less far"
+        )
+    target = copy.deepcopy(heads.critic).requires_grad_(False)
+    optimiser = torch.optim.AdamW(heads.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=min(0.1, 100 / config.steps)
+    )
+    heads.train()
+    imagined, losses = round(config.imagined * config.batch), []
+    for step in tqdm(range(config.steps), desc="heads", unit="step", mininterval=2, disable=not progress):
+        rng = np.random.default_rng([config.seed, 2, step])
+        pairs = real_pairs(episodes, config.batch - imagined, config.far, rng)
+        if imagined:
+            pairs += imagined_pairs(episodes, imagined, config.far, rng)
+        ways = chunks(episodes, config.batch, config.far, heads.config.horizon, config.imagined, rng)
+        terms = {
+            "distance": distance_loss(heads, pairs, config.distance_expectile),
+            "value": value_loss(heads, target, pairs, config.value_expectile),
+            "policy": policy_loss(heads, ways, config),
+        }
+        optimiser.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        for head in (heads.quasimetric, heads.critic, heads.chunks):
+            torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        with torch.no_grad():
+            for slow, fast in zip(target.parameters(), heads.critic.parameters(), strict=True):
+                slow.lerp_(fast, config.target_rate)
+        losses.append([value.item() for value in terms.values()])
+        if not np.isfinite(losses[-1]).all():
+            raise JepaError(f"training of heads: the losses are {losses[-1]} at step {step}")
+    heads.eval()
+    return {f"heads_{name}_loss": float(v) for name, v in zip(terms, np.mean(losses[-100:], 0), strict=True)}
+
+
+def distance_loss(heads: Heads, pairs: Pairs, expectile: float) -> Tensor:
+    """On pairs of known time, in log(1 + blocks): an error of a tenth of the way counts as much near as far."""
+    known = pairs.blocks.isfinite()
+    found = heads.distance(pairs.start[known], pairs.goal[known])
+    return expectile_loss(torch.log1p(pairs.blocks[known]) - torch.log1p(found), expectile)
+
+
+def value_loss(heads: Heads, target, pairs: Pairs, expectile: float) -> Tensor:
+    """target: the critic whose values are backed up. Where the goal lies within the block that follows, it is reached."""
+    gamma = heads.config.gamma
+    with torch.no_grad():
+        backup = gamma * target(pairs.following, pairs.goal)
+        aim = torch.where(pairs.blocks <= 1, gamma**pairs.blocks, backup)
+    return expectile_loss(aim - heads.value(pairs.start, pairs.goal), expectile)
+
+
+def policy_loss(heads: Heads, ways: Chunks, config: HeadTraining) -> Tensor:
+    """Squared error as a share of half the action bounds' range."""
+    proposals = heads.policy(ways.latents, ways.proprio, ways.past, ways.goal)
+    errors = ((proposals - ways.actions[:, None]) / heads.chunks.reach).pow(2).mean((2, 3))  # (B, N)
+    error = (1 - config.others) * errors.amin(1) + config.others * errors.mean(1)
+    with torch.no_grad():
+        detour = ways.blocks - heads.distance(ways.latents[:, -1], ways.goal)
+        weight = torch.exp(-detour.clamp(min=0) / config.detour)
+    return (weight * error).sum() / weight.sum()
+
+
+def expectile_loss(error: Tensor, expectile: float) -> Tensor:
+    """Mean squared error (B,), a positive one weighted by ``expectile``, a negative one by the rest."""
+    return (torch.where(error > 0, expectile, 1 - expectile) * error.pow(2)).mean()
+
+
+def train_heads(
+    model: WorldModel,
+    train: ClipDataset,
+    validation: ClipDataset,
+    config: HeadTraining,
+    progress: bool = True,
+) -> tuple[Heads, dict[str, float]]:
+    """Heads of a finished world model, trained on the clips' episodes, with their losses and what ``head_ranks`` says on the
+    held-out ones."""
+    torch.manual_seed(config.seed)
+    heads = Heads(HeadsConfig(), model.latent_dim, model.context, model.spec)
+    heads.proprio_mean.copy_(model.proprio_mean)
+    heads.proprio_std.copy_(model.proprio_std)
+    heads.to(model.device)
+    losses = fit_heads(heads, latent_episodes(model, train, heads.config.horizon), config, progress)
+    ranks = head_ranks(heads, latent_episodes(model, validation, 1))
+    return heads, losses | {f"heads_rank_{name}": rank for name, rank in ranks.items() if rank is not None}
