@@ -18,11 +18,13 @@ def respond(
     energy: Energy,
     goal: np.ndarray,
     propose: Propose | None = None,
+    tolerance: float = 0.0,
     network: Callable[[], WorldModel] | None = None,
 ) -> np.ndarray:
     """Raw actions (N, A) rad, N at least a block, for the episode's last look; the first block counts as executed.
 
-    goal: (D,), the goal's latent.  propose: the policy, None without one.  network: -> the model in torch, for gradients.
+    goal: (D,), the goal's latent.  propose: the policy, None without one.  tolerance: latent distance that counts as
+    reached.  network: -> the model in torch, for gradients.
     Nothing moves where the last look is to be held for.
     """
     if episode.judgement.level == Level.HOLD:
@@ -38,7 +40,7 @@ def respond(
         episode.planner.reduction,
         network,
     )
-    solution, actions = episode.plan(evaluator, goal, propose=propose)
+    solution, actions = episode.plan(evaluator, goal, propose=propose, tolerance=tolerance)
     predicted = episode.predict(evaluator, evaluator.predicted, solution, actions)
     episode.execute(actions, predicted)
     return actions

@@ -124,6 +124,7 @@ class PlannerAgent(Agent):
             self.energy,
             self.episode.sub_goals.latent,
             self.propose,
+            self.checkpoint.goal_tolerance,
             lambda: self.checkpoint.network,
         )
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)

@@ -3,10 +3,11 @@
 Two speeds (``PlannerConfig.mode``). The fast system is a policy: its proposals are imagined in one call, beside no
 motion, and the best of them is taken as it is. The slow system is the solver. In "hybrid" it is asked only where the
 fast one's imagined outcome is not good enough: where the best proposal leaves more than ``hybrid_left`` of the energy
-that staying here has. That is a share of two energies of the same call, so it fits every cost term and scale, and it is
-about where the plan ends, not about how long the way is, which the cost summed along the horizon mixes. The proposals
-then seed the first candidates, as far as the search space can express them, and the best of them stays in the race as
-it is.
+that staying here has, and more than ``hybrid_arrived`` goal tolerances. The first is a share of two energies of the same
+call, so it fits every cost term and scale, and it is about where the plan ends, not about how long the way is, which the
+cost summed along the horizon mixes. The second is for the last steps: what a model cannot tell apart cannot get less,
+so near the goal no plan, searched or proposed, leaves a small share. The proposals then seed the first candidates, as
+far as the search space can express them, and the best of them stays in the race as it is.
 """
 
 import math
@@ -75,6 +76,7 @@ class Planner:
         deadline_s: float | None = None,
         *,
         propose: Callable[[], np.ndarray] | None = None,
+        tolerance: float = 0.0,
         executed_blocks: int = 1,
     ) -> Solution:
         """The best plan from here, by the configuration's mode; execute the first block of its actions, then call again.
@@ -84,6 +86,7 @@ class Planner:
         deadline_s: seconds from now (a duration); the answer is the best seen by then, after one iteration
             at least.
         propose: what a policy would do from here, (N, H', KA) rad; None without a policy.
+        tolerance: latent distance that counts as reached.
         executed_blocks: how many blocks of the last plan were executed since; 0 where it was not used.
         Raises JepaError where no candidate has a finite cost, EvaluationTimeout where no costs came at all.
         """
@@ -98,8 +101,9 @@ class Planner:
         rng = np.random.default_rng([self._seed, self._plans])
         leaders = config.refine_best if config.refine_steps else 1
         search = Search(evaluate, space, deadline, self.clock, leaders)
-        proposals, left = self._fast(evaluate, search, propose, proprio)
-        if config.mode != "policy" and not left <= config.hybrid_left:
+        proposals, left, end = self._fast(evaluate, search, propose, proprio)
+        good = left <= config.hybrid_left or end <= config.hybrid_arrived * tolerance
+        if config.mode != "policy" and not good:
             start = self._start(space, executed_blocks, space.project(proposals))
             _SOLVERS[config.solver](search, space, start, config, rng)
         if config.refine_steps and not search.is_late():
@@ -138,11 +142,11 @@ class Planner:
         search: Search,
         propose: Callable[[], np.ndarray] | None,
         proprio: np.ndarray,
-    ) -> tuple[np.ndarray, float]:
-        """What is proposed (N, H, KA), best first, and the share of the energy of staying here that the best leaves at its
-        end. Nothing and NaN without proposals."""
+    ) -> tuple[np.ndarray, float, float]:
+        """What is proposed (N, H, KA), best first; what the best leaves at its end, as a share of the energy of staying
+        here, and that energy itself. Nothing and NaN without proposals."""
         config = self.config
-        nothing = np.empty((0, config.horizon, self.spec.block_dim)), math.nan
+        nothing = np.empty((0, config.horizon, self.spec.block_dim)), math.nan, math.nan
         if config.mode == "policy" and propose is None:
             raise JepaError("planner: mode is policy and there is no policy; set mode to search or hybrid")
         if config.mode == "search" or propose is None:
@@ -155,9 +159,9 @@ class Planner:
         outcomes = np.asarray(evaluate.ends(), np.float64) if self.reduction == "sum" else costs
         best_first = np.argsort(costs[:-1], kind="stable")
         best_first = best_first[costs[best_first] < math.inf]
-        here = outcomes[-1]
-        known = len(best_first) and 0 < here < math.inf
-        return proposals[best_first], float(outcomes[best_first[0]] / here) if known else math.inf
+        end, here = outcomes[best_first[0]] if len(best_first) else math.inf, outcomes[-1]
+        left = end / here if 0 < here < math.inf else math.inf
+        return proposals[best_first], float(left), float(end)
 
     def _start(self, space: SearchSpace, executed_blocks: int, proposals: np.ndarray) -> Start:
         """proposals: (N, P), best first."""

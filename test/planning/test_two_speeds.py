@@ -112,6 +112,15 @@ def test_good_enough_is_a_share_of_what_staying_here_has_left(limit, maker):
     assert solution.proposal_left == pytest.approx(0.3, abs=1e-6) and solution.made_by == maker
 
 
+@pytest.mark.parametrize("tolerance, maker", [(0.0, "search"), (0.029, "search"), (0.031, "policy")])
+def test_a_proposal_that_arrives_is_good_enough_however_little_was_left_to_do(tolerance, maker):
+    world = World(goal=np.array([0.05, 0.0]))
+    planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_arrived": 0.5}))
+    near = straight(np.array([0.035, 0.0]))[None]  # leaves 0.015, a share of 0.3
+    solution = planner.plan(world, world.joints, propose=lambda: near, tolerance=tolerance)
+    assert solution.made_by == maker and solution.proposal_left == pytest.approx(0.3, abs=1e-6)
+
+
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("solver", ["cem", "mppi"])
 def test_useless_proposals_do_not_harm_hybrid(space, solver):
@@ -262,6 +271,15 @@ def drive(mode, propose, blocks=6, **changed):
 def test_same_seed_same_plans(mode, propose):
     first, again = (drive(mode, propose)[0] for _ in range(2))
     np.testing.assert_array_equal(first, again)
+
+
+def test_what_a_proposal_leads_to_is_imagined_by_itself_where_staying_would_cost_less():
+    """The graph tells the next latent of the cheapest candidate of an iteration only."""
+    world = World()
+    solution, _ = plan(world, "policy", useless(world))
+    assert not solution.leads and plan(World(), "policy", perfect(world))[0].leads
+    sent, episode, world = drive("policy", useless, 1)
+    np.testing.assert_allclose(episode._predicted, world.joints)
 
 
 def test_the_share_of_fast_plans_is_counted():

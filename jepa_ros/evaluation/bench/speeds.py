@@ -59,6 +59,7 @@ def measure(bench: Bench) -> dict:
         "episodes": bench.effort.episodes,
         "seeds": [FIRST_SEED, FIRST_SEED + bench.effort.episodes - 1],
         "hybrid_left": bench.planner.hybrid_left,
+        "hybrid_arrived": bench.planner.hybrid_arrived,
         "rows": [_row(mode, found[mode], agents[mode].processor_ms) for mode in MODES],
     }
 

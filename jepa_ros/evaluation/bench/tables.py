@@ -240,7 +240,7 @@ def _speeds(part: dict) -> str:
     )
     told = (
         f"Closed loop without ROS, `reach`, seeds {part['seeds'][0]} to {part['seeds'][1]}, {part['runtime']}; episodes of the "
-        f"modes took turns; `hybrid_left` {part['hybrid_left']:g}."
+        f"modes took turns; `hybrid_left` {part['hybrid_left']:g}, `hybrid_arrived` {part['hybrid_arrived']:g}."
     )
     return f"{told}\n\n" + _table(header, rows)
 
