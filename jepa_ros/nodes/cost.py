@@ -7,18 +7,21 @@ import time
 import numpy as np
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult, wanted_heads
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionCandidates, CandidateCosts, Goal, LatentRollouts
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.base.parameters import Param
+from jepa_ros.nodes.base.pin import CHECKPOINT_SHA256
 from jepa_ros.nodes.base.robot import ROBOT_PARAMS, robot_spec
 from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.protocols import REDUCTIONS
+from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 from jepa_ros.world_model.device import require_device
+from jepa_ros.world_model.trust import require_digest
 
 _KEPT = 4
 """Goals, and candidates."""
@@ -36,12 +39,19 @@ class CostNode(ManagedNode):
     known yet wait for them; newer rollouts replace them.
 
     in_graph: False where the planner shares this process and calls ``score`` itself.
+    model_id: of the checkpoint whose heads are used; "" where no term needs any, and rollouts of every model are scored.
     """
 
     NAME = "cost"
     PARAMS = (
         *ROBOT_PARAMS,
         *map(_weight, TERMS),
+        Param(
+            "checkpoint",
+            "",
+            "Checkpoint directory; of it the cost node reads the heads, where a term that is one of them has a weight.",
+        ),
+        CHECKPOINT_SHA256,
         Param("torch_threads", 1, "Threads of torch in this process.", 1, 256),
         Param("device", "cpu", "Where the terms are computed: cpu, cuda."),
     )
@@ -59,8 +69,11 @@ class CostNode(ManagedNode):
         torch.set_num_threads(self.param("torch_threads"))
         self._device = require_device(self.param("device"))
         spec = robot_spec(self)
-        self._energy = Energy(spec, {name: self.param(f"weights.{name}") for name in TERMS})
-        self._warm_up(spec)
+        weights = {name: self.param(f"weights.{name}") for name in TERMS}
+        checkpoint = self._checkpoint(wanted_heads(weights))
+        self.model_id = "" if checkpoint is None else checkpoint.model_id
+        self._energy = Energy(spec, weights) if checkpoint is None else Energy.of(checkpoint, weights)
+        self._warm_up(spec, 16 if checkpoint is None else checkpoint.model.latent_dim)
         if self._in_graph:
             self._goals: dict[str, np.ndarray] = {}
             self._actions: dict[tuple[str, int], np.ndarray] = {}
@@ -72,8 +85,31 @@ class CostNode(ManagedNode):
                 self.subscriber(ActionCandidates, "candidates", self._on_candidates, qos.LATENT)
             self.read(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
-    def _warm_up(self, spec) -> None:
-        samples, horizon, latent = 64, 5, 16
+    def _checkpoint(self, wanting: str) -> Checkpoint | None:
+        """wanting: the terms that need its heads, in words; None where there are none."""
+        path = self.param("checkpoint")
+        if not wanting:
+            if path:
+                require_digest(path, self.param("checkpoint_sha256"))
+            return None
+        if not path:
+            raise JepaError(f"{wanting} needs heads: set the parameter checkpoint, or give it no weight")
+        checkpoint = load_checkpoint(path, str(self._device), self.param("checkpoint_sha256"))
+        checkpoint.spec.require_match(
+            robot_spec(self), f"checkpoint {path}", f"robot of node {self.get_name()}"
+        )
+        return checkpoint
+
+    def require_model(self, model_id: str) -> None:
+        """JepaError where rollouts of this model cannot be scored: heads read the latents of their own."""
+        if self.model_id and model_id != self.model_id:
+            raise JepaError(
+                f"rollouts dropped: of checkpoint {model_id!r}, the heads are of {self.model_id!r}; give world_model and "
+                "cost the same checkpoint"
+            )
+
+    def _warm_up(self, spec, latent: int) -> None:
+        samples, horizon = 64, 5
         sizes = latent, spec.dim, spec.block_dim
         rollouts = Rollouts(*(torch.zeros((samples, horizon, size), device=self._device) for size in sizes))
         for reduction in REDUCTIONS:
@@ -82,6 +118,7 @@ class CostNode(ManagedNode):
     def _diagnose(self, report: Report) -> None:
         report.add("terms", ", ".join(f"{weight:g} {term.name}" for weight, term in self._energy.terms))
         report.add("device", self._device)
+        report.add("heads", self.model_id or "none")
         if self._in_graph:
             report.add("goals", len(self._goals))
 
@@ -106,6 +143,7 @@ class CostNode(ManagedNode):
     def _keep(self, kept: dict, key, value: np.ndarray) -> None:
         """Beside the few before it; rollouts may have waited for it."""
         with self._lock:
+            kept.pop(key, None)  # said again, it is the newest
             kept[key] = value
             while len(kept) > _KEPT:
                 del kept[next(iter(kept))]
@@ -126,6 +164,7 @@ class CostNode(ManagedNode):
 
     def _answer(self, msg: LatentRollouts, goal: np.ndarray, actions: np.ndarray | None) -> None:
         began = time.perf_counter()
+        self.require_model(msg.model_id)
         parts = [tensor.from_msg(msg.latents), tensor.from_msg(msg.proprio)]
         parts += [] if actions is None else [actions]
         latents, shapes = parts[0], [part.shape for part in parts]
@@ -152,6 +191,7 @@ class CostNode(ManagedNode):
                 totals=tensor.to_msg("totals", totals),
                 term_names=list(result.terms),
                 terms=tensor.to_msg("terms", terms),
+                steps=tensor.to_msg("steps", result.steps.cpu().numpy()),
                 best_next=tensor.to_msg("best_next", latents[best, 0]),
                 cost_ms=1e3 * (time.perf_counter() - began),
                 rollout_ms=msg.rollout_ms,

@@ -14,13 +14,14 @@ from node_bench import make_checkpoint
 from jepa_ros.cli.main import main
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bringup.graph import WITH_CHECKPOINT, Graph
+from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.describe.reference import NODES
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.world_model import WorldModelNode
 from jepa_ros.world_model.trust import file_sha256
 
-READERS = (EncoderNode, WorldModelNode, PlannerNode)
+READERS = (EncoderNode, WorldModelNode, CostNode, PlannerNode)
 OTHER = "0" * 64
 
 

@@ -21,7 +21,7 @@ __all__ = ["COMPOSITIONS", "LOG_LEVELS", "OUTPUT_TOPICS", "Graph", "Process", "f
 COMPOSITIONS = ("distributed", "single")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 MODEL_NODES = ("encoder", "world_model", "cost", "planner")
-WITH_CHECKPOINT = ("encoder", "world_model", "planner")
+WITH_CHECKPOINT = ("encoder", "world_model", "cost", "planner")
 WITH_DEVICE = ("encoder", "world_model", "cost")
 OUTPUT_TOPICS = {"trajectory": "joint_trajectory", "commands": "commands", "twist_cmds": "twist_cmds"}
 """output_type of action_publisher to the topic on which it then sends."""
@@ -43,7 +43,8 @@ class Graph:
     robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
     params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
     checkpoint: a directory, or the name of a shipped model.
-    checkpoint_sha256: of its model.safetensors; another file, and a plan of another model, is refused. "" takes any.
+    checkpoint_sha256: of its model.safetensors, and after a comma of its heads.safetensors; another file, and a plan of
+        another model, is refused. "" takes any.
     simulator: False where a robot or another simulator gives image and joint_states.
     image_topic, camera_info_topic, joint_state_topic, robot_description_topic, command_topic: the robot's
         names; "" is this graph's own. A name without a leading slash lies in the namespace.

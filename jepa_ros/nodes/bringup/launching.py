@@ -47,8 +47,8 @@ GRAPH_ARGUMENTS = (
     DeclareLaunchArgument(
         "checkpoint_sha256",
         default_value="",
-        description="sha256 of the checkpoint's model.safetensors; nodes refuse another file. Empty: what the "
-        "parameters say.",
+        description="sha256 of the checkpoint's model.safetensors, and after a comma of its heads.safetensors; nodes refuse "
+        "another file. Empty: what the parameters say.",
     ),
     DeclareLaunchArgument(
         "device",

@@ -45,7 +45,7 @@ def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expec
     context = memory.context()
     config = PlannerConfig(**{p.name: expected.planner.param(p.name) for p in SEARCH_PARAMS})
     planner = Planner(spec, config)
-    energy = Energy(spec, {name: expected.cost.param(f"weights.{name}") for name in TERMS})
+    energy = Energy.of(checkpoint, {name: expected.cost.param(f"weights.{name}") for name in TERMS})
     evaluator = LatentEvaluator(
         model, energy, context.latents, context.proprio, context.actions, latent, planner.reduction
     )
