@@ -67,13 +67,13 @@ class LatentEpisodes:
         return torch.from_numpy(np.ascontiguousarray(index)).to(self.latents.device)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def latent_episodes(
     model: WorldModel, clips: ClipDataset, horizon: int, most_imagined: int = 60_000
 ) -> LatentEpisodes:
     """Encode every frame of ``clips`` and imagine ``horizon`` blocks from at most ``most_imagined`` of them."""
     episodes = LatentEpisodes(
-        encode_frames(model, clips.images),
+        encode_frames(model, clips.images).clone(),  # what inference mode made cannot be learned from
         *(torch.from_numpy(x).to(model.device) for x in (clips.proprio, clips.actions)),
         clips.offsets,
         clips.spec.block,
