@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from node_bench import add_heads
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
@@ -72,6 +74,14 @@ def test_a_checkpoint_gives_identity_and_action_spec(checkpoint):
     assert found["model_id"] == found["sha256"][:12] and found["checkpoint"] == checkpoint
     assert found["action_spec"]["std"] == [0.05] * 6
     assert json.loads(json.dumps(found)) == found
+
+
+def test_heads_are_told_by_their_digest(checkpoint, tmp_path):
+    assert "heads_sha256" not in describe({}, checkpoint)
+    folder = shutil.copytree(checkpoint, tmp_path / "with_heads")
+    add_heads(folder)
+    heads = (folder / "heads.safetensors").read_bytes()
+    assert describe({}, str(folder))["heads_sha256"] == hashlib.sha256(heads).hexdigest()
 
 
 def test_a_checkpoint_of_another_machine_is_named_only():

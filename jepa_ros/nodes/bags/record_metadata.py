@@ -13,7 +13,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.nodes.actor.model_card import read_card
 from jepa_ros.nodes.bringup.graph import find_checkpoint
-from jepa_ros.world_model.trust import WEIGHTS, file_sha256, model_id_of
+from jepa_ros.world_model.trust import HEADS, WEIGHTS, file_sha256, model_id_of
 
 _SPEC_FIELDS = ("joint_names", "rate_hz", "block", "lower", "upper", "position_lower", "position_upper")
 
@@ -30,8 +30,8 @@ def origin(namespace: str, recorder: str) -> dict:
 
 @cache
 def describe_checkpoint(checkpoint: str) -> dict:
-    """checkpoint (its path) and, as far as it lies on this machine, sha256 of the weights, model_id,
-    action_spec."""
+    """checkpoint (its path) and, as far as it lies on this machine, sha256 of the weights, model_id, heads_sha256 where it has
+    heads, action_spec."""
     try:
         folder = find_checkpoint(checkpoint)
     except JepaError:
@@ -40,6 +40,8 @@ def describe_checkpoint(checkpoint: str) -> dict:
     try:
         sha256 = file_sha256(folder / WEIGHTS)
         found |= {"sha256": sha256, "model_id": model_id_of(sha256)}
+        if (folder / HEADS).is_file():
+            found["heads_sha256"] = file_sha256(folder / HEADS)
         found["action_spec"] = read_card(str(folder)).spec.to_dict()
     except (JepaError, OSError):
         pass  # the bag then says less

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jepa_ros.costs.energy import HEAD_TERMS, wanted_heads
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.nodes.doctor.expected import Expected
@@ -39,9 +40,24 @@ def check_contract(
     except JepaError as error:
         usable = False
         found.error(where, str(error), "make the calibration again with `jepa calibrate`")
+    usable &= _heads(found, where, checkpoint, expected)
     if image is not None:
         _image_size(found, expected.image.name, image, checkpoint.model.image_size)
     return found, checkpoint if usable else None
+
+
+def _heads(found: Findings, where: str, checkpoint: Checkpoint, expected: Expected) -> bool:
+    """Whether the heads are as good as what is asked of them: those that are there can be read, those with a weight are there."""
+    try:
+        wanting = wanted_heads({name: expected.cost.param(f"weights.{name}") for name in HEAD_TERMS})
+        if wanting:
+            checkpoint.require_heads(wanting)
+        if checkpoint.heads is not None:
+            found.ok(where, "has heads: temporal distance, value, policy")
+    except JepaError as error:
+        found.error(where, str(error), "train the heads again with `jepa heads`, or give them no weight")
+        return False
+    return True
 
 
 def _same_action(found: Findings, where: str, checkpoint: Checkpoint, expected: Expected) -> bool:
