@@ -84,7 +84,7 @@ def join(device: str) -> Ranks:
 
     device: "cpu", or "cuda", which becomes the GPU whose number is the process's on its machine. Waits for the others.
     """
-    if not dist.is_torchelastic_launched() or os.environ["WORLD_SIZE"] == "1":
+    if "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["WORLD_SIZE"] == "1":
         return ALONE
     if device.startswith("cuda"):
         local, found = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()

@@ -55,6 +55,7 @@ def config(**kwargs) -> TrainingConfig:
                 "log_every": 2,
                 "save_every": 3,
                 "baseline_steps": 0,
+                "head_steps": 0,
                 "threads": 1,
                 "model": SMALL,
                 "validation": 0.2,
