@@ -221,9 +221,14 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
     propose = None if args.model == "oracle" else bench.agent(PLANNER).propose
     plans_always = planner.replan == "always" or args.model == "oracle"
     model = (
-        "the simulator itself, true joint distance as cost"
+        "the simulator itself"
         if args.model == "oracle"
         else f"{settings.checkpoint} (model {bench.checkpoint.model_id}, computed by {bench.checkpoint.model.runtime})"
+    )
+    energy = (
+        "true joint distance"
+        if args.model == "oracle"
+        else " + ".join(f"{weight:g} {name}" for name, weight in settings.weights.items() if weight)
     )
     return "\n".join(
         [
@@ -234,6 +239,7 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             f"{budget_seconds(settings, spec):g} s of robot time ({settings.timing.latency_s:g} s from image "
             f"to motion, {settings.timing.settle_s:g} s to settle)",
             f"world model  {model}",
+            f"energy       {energy}",
             f"planner      {planner.solver} in {planner.space}, {planner.samples} candidates x "
             f"{planner.iterations} iterations, horizon {planner.horizon} blocks; plans "
             + ("at every look" if plans_always else "where the plan at hand does not go as predicted"),
