@@ -30,6 +30,7 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "std_decay": (0.0, 1.0, False),
     "hybrid_left": (0.0, 10.0, True),
     "hybrid_arrived": (0.0, 1000.0, True),
+    "hybrid_stuck": (0.0, 10.0, True),
     "proposal_fraction": (0.0, 1.0, True),
     "refine_steps": (0, 1000, True),
     "refine_best": (1, 1000, True),
@@ -71,8 +72,8 @@ class PlannerConfig:
     Two speeds, see receding_horizon.py. mode: who plans: "search", the solver; "policy", the best of the policy's
     proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver).
     hybrid_left: a proposal is good enough where its imagined end has at most this share of the energy that staying here
-    has.  hybrid_arrived: or at most this many goal tolerances.
-    proposal_fraction: part of the first candidates that may be proposals.
+    has.  hybrid_arrived: or at most this many goal tolerances.  hybrid_stuck: where the search leaves more than this share
+    too, the best proposal is taken; 0: never.  proposal_fraction: part of the first candidates that may be proposals.
 
     Gradients, see Imagination.refine. refine_steps: of Adam on the actions of the best candidates, through the world
     model; 0: none.  refine_best: how many candidates.  refine_rate: Adam's step, a fraction of half the action bounds.
@@ -106,6 +107,7 @@ class PlannerConfig:
     mode: str = "hybrid"
     hybrid_left: float = 0.25
     hybrid_arrived: float = 1.0
+    hybrid_stuck: float = 0.0
     proposal_fraction: float = 0.25
     refine_steps: int = 0
     refine_best: int = 4

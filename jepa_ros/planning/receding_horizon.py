@@ -7,13 +7,14 @@ that staying here has, and more than ``hybrid_arrived`` goal tolerances. The fir
 call, so it fits every cost term and scale, and it is about where the plan ends, not about how long the way is, which the
 cost summed along the horizon mixes. The second is for the last steps: what a model cannot tell apart cannot get less,
 so near the goal no plan, searched or proposed, leaves a small share. The proposals then seed the first candidates, as
-far as the search space can express them, and the best of them stays in the race as it is.
+far as the search space can express them, and the best of them stays in the race as it is. Where the search sees no way
+either (``hybrid_stuck``: the energy has a wall there that a policy may know a way around), the best proposal is taken.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from jepa_ros.planning.solvers.search import Search, Solution, Start
 
 _SOLVERS = {"cem": cem, "mppi": mppi}
 _LONGEST_DEADLINE_S = 600.0
+_FAR = 3.0
+"""So many times as far as what counts as arrived; nearer, no plan gains much, and that does not mean being stuck."""
 
 __all__ = ["Planner", "PlannerConfig", "Solution"]
 
@@ -101,15 +104,19 @@ class Planner:
         rng = np.random.default_rng([self._seed, self._plans])
         leaders = config.refine_best if config.refine_steps else 1
         search = Search(evaluate, space, deadline, self.clock, leaders)
-        proposals, left, end = self._fast(evaluate, search, propose, proprio)
-        good = left <= config.hybrid_left or end <= config.hybrid_arrived * tolerance
-        if config.mode != "policy" and not good:
-            start = self._start(space, executed_blocks, space.project(proposals))
+        fast = self._fast(evaluate, search, propose, proprio)
+        arrived = config.hybrid_arrived * tolerance
+        if config.mode != "policy" and not (fast.left <= config.hybrid_left or fast.end <= arrived):
+            start = self._start(space, executed_blocks, space.project(fast.proposals))
             _SOLVERS[config.solver](search, space, start, config, rng)
         if config.refine_steps and not search.is_late():
             search.offer(evaluate.refine(search.leaders, config.refine_steps, config.refine_rate))
+        found = search.solution()
+        if found.made_by == "search" and self._is_stuck(evaluate, found, fast, arrived):
+            spent = {name: getattr(found, name) for name in ("iterations", "evaluations", "deadline_missed")}
+            found = replace(fast.best, **spent)
         self._plans += 1
-        self._last = replace(search.solution(), proposal_left=left)
+        self._last = replace(found, proposal_left=fast.left)
         return self._last
 
     def rest(self, proprio: np.ndarray) -> np.ndarray | None:
@@ -142,11 +149,10 @@ class Planner:
         search: Search,
         propose: Callable[[], np.ndarray] | None,
         proprio: np.ndarray,
-    ) -> tuple[np.ndarray, float, float]:
-        """What is proposed (N, H, KA), best first; what the best leaves at its end, as a share of the energy of staying
-        here, and that energy itself. Nothing and NaN without proposals."""
+    ) -> "_Fast":
+        """Ask the policy, where the mode does, and imagine what it proposes."""
         config = self.config
-        nothing = np.empty((0, config.horizon, self.spec.block_dim)), math.nan, math.nan
+        nothing = _Fast(np.empty((0, config.horizon, self.spec.block_dim)))
         if config.mode == "policy" and propose is None:
             raise JepaError("planner: mode is policy and there is no policy; set mode to search or hybrid")
         if config.mode == "search" or propose is None:
@@ -159,9 +165,20 @@ class Planner:
         outcomes = np.asarray(evaluate.ends(), np.float64) if self.reduction == "sum" else costs
         best_first = np.argsort(costs[:-1], kind="stable")
         best_first = best_first[costs[best_first] < math.inf]
-        end, here = outcomes[best_first[0]] if len(best_first) else math.inf, outcomes[-1]
+        here = float(outcomes[-1])
+        if not len(best_first):
+            return _Fast(proposals[:0], math.inf, math.inf, here)
+        end = float(outcomes[best_first[0]])
         left = end / here if 0 < here < math.inf else math.inf
-        return proposals[best_first], float(left), float(end)
+        return _Fast(proposals[best_first], left, end, here, search.solution())
+
+    def _is_stuck(self, evaluate: Imagination, found: Solution, fast: "_Fast", arrived: float) -> bool:
+        """Whether the search sees no way either, far from the goal: it is the policy's turn."""
+        stuck = self.config.hybrid_stuck
+        if not stuck or fast.best is None or not fast.here > _FAR * arrived:
+            return False
+        end = evaluate.steps(found.best_at)[-1] if self.reduction == "sum" else found.cost
+        return end > stuck * fast.here
 
     def _start(self, space: SearchSpace, executed_blocks: int, proposals: np.ndarray) -> Start:
         """proposals: (N, P), best first."""
@@ -188,3 +205,15 @@ class Planner:
         for _ in range(executed_blocks):
             theta = space.shift(theta)
         return theta
+
+
+@dataclass(frozen=True)
+class _Fast:
+    """What the fast system gives. proposals: (N, H, KA), best first, those of a finite cost.  left: what the best leaves at
+    its end, as a share of the energy of staying; NaN without proposals.  end, here: those energies.  best: the best one."""
+
+    proposals: np.ndarray
+    left: float = math.nan
+    end: float = math.nan
+    here: float = math.nan
+    best: Solution | None = None

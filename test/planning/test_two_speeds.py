@@ -36,10 +36,14 @@ class World:
         self.calls.append(np.array(actions))
         steps = np.linalg.norm(self.futures(actions) - self.goal, axis=-1) + self.extra
         self._ends = steps[:, -1]
+        self._steps = [*getattr(self, "_steps", []), steps]
         return steps.sum(1) if self.reduction == "sum" else steps.min(1)
 
     def ends(self):
         return self._ends
+
+    def steps(self, at):
+        return self._steps[at[0]][at[1]].tolist()
 
     def refine(self, actions, steps, rate):
         self.refined.append((np.array(actions), steps, rate))
@@ -119,6 +123,34 @@ def test_a_proposal_that_arrives_is_good_enough_however_little_was_left_to_do(to
     near = straight(np.array([0.035, 0.0]))[None]  # leaves 0.015, a share of 0.3
     solution = planner.plan(world, world.joints, propose=lambda: near, tolerance=tolerance)
     assert solution.made_by == maker and solution.proposal_left == pytest.approx(0.3, abs=1e-6)
+
+
+class Wall(World):
+    """Nothing shows progress: all that moves costs a little more than staying, as behind an obstacle."""
+
+    def __call__(self, actions):
+        World.__call__(self, actions)
+        moved = np.abs(actions).sum((1, 2)) > 0
+        self._steps[-1] = np.where(moved[:, None], 1.01, 1.0) * np.ones((len(actions), H))
+        self._ends = self._steps[-1][:, -1]
+        return self._steps[-1].sum(1)
+
+
+@pytest.mark.parametrize("tolerance, maker", [(0.0, "policy"), (0.3, "policy"), (0.4, "search")])
+def test_where_the_search_sees_no_way_either_it_is_the_policys_turn_if_far_from_the_goal(tolerance, maker):
+    for stuck in (0.0, 0.95):
+        world = Wall()
+        planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_stuck": stuck}))
+        solution = planner.plan(
+            world, world.joints, propose=lambda world=world: perfect(world)[:1], tolerance=tolerance
+        )
+        assert solution.made_by == (maker if stuck else "search")
+        assert solution.evaluations == sum(map(len, world.calls)) and len(world.calls) == 1 + 3
+        moves = np.any(solution.actions)
+        assert moves == (solution.made_by == "policy")
+    world = World()
+    solution, _ = plan(world, "hybrid", useless(world), hybrid_stuck=0.95)
+    assert solution.made_by == "search", "it does see a way"
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -260,6 +292,7 @@ def drive(mode, propose, blocks=6, **changed):
             world, lambda at: world.futures(world.calls[at[0]][at[1]][None])[0, 0], solution, actions
         )
         world.calls.clear()
+        world._steps.clear()
         episode.execute(actions, predicted)
         sent.append(actions)
         world.joints = world.joints + actions[:K].sum(axis=0)
