@@ -4,6 +4,7 @@ import torch
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.collapse import sigreg, vicreg
 from jepa_ros.world_model.losses import LossConfig, TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
@@ -121,6 +122,23 @@ def test_loss_has_gradients_where_it_should(anti_collapse):
             next(model.encoder.parameters()).add_(1.0)
         target.update(model.encoder)
         torch.testing.assert_close(next(target.parameters()), before + 0.1)
+
+
+@pytest.mark.parametrize("anti_collapse", ["sigreg", "vicreg"])
+def test_encoders_in_bfloat16_leave_predictor_and_regulariser_in_float32(anti_collapse):
+    model, rng, predicted = make().train(), np.random.default_rng(0), []
+    model.predictor.register_forward_hook(lambda _, inputs, outputs: predicted.extend([*inputs, *outputs]))
+    images = torch.from_numpy(rng.integers(0, 256, (4, 4, 64, 64, 3), dtype=np.uint8))
+    proprio = torch.from_numpy(rng.normal(0, 0.3, (4, 4, A)).astype(np.float32))
+    actions = torch.from_numpy(rng.normal(0, 0.05, (4, 3, K * A)).astype(np.float32))
+    config = LossConfig(anti_collapse=anti_collapse)
+    torch.manual_seed(1)
+    _, terms, latents = jepa_loss(model, images, proprio, actions, config, autocast=torch.bfloat16)
+    assert latents.dtype == torch.float32 and (latents == latents.bfloat16()).all()
+    assert {x.dtype for x in [*predicted, *terms.values()]} == {torch.float32}
+    torch.manual_seed(1)
+    expected = sigreg(latents, config.projections) if anti_collapse == "sigreg" else vicreg(latents)
+    torch.testing.assert_close(terms["regulariser"], expected, rtol=0, atol=0)
 
 
 def test_latents_of_the_second_view_are_drawn_to_those_of_the_first_which_stay():
