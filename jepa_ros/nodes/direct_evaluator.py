@@ -8,17 +8,22 @@ from sensor_msgs.msg import Image
 
 from jepa_ros.costs.energy import EnergyResult
 from jepa_ros.costs.evaluator import LatentEvaluator
+from jepa_ros.costs.refine import refine
+from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding
-from jepa_ros.nodes.actor.graph_evaluator import EncoderSilent
 from jepa_ros.nodes.actor.pursuit import PlanRequest
+from jepa_ros.nodes.actor.target import EncoderSilent
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.encoder import EncoderNode
 from jepa_ros.nodes.world_model import WorldModelNode
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import EvaluationTimeout
 
 
 class DirectLink:
     """What GraphLink is to the graph: the same nodes, called instead of messaged."""
+
+    gradients = True
 
     def __init__(self, encoder: EncoderNode, world_model: WorldModelNode, cost: CostNode):
         self.encoder, self.world_model, self.cost = encoder, world_model, cost
@@ -33,6 +38,10 @@ class DirectLink:
                 f"the encoder has checkpoint {request.model_id!r}, the world model "
                 f"{self.world_model.model_id!r}; give both the same"
             )
+        try:
+            self.cost.require_model(request.model_id)
+        except JepaError as error:
+            raise EvaluationTimeout(str(error)) from error
         on_gpu = torch.device(self.world_model.model.device).type == "cuda"
         return (GpuEvaluator if on_gpu else DirectEvaluator)(self, request)
 
@@ -44,13 +53,27 @@ class DirectLink:
         return self.encoder.embed(image)
 
 
-class DirectEvaluator:
+class _Proposer:
+    """``propose`` by direct call. policy_ms: what it took."""
+
+    def __init__(self, link: DirectLink, request: PlanRequest):
+        self._link, self._request, self.policy_ms = link, request, 0.0
+
+    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
+        """What the policy would do from a context towards a goal latent (D,): (N, H, KA) rad."""
+        began = time.perf_counter()
+        proposals = self._link.world_model.propose(context, goal)
+        self.policy_ms += 1e3 * (time.perf_counter() - began)
+        return proposals
+
+
+class DirectEvaluator(_Proposer):
     """``evaluator(actions (S, H, KA)) -> costs (S,)`` for one plan; the attributes of GraphEvaluator."""
 
     dropped = 0
 
     def __init__(self, link: DirectLink, request: PlanRequest):
-        self._link, self._request = link, request
+        super().__init__(link, request)
         self._results: list[tuple[EnergyResult, np.ndarray]] = []
         self.rollout_ms = self.cost_ms = 0.0
 
@@ -66,6 +89,21 @@ class DirectEvaluator:
         self._results.append((result, rollouts.latents[:, 0].cpu().numpy()))
         return result.totals.cpu().numpy()
 
+    def ends(self) -> np.ndarray:
+        """(S,) energies that the last call's candidates have after their last block."""
+        return self._results[-1][0].ends.cpu().numpy()
+
+    def steps(self, at: tuple[int, int]) -> list[float]:
+        """Energies after every block of the candidate ``at`` (iteration, index)."""
+        return self._results[at[0]][0].steps[at[1]].tolist()
+
+    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
+        """actions (S, H, KA) -> the same, down the gradient; see ``costs.refine``."""
+        request, link = self._request, self._link
+        context = request.context.latents, request.context.proprio, request.context.actions
+        network, energy = link.world_model.network, link.cost.energy
+        return refine(network, energy, context, request.goal, actions, request.reduction, steps, rate)
+
     def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
         """Names and weighted terms of the candidate ``at`` (iteration, index)."""
         terms = self._results[at[0]][0].terms
@@ -76,16 +114,25 @@ class DirectEvaluator:
         return self._results[at[0]][1][at[1]]
 
 
-class GpuEvaluator:
+class GpuEvaluator(_Proposer):
     """The same where both compute on a GPU: rollout and cost terms of an iteration are one recorded graph."""
 
     dropped, cost_ms = 0, 0.0
 
     def __init__(self, link: DirectLink, request: PlanRequest):
+        super().__init__(link, request)
         context, model, energy = request.context, link.world_model.model, link.cost.energy
         self._evaluator = LatentEvaluator(
-            model, energy, context.latents, context.proprio, context.actions, request.goal, request.reduction
+            model,
+            energy,
+            context.latents,
+            context.proprio,
+            context.actions,
+            request.goal,
+            request.reduction,
+            lambda: link.world_model.network,
         )
+        self.ends, self.refine, self.steps = self._evaluator.ends, self._evaluator.refine, self._evaluator.steps
         self._results: list[EnergyResult] = []
         self.rollout_ms = 0.0
 

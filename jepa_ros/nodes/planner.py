@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 from rclpy.time import Time
@@ -11,12 +12,24 @@ from sensor_msgs.msg import JointState
 from jepa_ros.action import ReachGoal
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
-from jepa_ros.nodes.actor.graph_evaluator import EncoderSilent, GraphLink
+from jepa_ros.nodes.actor.graph_evaluator import GraphLink
 from jepa_ros.nodes.actor.inbox import Inbox, Interrupted, Look
 from jepa_ros.nodes.actor.model_card import read_card
-from jepa_ros.nodes.actor.planner_params import PLANNER_PARAMS, SEARCH_PARAMS, SURPRISE_PARAMS
-from jepa_ros.nodes.actor.pursuit import Pursuit, Settings, Target, new_status
+from jepa_ros.nodes.actor.planner_params import (
+    PLANNER_PARAMS,
+    SEARCH_PARAMS,
+    SUB_GOAL_PARAMS,
+    SURPRISE_PARAMS,
+)
+from jepa_ros.nodes.actor.pursuit import Pursuit, Settings, new_status
 from jepa_ros.nodes.actor.reach_goal_server import ReachGoalServer
+from jepa_ros.nodes.actor.target import (
+    THE_GOAL,
+    EncoderSilent,
+    Target,
+    read_latents,
+    read_request,
+)
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import INPUT_STALE_S, ManagedNode
 from jepa_ros.nodes.base.robot import robot_spec
@@ -26,18 +39,20 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.sub_goals import SubGoalSettings
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.planning.trigger import Cause
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
-from jepa_ros.world_model.trust import require_digest
+from jepa_ros.world_model.trust import HEADS, heads_may_be_used, require_digest
 
 _ENCODE_TIMEOUT_S = 5.0
 
 
 class PlannerNode(ManagedNode):
-    """`embedding`, `joint_states`, `goal`, `costs` -> `candidates`, `plan`, `~/status`; action `reach_goal`.
+    """`embedding`, `joint_states`, `goal`, `costs`, `proposals` -> `candidates`, `proposal_request`, `plan`, `~/status`;
+    action `reach_goal`.
 
-    One goal at a time, a newer one takes the place of an older one. Goals come from the action, and from the
+    One goal at a time, by way of its sub-goals, a newer one takes the place of an older one. Goals come from the action, and from the
     topic `goal` where no action is running; a latched goal from before activation moves nothing. A goal ends
     where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
     where that fell silent.
@@ -51,7 +66,7 @@ class PlannerNode(ManagedNode):
 
     def __init__(self, link=None, **kwargs):
         self._given_link = link
-        self._own_goal = ""  # the last that this node put on the topic
+        self._own_goals: set[str] = set()  # ids that this node puts on the topic, of the last action
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         super().__init__(**kwargs)
@@ -67,16 +82,21 @@ class PlannerNode(ManagedNode):
         spec.require_match(
             robot_spec(self), f"checkpoint {self.param('checkpoint')}", f"robot of node {self.get_name()}"
         )
-        planner = Planner(spec, PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS}))
-        planner.plan(lambda actions: np.zeros(len(actions)), np.zeros(spec.dim))  # warm up
-        planner.reset()
+        config = PlannerConfig(**{p.name: self.param(p.name) for p in SEARCH_PARAMS})
+        search = replace(config, mode="search", refine_steps=0)
+        Planner(spec, search).plan(lambda actions: np.zeros(len(actions)), np.zeros(spec.dim))  # warm up
+        planner = Planner(spec, config)
+        self._proposes = self._has_policy(planner.config)
         memory = ShortTermMemory(spec, card.context, self.param("memory_gap_s"))
         self._joints = JointHistory(spec.joint_names, self.param("joint_state_tolerance_s"))
         settings = Settings(
             *(
                 self.param(name)
                 for name in ("deadline_s", "settle_s", "image_timeout_s", "give_up_s", "confirm_looks")
-            )
+            ),
+            SubGoalSettings(
+                **{p.name.removeprefix("sub_goals."): self.param(p.name) for p in SUB_GOAL_PARAMS}
+            ),
         )
         self._goals = self.publisher(Goal, "goal", qos.GOAL)
         self._statuses = self.publisher(PlannerStatus, "~/status", qos.STATUS)
@@ -88,6 +108,11 @@ class PlannerNode(ManagedNode):
         if self._link is None:
             self._link = GraphLink(self, spec, self._inbox, self.param("costs_timeout_s"))
             self.subscriber(Embedding, "embedding", self.see, qos.LATENT, INPUT_STALE_S)
+        if planner.config.refine_steps and not self._link.gradients:
+            raise JepaError(
+                f"refine_steps is {planner.config.refine_steps}: gradients do not pass through messages; set it to 0, "
+                "or run composition:=single"
+            )
         self._gate = self._make_gate()
         self._pursuit = Pursuit(
             spec,
@@ -98,13 +123,26 @@ class PlannerNode(ManagedNode):
             settings,
             self._link.evaluator,
             plans.publish,
+            self._announce,
             self._report_status,
             self._now_ns,
             self._gate,
             self._guard_is_silent,
+            self._proposes,
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
+
+    def _has_policy(self, config: PlannerConfig) -> bool:
+        """Whether world_model is asked for proposals; JepaError where the mode needs a policy that is not there."""
+        checkpoint, pin = self.param("checkpoint"), self.param("checkpoint_sha256")
+        found = heads_may_be_used(checkpoint, pin)
+        if config.mode == "policy" and not found:
+            raise JepaError(
+                f"mode is policy, and {checkpoint} has no {HEADS} that may be used (a pin must name it too); set mode to "
+                "search, or train heads: `jepa heads`"
+            )
+        return found and config.mode != "search"
 
     def _make_gate(self) -> SurpriseGate | None:
         """The surprise gate by the checkpoint's calibration; ``not_judged`` says why there is none."""
@@ -148,18 +186,26 @@ class PlannerNode(ManagedNode):
         report.add("goal_id", status.goal_id or "none")
         report.add("goal", status.text or "none")
         report.add("last plan: cause", Cause(status.cause).name.lower())
+        report.add("policy", "asked" if self._proposes else "not asked")
+        made_anew = status.searched + status.proposed
+        report.add("proposed_share", status.proposed / made_anew if made_anew else math.nan)
         for name in (
             "plans",
+            "proposed",
             "searched",
             "kept",
             "deadline_misses",
             "dropped",
             "surprises",
+            "sub_goal",
+            "sub_goals",
+            "fallbacks",
             "distance",
             "plan_rate_hz",
         ):
             report.add(name, getattr(status, name))
-        for name in ("plan_ms", "encode_ms", "rollout_ms", "cost_ms", "image_age_ms"):
+        report.add("last plan: proposal_left", status.proposal_left)
+        for name in ("plan_ms", "encode_ms", "policy_ms", "rollout_ms", "cost_ms", "image_age_ms"):
             report.add(f"last plan: {name}", getattr(status, name))
 
     def see(self, msg: Embedding) -> None:
@@ -199,7 +245,7 @@ class PlannerNode(ManagedNode):
 
     def _on_goal_topic(self, msg: Goal, info) -> None:
         if (
-            msg.goal_id == self._own_goal
+            msg.goal_id in self._own_goals
             or self._by_action(self._inbox.current)
             or not self.param("follow_goal_topic")
         ):
@@ -254,41 +300,37 @@ class PlannerNode(ManagedNode):
             self._conclude(goal, reason, text, elapsed_s=(self._now_ns() - began) * 1e-9)
 
     def _target(self, goal) -> Target:
-        """The goal as numbers; JepaError where it cannot be used."""
-        tolerance, timeout_s = (
-            self.param("goal_tolerance") or self._card.goal_tolerance,
-            self.param("goal_timeout_s"),
-        )
-        if not self._by_action(goal):
-            goal_id, embedding = goal.goal_id, goal.embedding
-        else:
-            request, goal_id = goal.request, bytes(goal.goal_id.uuid).hex()
-            for name in ("tolerance", "timeout_s"):
-                if not 0 <= getattr(request, name) < math.inf:
-                    raise JepaError(
-                        f"{name} is {getattr(request, name)}; it must be finite, and 0 takes the default"
-                    )
-            tolerance, timeout_s = request.tolerance or tolerance, request.timeout_s or timeout_s
-            embedding = request.goal_embedding
-            if not request.use_embedding:
-                embedding = self._link.encode(request.goal_image, _ENCODE_TIMEOUT_S)
-        latent = tensor.from_msg(embedding.latent).reshape(-1)
-        if latent.size != self._card.latent_dim:
-            raise JepaError(
-                f"the goal's embedding has {latent.size} numbers, the checkpoint's latent "
-                f"{self._card.latent_dim}; encode the goal image with this checkpoint"
+        """The goal and its sub-goals as numbers; JepaError where one cannot be used."""
+        goals = {THE_GOAL: goal}
+        tolerance = self.param("goal_tolerance") or self._card.goal_tolerance
+        timeout_s, sub_goal_tolerance = self.param("goal_timeout_s"), 0.0
+        if self._by_action(goal):
+            request = goal.request
+            goals = read_request(
+                request,
+                bytes(goal.goal_id.uuid).hex(),
+                lambda image: self._link.encode(image, _ENCODE_TIMEOUT_S),
             )
-        if not math.isfinite(float(abs(latent).sum())):
-            raise JepaError("the goal's embedding holds NaN or Inf")
-        if self._gate is not None and self._gate.model_id != embedding.encoder_id:
+            tolerance, timeout_s = request.tolerance or tolerance, request.timeout_s or timeout_s
+            sub_goal_tolerance = request.sub_goal_tolerance
+        latents = read_latents(goals, self._card.latent_dim)
+        encoder_id = goals[THE_GOAL].embedding.encoder_id
+        if self._gate is not None and self._gate.model_id != encoder_id:
             self.get_logger().warning(
                 f"looks are not judged: {CALIBRATION} is of model {self._gate.model_id!r}, the goal of "
-                f"{embedding.encoder_id!r}; make it again: `jepa calibrate`"
+                f"{encoder_id!r}; make it again: `jepa calibrate`"
             )
         if self._by_action(goal):
-            self._pursuit.status.goal_id = self._own_goal = goal_id
-            self._goals.publish(Goal(header=embedding.header, goal_id=goal_id, embedding=embedding))
-        return Target(goal_id, latent, embedding.encoder_id, float(tolerance), float(timeout_s))
+            self._own_goals = {each.goal_id for each in goals.values()}
+        sub_goal_tolerance = sub_goal_tolerance or self.param("sub_goals.looseness") * tolerance
+        return Target(
+            tuple(goals.values()), latents, float(tolerance), float(sub_goal_tolerance), float(timeout_s)
+        )
+
+    def _announce(self, goal: Goal) -> None:
+        """Put what is pursued on the topic `goal`, where it does not come from there."""
+        if goal.goal_id in self._own_goals:
+            self._goals.publish(goal)
 
     def _report_status(self, status: PlannerStatus) -> None:
         self._statuses.publish(status)
@@ -302,6 +344,11 @@ class PlannerNode(ManagedNode):
                     image_age_ms=status.image_age_ms,
                     plan_ms=status.plan_ms,
                     plans=status.plans,
+                    sub_goal=status.sub_goal,
+                    sub_goals=status.sub_goals,
+                    sub_goal_distance=status.sub_goal_distance,
+                    advances=status.advances,
+                    fallbacks=status.fallbacks,
                 )
             )
 
@@ -317,6 +364,9 @@ class PlannerNode(ManagedNode):
                     final_distance=status.distance,
                     plans=status.plans,
                     elapsed_s=elapsed_s,
+                    sub_goal=status.sub_goal,
+                    advances=status.advances,
+                    fallbacks=status.fallbacks,
                 ),
             )
 

@@ -292,6 +292,7 @@ def test_a_goal_picture_must_be_one(tmp_path):
         (["--task", "juggle"], "juggle"),
         (["--checkpoint", "nowhere"], "nowhere"),
         (["--goal-image", "nowhere.png"], "nowhere.png"),
+        (["--sub-goals", "nowhere.png", "nor_here.png"], "--sub-goals nowhere.png: there is no such file"),
     ],
 )
 def test_what_is_missing_is_named_before_anything_starts(words, told, tmp_path, capsys):

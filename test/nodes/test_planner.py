@@ -19,7 +19,7 @@ from jepa_ros.msg import (
 )
 from node_bench import WAIT_S, make_checkpoint, make_spec
 from rclpy.action import ActionClient
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
 from jepa_ros.nodes.planner import PlannerNode
@@ -105,6 +105,7 @@ class Bench:
             goal_id=msg.goal_id,
             term_names=["goal_distance"],
             totals=tensor.to_msg("totals", totals),
+            steps=tensor.to_msg("steps", np.repeat(totals[:, None] / actions.shape[1], actions.shape[1], 1)),
             terms=tensor.to_msg("terms", totals[None]),
             best_next=tensor.to_msg("best_next", np.zeros(D, np.float32)),
             rollout_ms=1.0,
@@ -371,6 +372,75 @@ def test_newer_goal_takes_the_place(world, checkpoint):
     bench.plans.wait(lambda m: m.goal_id == bytes(handle.goal_id.uuid).hex())
 
 
+def embedded(value, width=D, encoder_id="model"):
+    """The embedding of an image whose latent is ``value`` throughout."""
+    latent = np.full((1, width), value, np.float32)
+    return Embedding(encoder_id=encoder_id, latent=tensor.to_msg("latent", latent))
+
+
+def test_what_is_pursued_is_announced_and_costs_of_what_is_past_are_foreign(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    late = []
+
+    def answer(msg):
+        for old in late:  # asked for the sub-goal, answered when the goal is pursued
+            bench.costs.publish(bench.answer(old))
+        bench.costs.publish(bench.answer(msg))
+
+    bench.on_asked = answer
+    handle, _ = bench.send(sub_goal_embeddings=[embedded(0.5)], sub_goal_tolerance=0.2)
+    whole = bytes(handle.goal_id.uuid).hex()
+    first = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING)
+    assert (first.goal_id, first.sub_goal, first.sub_goals) == (whole, 0, 1)
+    assert (first.sub_goal_distance, first.distance) == (pytest.approx(0.5), pytest.approx(1.0))
+    asked = bench.candidates.wait(lambda m: m.plan_id == first.plan_id)
+    assert asked.goal_id == bench.plans.wait().goal_id == f"{whole}.0"
+    late.append(asked)
+    bench.latent = np.full(D, 0.6, np.float32)
+    second = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.sub_goal == 1)
+    assert (second.advances, second.cause) == (1, PlannerStatus.CAUSE_NO_PLAN) and second.dropped > 0
+    assert second.sub_goal_distance == second.distance == pytest.approx(0.4)
+    assert bench.plans.wait(lambda m: m.plan_id == second.plan_id).goal_id == whole
+    for goal_id, part_of, latent in ((f"{whole}.0", whole, 0.5), (whole, "", 1.0)):
+        goal = bench.goals.wait(lambda m, goal_id=goal_id: m.goal_id == goal_id)
+        assert goal.part_of == part_of
+        np.testing.assert_allclose(tensor.from_msg(goal.embedding.latent), latent)
+
+
+def test_the_goal_counts_after_its_sub_goals_only(world, checkpoint):
+    bench = Bench(world, checkpoint, confirm_looks=1)
+    bench.latent = GOAL
+    _, result = bench.send(sub_goal_embeddings=[embedded(0.0)], tolerance=0.1)
+    on_the_way = bench.status.wait(lambda m: m.plans == 2)
+    assert on_the_way.distance == 0.0 and on_the_way.sub_goal == 0
+    bench.latent = np.zeros(D, np.float32)
+    bench.status.wait(lambda m: m.sub_goal == 1)
+    bench.latent = GOAL
+    assert result().termination_reason == RESULT.REACHED
+
+
+def test_lost_once_more_than_it_falls_back_it_ends_and_says_so(world, checkpoint):
+    bench = Bench(world, checkpoint, **{"sub_goals.max_fallbacks": 1, "sub_goals.lost_looks": 1})
+    _, result = bench.send(sub_goal_embeddings=[embedded(0.5)], sub_goal_tolerance=0.1, tolerance=0.01)
+    for fallbacks in range(2):
+        bench.latent = np.full(D, 0.5, np.float32)
+        bench.status.wait(lambda m, n=fallbacks: (m.sub_goal, m.fallbacks) == (1, n))
+        bench.latent = np.zeros(D, np.float32)
+        if fallbacks == 0:
+            bench.status.wait(lambda m: (m.sub_goal, m.fallbacks) == (0, 1))
+    result = result()
+    assert result.termination_reason == RESULT.SUB_GOAL_LOST and "after 1 fallbacks" in result.text
+    assert (result.sub_goal, result.advances, result.fallbacks) == (1, 2, 1)
+    end = bench.status.wait(lambda m: m.state == PlannerStatus.FAILED)
+    assert end.reason == PlannerStatus.SUB_GOAL_LOST and end.text == result.text
+
+
+def test_out_of_time_amid_sub_goals_says_at_which(world, checkpoint):
+    _, result = Bench(world, checkpoint).send(sub_goal_embeddings=[embedded(0.5)] * 3, timeout_s=4.0)
+    result = result()
+    assert result.termination_reason == RESULT.TIMEOUT and "from sub-goal 1 of 3" in result.text
+
+
 @pytest.mark.parametrize(
     "request_, says",
     [
@@ -381,6 +451,12 @@ def test_newer_goal_takes_the_place(world, checkpoint):
         ),
         ({"tolerance": math.nan}, "tolerance"),
         ({"timeout_s": -1.0}, "timeout_s"),
+        ({"sub_goal_tolerance": math.inf}, "sub_goal_tolerance"),
+        ({"sub_goal_embeddings": [embedded(0.5), embedded(0.5, width=3)]}, "sub_goal_embeddings[1]: its"),
+        ({"sub_goal_embeddings": [embedded(0.5), embedded(math.nan)]}, "sub_goal_embeddings[1]: its"),
+        ({"sub_goal_embeddings": [embedded(0.5, encoder_id="other")]}, "sub_goal_embeddings[0] is of"),
+        ({"sub_goal_embeddings": [Embedding(encoder_id="model")]}, "sub_goal_embeddings[0]: "),
+        ({"sub_goal_images": [Image()]}, "give sub_goal_embeddings"),
     ],
 )
 def test_unusable_goal_is_rejected_with_words(world, checkpoint, request_, says):

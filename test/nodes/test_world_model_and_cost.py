@@ -104,6 +104,26 @@ def test_rollouts_wait_for_their_goal(world, checkpoint, arrays):
     assert world.bench.count_subscribers(f"{world.namespace}/candidates") == 0  # no term needs them
 
 
+def test_a_goal_that_is_said_again_is_kept_as_the_newest(world, arrays):
+    world.make(CostNode)
+    costs, imagined = (
+        world.listen(CandidateCosts, "costs"),
+        world.talk(LatentRollouts, "rollouts", qos.LATENT),
+    )
+    goals = world.talk(Goal, "goal", qos.GOAL)
+    for goal_id in "gabcgxyz":  # of the six, the four newest are kept
+        goals.publish(goal_message(goal_id, np.ones(D, np.float32)))
+        world.until(lambda goal_id=goal_id: list(world.nodes[0]._goals)[-1:] == [goal_id])
+    imagined.publish(
+        LatentRollouts(
+            goal_id="g",
+            latents=tensor.to_msg("l", np.zeros((S, H, D), np.float32)),
+            proprio=tensor.to_msg("p", np.zeros((S, H, A), np.float32)),
+        )
+    )
+    assert costs.wait().goal_id == "g"
+
+
 def test_rollouts_wait_for_their_candidates_where_a_term_needs_them(world, checkpoint, arrays):
     world.make(CostNode, parameters={"weights.effort": 1.0, "weights.goal_distance": 0.0})
     costs = world.listen(CandidateCosts, "costs")

@@ -1,25 +1,25 @@
-"""Candidates scored by the ROS graph: candidates -> world_model -> rollouts -> cost -> costs."""
+"""Candidates scored by the ROS graph: candidates -> world_model -> rollouts -> cost -> costs; proposals from world_model."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 from sensor_msgs.msg import Image
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.msg import ActionCandidates, CandidateCosts, Embedding
+from jepa_ros.msg import ActionCandidates, ActionProposals, CandidateCosts, Embedding, ProposalRequest
 from jepa_ros.nodes.actor.inbox import Inbox
 from jepa_ros.nodes.actor.pursuit import PlanRequest
+from jepa_ros.nodes.actor.target import EncoderSilent
 from jepa_ros.nodes.base.lifecycle import ManagedNode
+from jepa_ros.nodes.base.topic_reader import TopicReader
 from jepa_ros.nodes.wire import qos, tensor
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import REDUCTIONS, EvaluationTimeout
 from jepa_ros.srv import EncodeImage
 
 _ASK_AGAIN_S = 1.0
-
-
-class EncoderSilent(JepaError):
-    """The goal image was not encoded in time."""
 
 
 class GraphLink:
@@ -28,15 +28,23 @@ class GraphLink:
     An answer is taken by plan_id and iteration; a late or foreign one is dropped and counted.
     """
 
+    gradients = False  # none pass through messages
+
     def __init__(self, node: ManagedNode, spec: ActionSpec, inbox: Inbox, costs_timeout_s: float):
         self.spec, self.inbox, self.costs_timeout_s = spec, inbox, costs_timeout_s
         self.dropped = 0
         self._candidates = node.publisher(ActionCandidates, "candidates", qos.LATENT)
         self._costs = node.reader(CandidateCosts, "costs", qos.LATENT)
-        inbox.wake_too = self._costs.wake
+        self._requests = node.publisher(ProposalRequest, "proposal_request", qos.LATENT)
+        self._proposals = node.reader(ActionProposals, "proposals", qos.LATENT)
+        inbox.wake_too = self._wake
         node.on_release(lambda: setattr(inbox, "wake_too", None))
         self._encode = node.create_client(EncodeImage, "encoder/encode")
         node.on_release(lambda: node.destroy_client(self._encode))
+
+    def _wake(self) -> None:
+        self._costs.wake()
+        self._proposals.wake()
 
     def evaluator(self, request: PlanRequest) -> "GraphEvaluator":
         """The evaluator of one plan."""
@@ -70,20 +78,34 @@ class GraphLink:
 
     def ask(self, candidates: ActionCandidates) -> CandidateCosts:
         """Publish and wait for the costs of this plan_id and iteration."""
-        ends = time.monotonic() + self.costs_timeout_s
         self._candidates.publish(candidates)
+        asked = candidates.plan_id, candidates.iteration
+        return self._answer(
+            self._costs,
+            lambda answer: (answer.plan_id, answer.iteration) == asked,
+            "no costs within {:g} s: are world_model and cost running, with the checkpoint of the encoder?",
+        )
+
+    def ask_policy(self, request: ProposalRequest) -> ActionProposals:
+        """Publish and wait for the proposals for this plan_id."""
+        self._requests.publish(request)
+        return self._answer(
+            self._proposals,
+            lambda answer: answer.plan_id == request.plan_id,
+            "no proposals within {:g} s: is world_model running, with the checkpoint of the encoder?",
+        )
+
+    def _answer(self, reader: TopicReader, fits: Callable[[object], bool], silence: str):
+        ends = time.monotonic() + self.costs_timeout_s
         while (left := ends - time.monotonic()) > 0:
-            answer = self._costs.take(left)
+            answer = reader.take(left)
             self.inbox.check()
             if answer is None:
                 continue
-            if (answer.plan_id, answer.iteration) == (candidates.plan_id, candidates.iteration):
+            if fits(answer):
                 return answer
             self.dropped += 1
-        raise EvaluationTimeout(
-            f"no costs within {self.costs_timeout_s:g} s: are world_model and cost running, with "
-            "the checkpoint of the encoder?"
-        )
+        raise EvaluationTimeout(silence.format(self.costs_timeout_s))
 
 
 class GraphEvaluator:
@@ -94,13 +116,13 @@ class GraphEvaluator:
         self._link, self._request = link, request
         self._dropped_before = link.dropped
         self._answers: list[CandidateCosts] = []
+        self._reduction, self.policy_ms = REDUCTIONS.index(request.reduction), 0.0
         context = request.context
         self._fixed = dict(
             header=request.header,
             plan_id=request.plan_id,
             goal_id=request.goal_id,
             model_id=request.model_id,
-            reduction=REDUCTIONS.index(request.reduction),
             joint_names=list(link.spec.joint_names),
             context_latents=tensor.to_msg("context_latents", context.latents),
             context_proprio=tensor.to_msg("context_proprio", context.proprio),
@@ -110,12 +132,29 @@ class GraphEvaluator:
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         candidates = ActionCandidates(
             iteration=len(self._answers),
+            reduction=self._reduction,
             **self._fixed,
             actions=tensor.to_msg("actions", actions.astype(np.float32)),
         )
         answer = self._link.ask(candidates)
         self._answers.append(answer)
         return tensor.from_msg(answer.totals)
+
+    def ends(self) -> np.ndarray:
+        """(S,) energies that the last call's candidates have after their last block."""
+        return tensor.from_msg(self._answers[-1].steps)[:, -1]
+
+    def steps(self, at: tuple[int, int]) -> list[float]:
+        """Energies after every block of the candidate ``at`` (iteration, index)."""
+        return tensor.from_msg(self._answers[at[0]].steps)[at[1]].tolist()
+
+    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
+        """What the policy would do, (N, H, KA) rad, from the request's own context towards its goal (D,)."""
+        del context, goal
+        request = ProposalRequest(goal=tensor.to_msg("goal", self._request.goal), **self._fixed)
+        answer = self._link.ask_policy(request)
+        self.policy_ms += answer.policy_ms
+        return tensor.from_msg(answer.actions)
 
     @property
     def dropped(self) -> int:

@@ -10,9 +10,23 @@ from jepa_ros.planning import config as planning
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
 from jepa_ros.planning.memory import DEFAULT_GAP_S
+from jepa_ros.planning.sub_goals import SubGoalSettings
 from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, GateSettings
 
 _WORDS = {
+    "mode": "Who plans: search (the solver), policy (the best proposal of the checkpoint's heads), hybrid (the policy, and "
+    "the solver where that is not good enough; without heads the solver).",
+    "hybrid_left": "hybrid: share of the energy of staying here that the best proposal may have at its imagined end; above it "
+    "the solver is asked, unless the proposal arrives.",
+    "hybrid_arrived": "hybrid: a proposal whose imagined end has at most this many goal tolerances of energy arrives, and is good "
+    "enough.",
+    "hybrid_stuck": "hybrid: where the solver's plan too leaves more than this share of the energy of staying, far from the goal, "
+    "the best proposal is executed; 0: never.",
+    "proposal_fraction": "hybrid: part of the solver's first candidates that may be proposals.",
+    "refine_steps": "Steps of Adam on the best candidates' actions, through the world model in torch; 0: none. "
+    "composition:=single only.",
+    "refine_best": "Candidates that are refined.",
+    "refine_rate": "Adam's step, a fraction of half the action bounds.",
     "solver": "Search algorithm.",
     "space": "What is searched: displacement (one motion per plan), hold_action, one_block, free_blocks.",
     "samples": "S, candidates per iteration.",
@@ -31,13 +45,15 @@ _WORDS = {
     "correlation": "CEM: how much of the elites' correlation between joints the next candidates keep.",
     "temperature": "MPPI: lambda, in standard deviations of the better half of the costs.",
     "std_decay": "MPPI: factor on the spread per iteration.",
-    "replan": "always: search at every look. event: keep a plan that goes as predicted (event-triggered MPC).",
+    "replan": "always: plan anew at every look. event: keep a plan that goes as predicted (event-triggered MPC).",
     "replan_surprise": "event: how far a look may lie from its prediction, as a share of the predicted change; beyond "
-    "it the planner searches.",
-    "replan_progress": "event: least share of the predicted approach to the goal; below it the planner searches.",
+    "it the planner plans anew.",
+    "replan_progress": "event: least share of the predicted approach to the goal; below it the planner plans anew.",
+    "replan_energy": "event: least share of the predicted fall of the plan's energy, imagined from the newest look; below it "
+    "the planner plans anew. 0: the energy must not rise.",
     "replan_left": "event: blocks with motion that a plan must have left beyond its next one to be kept; 0 keeps the "
     "block that arrives too.",
-    "replan_after": "event: blocks of one plan that are executed at most, then the planner searches.",
+    "replan_after": "event: blocks of one plan that are executed at most, then the planner plans anew.",
 }
 
 
@@ -99,17 +115,43 @@ SURPRISE_PARAMS = (
         1000,
     ),
 )
+SUB_GOAL_PARAMS = (
+    Param(
+        "sub_goals.looseness",
+        SubGoalSettings.looseness,
+        "A sub-goal is passed within this many tolerances of the goal, where the goal asks for no sub_goal_tolerance.",
+        1.0,
+        1000.0,
+    ),
+    Param(
+        "sub_goals.lost_factor",
+        SubGoalSettings.lost_factor,
+        "A sub-goal is lost where it is this many times as far as it was when its pursuit began, and an earlier one is "
+        "nearer: that one is pursued again.",
+        1.0,
+        1000.0,
+    ),
+    Param("sub_goals.lost_looks", SubGoalSettings.lost_looks, "Looks in a row that must say so.", 1, 1000),
+    Param(
+        "sub_goals.max_fallbacks",
+        SubGoalSettings.max_fallbacks,
+        "Times that a goal goes back to an earlier sub-goal; lost once more, it ends.",
+        0,
+        1000,
+    ),
+)
 PLANNER_PARAMS = (
     Param(
         "checkpoint",
         "",
         "Checkpoint directory; of it the planner reads config.json (ActionSpec, context length, goal tolerance) "
-        "and calibration.json (what is normal), not the weights.",
+        "and calibration.json (what is normal), and sees whether it has heads; not the weights.",
     ),
     CHECKPOINT_SHA256,
     *ROBOT_PARAMS,
     *SEARCH_PARAMS,
     *SURPRISE_PARAMS,
+    *SUB_GOAL_PARAMS,
     Param(
         "deadline_s", 0.3, "A plan answers with its best so far after this long; 0: no deadline.", 0.0, 600.0
     ),

@@ -13,8 +13,9 @@ from rclpy.time import Time
 
 from jepa_ros.action import ReachGoal
 from jepa_ros.data.action_spec import ActionSpec
-from jepa_ros.msg import ActionPlan, Embedding, PlannerStatus
+from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
 from jepa_ros.nodes.actor.inbox import Inbox, Interrupted, Look
+from jepa_ros.nodes.actor.target import Target
 from jepa_ros.nodes.wire import tensor
 from jepa_ros.planning.distance import latent_distance
 from jepa_ros.planning.episode import PlanningEpisode
@@ -22,8 +23,8 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.sub_goals import SubGoals, SubGoalSettings
 from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
-from jepa_ros.planning.trigger import Cause
 
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
 _END = {
@@ -41,31 +42,20 @@ class Settings:
     """Times in s. deadline_s: for one plan.  settle_s: waited after a block before the next look.
     image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for
     this long, the goal is given up.  confirm_looks: looks in a row within the tolerance that count as
-    reached."""
+    reached.  sub_goals: when one is passed, and when it is lost."""
 
     deadline_s: float
     settle_s: float
     image_timeout_s: float
     give_up_s: float
     confirm_looks: int
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to reach. latent: (D,).  tolerance: latent distance that counts as reached.  timeout_s: give up
-    then."""
-
-    goal_id: str
-    latent: np.ndarray
-    encoder_id: str
-    tolerance: float
-    timeout_s: float
+    sub_goals: SubGoalSettings = SubGoalSettings()
 
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What an evaluator must know to score candidates. header: the newest look's.  context:
-    planning.memory.Context."""
+    """What an evaluator must know to score candidates. goal_id, goal: of the goal or sub-goal that is pursued.
+    header: the newest look's.  context: planning.memory.Context."""
 
     plan_id: str
     goal_id: str
@@ -79,11 +69,14 @@ class PlanRequest:
 class Pursuit:
     """Runs in the planner's thread. Every cycle starts from an image taken after the last block was executed:
     its stamp lies at or after publish time + block duration + settle time, on the ROS clock. Waiting itself
-    is bounded by the steady clock, so a ROS clock that stands still hangs nothing.
+    is bounded by the steady clock, so a ROS clock that stands still hangs nothing. Candidates, costs and plans carry the
+    id of the sub-goal that they are for: answers about another one are foreign.
 
     make_evaluator: PlanRequest -> evaluator, see graph_evaluator and direct_evaluator.  publish: sends an
-    ActionPlan. report: sends ``status``, at every change.  now_ns: the ROS clock.  gate: judges looks of goals
+    ActionPlan.  announce: told of the goal or sub-goal that is pursued from now on, before anything about it is sent.
+    report: sends ``status``, at every change.  now_ns: the ROS clock.  gate: judges looks of goals
     that are encoded by its model; None judges none.  guard_is_silent: whether nobody is there to move the arm.
+    proposes: whether evaluators have a policy to ask.
     """
 
     def __init__(
@@ -96,33 +89,41 @@ class Pursuit:
         settings: Settings,
         make_evaluator: Callable,
         publish: Callable[[ActionPlan], None],
+        announce: Callable[[Goal], None],
         report: Callable[[PlannerStatus], None],
         now_ns: Callable[[], int],
         gate: SurpriseGate | None = None,
         guard_is_silent: Callable[[], bool] = lambda: False,
+        proposes: bool = False,
     ):
         self._spec, self._episode = spec, PlanningEpisode(planner, memory)
         self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
+        self._announce = announce
         self._report, self._now_ns, self._gate = report, now_ns, gate
-        self._guard_is_silent = guard_is_silent
+        self._guard_is_silent, self._proposes = guard_is_silent, proposes
         self.status = new_status()
 
     def run(self, target: Target) -> int:
         """Pursue until a termination reason of ReachGoal; ``status`` has the words and the numbers."""
         gate = self._gate if self._gate is not None and self._gate.model_id == target.encoder_id else None
-        self.status = new_status(goal_id=target.goal_id, tolerance=target.tolerance)
+        self._sub_goals = SubGoals(target.latents, target.sub_goal_tolerance, self._settings.sub_goals)
+        self.status = new_status(
+            goal_id=target.goal_id, tolerance=target.tolerance, sub_goals=self._sub_goals.count
+        )
+        self._goal: Goal | None = None  # what is pursued
         self.status.surprise_threshold = gate.settings.surprise_limit if gate else math.nan
-        self._episode.gate = gate
+        self._episode.gate, self._episode.sub_goals = gate, self._sub_goals
         self._episode.reset()
         self._published: deque[float] = deque(maxlen=5)
         self._blocked: tuple[int, float] | None = None  # by what, since when
         try:
+            self._turn_to(target.goals[0])
             reason = self._cycle(target, time.monotonic() + target.timeout_s)
         except Interrupted as interrupted:
             reason = interrupted.reason
             if reason in (ReachGoal.Result.CANCELED, ReachGoal.Result.SHUTDOWN):
-                self._cut_short(target)
+                self._cut_short()
             self.status.text = interrupted.text
         self._close(reason)
         return reason
@@ -153,7 +154,7 @@ class Pursuit:
                 continue
             not_before, set_back = look.stamp_ns + 1, look.stamp_ns < last
             last = look.stamp_ns
-            if look.encoder_id != target.encoder_id or look.latent.shape != target.latent.shape:
+            if look.encoder_id != target.encoder_id or look.latent.shape != target.latents[-1].shape:
                 self.status.text = (
                     f"images are encoded by checkpoint {look.encoder_id!r}, the goal by "
                     f"{target.encoder_id!r}; encode the goal anew"
@@ -174,51 +175,67 @@ class Pursuit:
                 )
                 continue
             judgement = self._episode.look(look.latent, proprio, look.stamp_ns * 1e-9, set_back)
+            self._turn_to(target.goals[self._sub_goals.index])
             self._note(judgement, look, target)
-            near = self.status.distance <= target.tolerance and not judgement.strange
+            if self._sub_goals.lost:
+                self.status.text = self._sub_goals.lost
+                return ReachGoal.Result.SUB_GOAL_LOST
+            here = self._sub_goals.at_goal and not judgement.strange
+            near = here and self.status.distance <= target.tolerance
             confirmed = confirmed + 1 if near else 0
             if confirmed >= self._settings.confirm_looks:
                 return ReachGoal.Result.REACHED
             # Plan and act, and look again when the block has been executed.
             try:
                 if judgement.level == Level.HOLD:
-                    self._hold(look, target, judgement)
+                    self._hold(look, judgement)
                 else:
-                    self._plan(look, target, judgement)
+                    self._plan(look, judgement)
             except EvaluationTimeout as error:
                 self._wait(PlannerStatus.NO_ROLLOUTS, str(error))
                 continue
             not_before = self._now_ns() + self._block_ns
 
+    def _turn_to(self, goal: Goal) -> None:
+        if goal is not self._goal:
+            self._goal = goal
+            self._announce(goal)
+
     def _note(self, judgement: Judgement, look: Look, target: Target) -> None:
-        status = self.status
-        status.distance = latent_distance(look.latent, target.latent)
+        status, way = self.status, self._sub_goals
+        status.distance = latent_distance(look.latent, target.latents[-1])
+        status.sub_goal, status.advances, status.fallbacks = way.index, way.advances, way.fallbacks
+        status.sub_goal_distance = latent_distance(look.latent, way.latent)
         status.surprise, status.unfamiliarity = judgement.surprise, judgement.unfamiliarity
         status.speed, status.surprises = judgement.speed, status.surprises + judgement.strange
 
-    def _hold(self, look: Look, target: Target, judgement: Judgement) -> None:
+    def _hold(self, look: Look, judgement: Judgement) -> None:
         """Execute a plan not to move."""
-        self._send(uuid.uuid4().hex, target, look, self._episode.hold())
+        self._send(uuid.uuid4().hex, look, self._episode.hold())
         self._wait(_reason(judgement), f"held: {judgement.text}")
 
-    def _plan(self, look: Look, target: Target, judgement: Judgement) -> None:
+    def _plan(self, look: Look, judgement: Judgement) -> None:
         """Keep the plan at hand or search, publish, and note what was sent."""
         status = self.status
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
         request = PlanRequest(
             uuid.uuid4().hex,
-            target.goal_id,
+            self._goal.goal_id,
             look.encoder_id,
             look.header,
             self._episode.context,
-            target.latent,
+            self._sub_goals.latent,
             self._episode.planner.reduction,
         )
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(
-                evaluator, target.latent, self._settings.deadline_s or None
+                evaluator,
+                self._sub_goals.latent,
+                self._settings.deadline_s or None,
+                evaluator.propose if self._proposes else None,
+                self.status.tolerance,
             )
             predicted = self._episode.predict(evaluator, evaluator.predicted, solution, actions)
         finally:
@@ -229,25 +246,27 @@ class Pursuit:
             encoder_id=look.encoder_id,
             latent=tensor.to_msg("predicted", predicted[None]),
         )
-        self._send(request.plan_id, target, look, actions, expected_cost=solution.cost, predicted=embedding)
+        self._send(request.plan_id, look, actions, expected_cost=solution.cost, predicted=embedding)
         self._episode.execute(actions, predicted)
         self._published.append(time.monotonic())
         spent = self._published[-1] - self._published[0]
         status.state, status.reason, status.text = PlannerStatus.EXECUTING, _reason(judgement), judgement.text
         status.plan_ms = 1e3 * (time.perf_counter() - began)
-        status.encode_ms, status.rollout_ms, status.cost_ms = (
+        status.encode_ms, status.policy_ms, status.rollout_ms, status.cost_ms = (
             look.encode_ms,
+            evaluator.policy_ms,
             evaluator.rollout_ms,
             evaluator.cost_ms,
         )
         status.image_age_ms = (self._now_ns() - look.stamp_ns) * 1e-6
         status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
-        causes = self._episode.causes
-        status.cause, status.kept = int(self._episode.cause), causes[Cause.NONE]
-        status.searched = causes.total() - status.kept
+        status.cause, makers = int(self._episode.cause), self._episode.makers
+        status.kept, status.searched, status.proposed = makers["keep"], makers["search"], makers["policy"]
+        status.proposal_left = solution.proposal_left
         status.deadline_misses += solution.deadline_missed
         status.term_names, terms = evaluator.terms(solution.best_at)
         status.term_costs = array("f", terms)
+        status.energies = array("f", self._episode.energies)
         self._blocked = None
         self._report(status)
 
@@ -256,14 +275,14 @@ class Pursuit:
         """From a plan to the next look, ns."""
         return int(1e9 * (self._spec.block * self._spec.dt + self._settings.settle_s))
 
-    def _cut_short(self, target: Target) -> None:
+    def _cut_short(self) -> None:
         """End the block that is being executed: a plan not to move, from the newest image."""
         look, begun = self._inbox.newest_look, self.status.plans > 0
         if begun and look.stamp_ns > Time.from_msg(self.status.header.stamp).nanoseconds:
             still = np.zeros((self._spec.block, self._spec.dim), dtype=np.float32)
-            self._send(uuid.uuid4().hex, target, look, still)
+            self._send(uuid.uuid4().hex, look, still)
 
-    def _send(self, plan_id: str, target: Target, look: Look, actions: np.ndarray, **known) -> None:
+    def _send(self, plan_id: str, look: Look, actions: np.ndarray, **known) -> None:
         """Publish actions (N, A) as a plan from the image of ``look``."""
         spec, status = self._spec, self.status
         status.header, status.plan_id, status.plans = look.header, plan_id, status.plans + 1
@@ -271,7 +290,7 @@ class Pursuit:
             ActionPlan(
                 header=look.header,
                 plan_id=plan_id,
-                goal_id=target.goal_id,
+                goal_id=self._goal.goal_id,
                 model_id=look.encoder_id,
                 joint_names=list(spec.joint_names),
                 space=spec.space,
@@ -304,6 +323,7 @@ class Pursuit:
                 result.TIMEOUT: (
                     PlannerStatus.TIMEOUT,
                     f"out of time, {status.distance:.3f} from the goal"
+                    + self._on_the_way()
                     + never_moved * (self._episode.ignored and not self._episode.moved),
                 ),
                 result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
@@ -313,6 +333,8 @@ class Pursuit:
             status.reason = PlannerStatus.MODEL_MISMATCH
         elif reason == result.SAFETY:
             status.reason = PlannerStatus.SAFETY
+        elif reason == result.SUB_GOAL_LOST:
+            status.reason = PlannerStatus.SUB_GOAL_LOST
         elif reason == result.SHUTDOWN:
             status.state, status.reason, status.text = (
                 PlannerStatus.IDLE,
@@ -321,10 +343,26 @@ class Pursuit:
             )
         self._report(status)
 
+    def _on_the_way(self) -> str:
+        """Which sub-goal is pursued, in words; "" where it is the goal."""
+        status = self.status
+        if self._sub_goals.at_goal:
+            return ""
+        return (
+            f" and {status.sub_goal_distance:.3f} from sub-goal {status.sub_goal + 1} of {status.sub_goals}"
+        )
+
 
 def new_status(**values) -> PlannerStatus:
     """A status in which nothing is known yet."""
-    unknown = ("distance", "surprise", "surprise_threshold", "unfamiliarity")
+    unknown = (
+        "distance",
+        "sub_goal_distance",
+        "surprise",
+        "surprise_threshold",
+        "unfamiliarity",
+        "proposal_left",
+    )
     return PlannerStatus(**dict.fromkeys(unknown, math.nan), speed=1.0, **values)
 
 
