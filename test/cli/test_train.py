@@ -31,7 +31,8 @@ def bags(tmp_path):
 
 @pytest.mark.timeout(600)
 def test_two_processes_of_torchrun_leave_one_checkpoint_and_report_once(bags, tmp_path):
-    small = "--steps 4 --batch 8 --clip 4 --block 2 --image-size 16 --latent-dim 8 --baseline-steps 0 --head-steps 0 --threads 1"
+    small = "--steps 4 --batch 8 --clip 4 --block 2 --image-size 16 --latent-dim 8 --threads 1 --no-cache"
+    small += " --baseline-steps 0 --head-steps 0"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "jepa_ros.cli.main", "train", "--bags", str(bags), "--out", str(tmp_path / "out")]
     ended = subprocess.run(
