@@ -1,10 +1,18 @@
 """What a bag tells of how it was recorded: which images were encoded, and when the planner searched."""
 
+import numpy as np
 import pytest
 
-from jepa_ros.data.recording import RecordedEmbedding, read_recording
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.data.recording import RecordedEmbedding, RecordedGoal, RecordedPlan, read_recording
+from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.episode import PlanningEpisode
+from jepa_ros.planning.joint_history import JointHistory
+from jepa_ros.planning.memory import ShortTermMemory
+from jepa_ros.planning.receding_horizon import Planner
+from jepa_ros.planning.sub_goals import SubGoals
 
 
 @pytest.fixture
@@ -41,3 +49,40 @@ def test_plans_are_repeated_as_they_were_made(recording, parameters, replan):
 def test_a_bag_that_tells_nothing_of_its_planner_is_repeated_by_the_defaults(recording):
     recording.metadata.pop("parameters", None)
     assert LiveSettings.of(recording).planner == PlannerConfig()
+
+
+def test_plans_by_way_of_a_sub_goal_are_repeated_as_one_pursuit(recording, checkpoint):
+    """The live planner passes a sub-goal at the third look, and goes on with the memory that it has."""
+    config = PlannerConfig(mode="search", samples=16, iterations=2, horizon=2)
+    streams, model, names = recording.streams, checkpoint.model, checkpoint.spec.joint_names
+    pictures = dict(recording.images(range(0, 33, 4), None))
+    looks = {int(streams.image_stamps[i]): model.embed(image) for i, image in pictures.items()}
+    latents = list(looks.values())
+    way = np.stack([latents[2], latents[-1]])
+    history = JointHistory(names, LiveSettings().joint_state_tolerance_s, length=10**6)
+    for stamp, position in zip(streams.joint_stamps, streams.joint_positions, strict=True):
+        history.add(int(stamp), names, position)
+    episode = PlanningEpisode(
+        Planner(checkpoint.spec, config),
+        ShortTermMemory(checkpoint.spec, model.context, LiveSettings().memory_gap_s),
+    )
+    episode.sub_goals, energy = SubGoals(way, 1e-3), Energy.of(checkpoint, dict(DEFAULT_WEIGHTS))
+    recording.goals = [
+        RecordedGoal(0, 0, goal_id, checkpoint.model_id, latent, part_of)
+        for goal_id, latent, part_of in (("g.0", way[0], "g"), ("g", way[1], ""))
+    ]
+    recording.plans = []
+    for n, (stamp, latent) in enumerate(list(looks.items())[:5]):
+        episode.look(latent, history.at(stamp), stamp * 1e-9)
+        goal_id = recording.goals[episode.sub_goals.index].goal_id
+        actions = respond(episode, model, energy, episode.sub_goals.latent)
+        recording.plans.append(
+            RecordedPlan(
+                n, stamp, f"p{n}", goal_id, checkpoint.model_id, names, actions, latent, episode.solution.cost
+            )
+        )
+    assert [plan.goal_id for plan in recording.plans] == ["g.0", "g.0", "g", "g", "g"]
+    told = reproduce(recording, checkpoint, LiveSettings(config))
+    assert (told.plans, told.bit_equal, told.largest_difference_rad) == (5, 5, 0.0)
+    recording.goals[0] = RecordedGoal(0, 0, "g.0", checkpoint.model_id, way[0])  # as if two goals
+    assert reproduce(recording, checkpoint, LiveSettings(config)).bit_equal < 5
