@@ -15,13 +15,14 @@ from sensor_msgs.msg import JointState
 from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
-from jepa_ros.nodes.wire import tensor
+from jepa_ros.nodes.wire import images, tensor
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 
 SEED = 8  # of an episode whose goal is far from its start
 WAIT_S = 90.0
 NEVER = 1e-6  # a tolerance that no look is within
+PASSED = 0.2  # one that passes a sub-goal
 RESULT = ReachGoal.Result
 # A busy test machine may be slow; what is tested is not its speed.
 PATIENT = {
@@ -55,7 +56,7 @@ class Run:
     """The topics and the goal of one test, from the start of the episode on."""
 
     def __init__(self, client):
-        self.client, self.subscriptions, self.feedback = client, [], Inbox()
+        self.client, self.subscriptions, self.feedback, self.goal = client, [], Inbox(), None
         self.status = self.listen(PlannerStatus, "planner/status")
         self.plans, self.goals = self.listen(ActionPlan, "plan"), self.listen(Goal, "goal")
         self.costs, self.joints = (
@@ -80,7 +81,7 @@ class Run:
         self.client.arm(True)
 
     def send(self, image, sub_goals, tolerance=0.08):
-        self.goal = self.client.send_goal(image, tolerance, WAIT_S, self.feedback, sub_goals)
+        self.goal = self.client.send_goal(image, tolerance, WAIT_S, self.feedback, sub_goals, PASSED)
         return self.goal
 
 
@@ -88,8 +89,9 @@ class Run:
 def run(client):
     run = Run(client)
     yield run
-    run.goal.cancel()
-    run.goal.result(WAIT_S)
+    if run.goal is not None:
+        run.goal.cancel()
+        run.goal.result(WAIT_S)
     for subscription in run.subscriptions:
         client.node.destroy_subscription(subscription)
 
@@ -121,8 +123,16 @@ def test_two_sub_goals_are_passed_and_then_the_goal_is_reached(run, way):
     assert told[0] == (0, 2) and told[-1] == (2, 2) and told == sorted(told)
 
 
-def test_a_goal_with_an_unusable_sub_goal_is_refused_and_says_which(run, way):
-    result = run.send(way(1.0), [way(0.5), np.zeros((0, 0, 3), np.uint8)]).result(WAIT_S)
+def test_a_goal_with_an_unusable_sub_goal_is_refused_and_says_which(run, way, monkeypatch):
+    sent, to_msg = [], images.to_msg
+
+    def spoil_the_last(image, header):
+        sent.append(to_msg(image, header))
+        sent[-1].encoding = "rgb8" if len(sent) < 3 else "unheard of"
+        return sent[-1]
+
+    monkeypatch.setattr(images, "to_msg", spoil_the_last)
+    result = run.send(way(1.0), [way(0.3), way(0.6)]).result(WAIT_S)
     assert result.termination_reason == RESULT.REJECTED and result.text.startswith("sub_goal_images[1]: ")
     assert not run.plans.messages and not run.goals.messages
 
