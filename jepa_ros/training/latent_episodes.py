@@ -89,8 +89,8 @@ def with_imagined(episodes: LatentEpisodes, imagine: Callable, horizon: int, mos
     where no episode is as long."""
     horizon = min(horizon, int((np.diff(episodes.offsets).max() - 1) // episodes.block))
     frames = np.arange(len(episodes.latents))
-    frames = frames[frames + horizon * episodes.block <= episodes.last[frames]]
-    frames = frames[np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).astype(int))]
+    frames = frames[frames + max(1, horizon) * episodes.block <= episodes.last[frames]]
+    frames = frames[np.unique(np.linspace(0, max(0, len(frames) - 1), min(most, len(frames))).astype(int))]
     futures = []
     for begin in range(0, len(frames), _BATCH):
         part = frames[begin : begin + _BATCH]

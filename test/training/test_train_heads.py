@@ -1,0 +1,35 @@
+"""A whole run leaves heads beside its weights; they can be trained again without it."""
+
+import numpy as np
+import torch
+from dot_world import DATA, EPISODES, SPEC, config
+
+from jepa_ros.training import trainer
+from jepa_ros.training.head_ranks import fewest_blocks
+from jepa_ros.training.heads import HeadTraining, train_heads
+from jepa_ros.world_model.checkpoint import load_checkpoint
+
+
+def test_a_run_leaves_heads_of_its_model_and_they_come_out_again(tmp_path):
+    settings = config(head_steps=3)
+    metrics = trainer.train(EPISODES, SPEC, tmp_path, settings, DATA)
+    assert {"heads_distance_loss", "heads_value_loss", "heads_policy_loss"} <= set(metrics)
+    assert -1 <= metrics["heads_rank_distance_recorded_near"] <= 1
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.heads.spec == checkpoint.spec
+    torch.testing.assert_close(checkpoint.heads.proprio_mean, checkpoint.model.proprio_mean)
+    split = trainer.split_episodes(EPISODES, SPEC, settings)
+    again, _ = train_heads(checkpoint.model, split.train, split.validation, HeadTraining(steps=3))
+    latents, goal = torch.randn(5, 8), torch.randn(8)
+    torch.testing.assert_close(again.distance(latents, goal), checkpoint.heads.distance(latents, goal))
+
+
+def test_without_steps_there_are_no_heads(tmp_path):
+    metrics = trainer.train(EPISODES, SPEC, tmp_path, config(head_steps=0), DATA)
+    assert not [name for name in metrics if name.startswith("heads")]
+    assert load_checkpoint(tmp_path).heads is None
+
+
+def test_the_slowest_joint_sets_the_fewest_blocks():
+    proprio = np.array([[0.0, 0.0], [0.2, -0.5]])
+    assert fewest_blocks(proprio, np.array([0, 1]), np.array([1, 1]), SPEC).tolist() == [2.5, 0.0]
