@@ -100,7 +100,7 @@ class WorldModelNode(ManagedNode):
 
     def _answer(self, msg: ActionCandidates) -> None:
         began = time.perf_counter()
-        context, actions = self._context(msg, "candidates"), tensor.from_msg(msg.actions)
+        context, actions = self._start_of(msg, "candidates"), tensor.from_msg(msg.actions)
         width = self._checkpoint.spec.block_dim
         if actions.ndim != 3 or actions.shape[2] != width:
             raise JepaError(
@@ -123,7 +123,7 @@ class WorldModelNode(ManagedNode):
 
     def _answer_policy(self, msg: ProposalRequest) -> None:
         began = time.perf_counter()
-        context, goal = self._context(msg, "proposal request"), tensor.from_msg(msg.goal).reshape(-1)
+        context, goal = self._start_of(msg, "proposal request"), tensor.from_msg(msg.goal).reshape(-1)
         if goal.size != self._checkpoint.model.latent_dim:
             raise JepaError(
                 f"proposal request dropped: its goal has {goal.size} numbers, the checkpoint's latent "
@@ -139,7 +139,7 @@ class WorldModelNode(ManagedNode):
             )
         )
 
-    def _context(self, msg: ActionCandidates | ProposalRequest, what: str) -> list[np.ndarray]:
+    def _start_of(self, msg: ActionCandidates | ProposalRequest, what: str) -> list[np.ndarray]:
         """Latents (T, D), proprio (T, A), past blocks (T-1, KA) of a request; JepaError where they are not this
         checkpoint's."""
         model, spec = self._checkpoint.model, self._checkpoint.spec
