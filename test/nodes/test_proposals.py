@@ -47,7 +47,8 @@ class PolicyBench(Bench):
     def answer(self, msg, **changes):
         actions = tensor.from_msg(msg.actions)
         ends = np.where(np.abs(actions).sum((1, 2)) > 0, self.left, 1.0)
-        return super().answer(msg, ends=tensor.to_msg("ends", ends.astype(np.float32)), **changes)
+        steps = np.repeat(ends[:, None], actions.shape[1], axis=1).astype(np.float32)
+        return super().answer(msg, **{"steps": tensor.to_msg("steps", steps)} | changes)
 
 
 def proposals():
@@ -138,14 +139,14 @@ def test_a_pin_of_the_weights_alone_trusts_no_heads(world, with_heads):
         assert node._proposes == trusted
 
 
-def request(checkpoint, context, goal, **changes):
+def request(checkpoint, context, latent, **changes):
     values = {
         "header": Header(frame_id="camera"),
         "plan_id": "p",
         "goal_id": "g",
         "model_id": load_checkpoint(checkpoint).model_id,
         "joint_names": list(SPEC.joint_names),
-        "goal": tensor.to_msg("goal", goal),
+        "goal": tensor.to_msg("goal", latent),
         "context_latents": tensor.to_msg("l", context.latents),
         "context_proprio": tensor.to_msg("p", context.proprio),
         "context_actions": tensor.to_msg("a", context.actions),
