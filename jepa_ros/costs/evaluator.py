@@ -7,6 +7,7 @@ from torch import Tensor
 from jepa_ros.costs.energy import Energy, EnergyResult
 from jepa_ros.costs.recorded import recorded
 from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.model import WorldModel
 
 
@@ -14,28 +15,20 @@ class LatentEvaluator:
     """``evaluate(actions (S, H, KA) rad) -> costs (S,)``, in process. ``result`` holds the last call's energy terms.
 
     model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``); on a GPU a recorded graph is replayed.
-    latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
+    context: what rollouts start from; goal (D,): the goal's latent.
     """
 
-    def __init__(
-        self,
-        model: WorldModel,
-        energy: Energy,
-        latents: np.ndarray,
-        proprio: np.ndarray,
-        past_actions: np.ndarray,
-        goal: np.ndarray,
-        reduction: str,
-    ):
+    def __init__(self, model: WorldModel, energy: Energy, context: Context, goal: np.ndarray, reduction: str):
         self.model, self.energy, self.reduction = model, energy, reduction
-        self._context = [np.array(x, np.float32) for x in (latents, proprio, past_actions, goal)]
+        fixed = (context.latents, context.proprio, context.actions, goal)
+        self._fixed = [np.array(x, np.float32) for x in fixed]
         self.result: EnergyResult | None = None
         self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
         self._on_gpu = torch.device(model.device).type == "cuda"
 
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> energies (S,)."""
-        inputs = (*self._context, np.ascontiguousarray(actions, np.float32))
+        inputs = (*self._fixed, np.ascontiguousarray(actions, np.float32))
         return self._replay(inputs) if self._on_gpu else self._compute(inputs)
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:

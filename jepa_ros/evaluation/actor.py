@@ -16,10 +16,7 @@ def respond(episode: PlanningEpisode, model: WorldModel, energy: Energy, goal: n
     """
     if episode.judgement.level == Level.HOLD:
         return episode.hold()
-    context = episode.context
-    evaluator = LatentEvaluator(
-        model, energy, context.latents, context.proprio, context.actions, goal, episode.planner.reduction
-    )
+    evaluator = LatentEvaluator(model, energy, episode.context, goal, episode.planner.reduction)
     solution, actions = episode.plan(evaluator.evaluate, goal)
     predicted = episode.predict(evaluator.evaluate, evaluator.predicted, solution, actions)
     episode.execute(actions, predicted)

@@ -82,10 +82,8 @@ class GpuEvaluator:
     dropped, cost_ms = 0, 0.0
 
     def __init__(self, link: DirectLink, request: PlanRequest):
-        context, model, energy = request.context, link.world_model.model, link.cost.energy
-        self._evaluator = LatentEvaluator(
-            model, energy, context.latents, context.proprio, context.actions, request.goal, request.reduction
-        )
+        model, energy = link.world_model.model, link.cost.energy
+        self._evaluator = LatentEvaluator(model, energy, request.context, request.goal, request.reduction)
         self._results: list[EnergyResult] = []
         self.rollout_ms = 0.0
 

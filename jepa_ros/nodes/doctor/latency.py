@@ -42,13 +42,10 @@ def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expec
     latent = model.embed(image)
     memory = ShortTermMemory(spec, model.context)
     memory.push(latent, joints, 0.0)
-    context = memory.context()
     config = PlannerConfig(**{p.name: expected.planner.param(p.name) for p in SEARCH_PARAMS})
     planner = Planner(spec, config)
     energy = Energy(spec, {name: expected.cost.param(f"weights.{name}") for name in TERMS})
-    evaluator = LatentEvaluator(
-        model, energy, context.latents, context.proprio, context.actions, latent, planner.reduction
-    )
+    evaluator = LatentEvaluator(model, energy, memory.context(), latent, planner.reduction)
     encode_s = _median_s(lambda: model.embed(image), _ENCODES)
     plan_s = _median_s(lambda: planner.plan(evaluator.evaluate, joints), _PLANS)
     return Budget(encode_s, plan_s, model.runtime, trouble)
