@@ -139,8 +139,8 @@ class PlanningEpisode:
         cost counts), it may arrive in any: 0."""
         if self.planner.reduction == "min":
             return 0
-        asked = np.abs(rest.reshape(len(rest), -1, self.spec.dim).sum(axis=1)).max(axis=1)
-        return int(np.max(np.flatnonzero(asked >= ASKED) + 1, initial=0))
+        asking = _asks_for_motion(rest.reshape(len(rest), -1, self.spec.dim))
+        return int(np.max(np.flatnonzero(asking) + 1, initial=0))
 
     def _search(self, evaluate: Evaluator, deadline_s: float | None) -> Solution:
         if self.judgement.strange:
@@ -179,8 +179,7 @@ class PlanningEpisode:
         before, block = self._proprio, self._sent
         self._began_at = before if self._began_at is None else self._began_at
         self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
-        asked = np.abs(block.sum(axis=0)).max() >= ASKED
-        if not asked or np.any(np.abs(after - before) >= STILL):
+        if not _asks_for_motion(block) or np.any(np.abs(after - before) >= STILL):
             return True
         self.ignored = True
         self._sent, self._predicted = np.zeros_like(block), self._last_latent
@@ -200,3 +199,8 @@ class PlanningEpisode:
     @property
     def _last_latent(self) -> np.ndarray:
         return self.context.latents[-1]
+
+
+def _asks_for_motion(block: np.ndarray) -> np.ndarray:
+    """Whether a block (..., K, A) rad takes some joint ASKED from where it was: bool (...)."""
+    return np.abs(block.sum(axis=-2)).max(axis=-1) >= ASKED
