@@ -286,10 +286,9 @@ class Recorder:
                 commanded = simulator.time
                 self._drive(before, target)
                 before = target
-                state = simulator.get_state()
                 for eye, bag in views:
                     if eye is not simulator:
-                        eye.set_state(state)
+                        eye.set_state(simulator.get_state())
                     bag.command(commanded, target)
                     bag.observe(
                         simulator.time, eye.render(), simulator.joint_positions, simulator.joint_velocities
