@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.evaluation.shifts.ratio import ratio_interval, success_ratio
-from jepa_ros.evaluation.statistics import wilson_interval
+from jepa_ros.evaluation.shifts.figures import compare, rate_words, ratio_words
+from jepa_ros.evaluation.shifts.ratio import success_ratio
 
 LEAST_MEAN, LEAST_SHIFT = 0.8, 0.6
 """Bars at medium strength, as ratios to clean success."""
@@ -122,17 +122,15 @@ def _ratio(runs: list[dict], conditions: list[str]) -> str:
         return np.mean([_pooled(some, condition) for condition in conditions], axis=0)
 
     clean, shifted = _pooled(runs, CLEAN), outcomes(runs)
-    ratio = success_ratio(clean, shifted)
-    if ratio is None:
-        return "x -"
-    low, high = ratio_interval(clean, shifted)
+    words = ratio_words(compare(clean, shifted))
+    if len(runs) == 1 or not clean.any():
+        return words
     least = min(success_ratio(_pooled([run], CLEAN), outcomes([run])) or 0.0 for run in runs)
-    return f"x {ratio:.2f} ({low:.2f} - {high:.2f})" + (f", least {least:.2f}" if len(runs) > 1 else "")
+    return f"{words}, least {least:.2f}"
 
 
 def _rate(outcomes: np.ndarray) -> str:
-    low, high = wilson_interval(int(outcomes.sum()), len(outcomes))
-    return f"{int(outcomes.sum())}/{len(outcomes)} ({100 * low:.0f} - {100 * high:.0f} %)"
+    return rate_words(int(outcomes.sum()), len(outcomes))
 
 
 def _pooled(runs: list[dict], condition: str) -> np.ndarray:
