@@ -99,7 +99,8 @@ class PlanningEpisode:
         else search. Returns the solution, and its raw actions (H * K, A) float32, slowed as the last look asks; from a
         strange look the search begins anew.
 
-        goal: latent (D,).  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
+        goal: latent (D,).  Raises what Planner.plan raises; after an EvaluationTimeout the last plan is the one before,
+        and what was executed of it.
         """
         began = self.planner.clock()
         self.cause = self._cause(goal)
@@ -112,8 +113,9 @@ class PlanningEpisode:
                 if tried:  # in vain: the newest look makes the plan cost more than it did
                     self.cause, solution = Cause.PROGRESS, solution.after(1)
         except EvaluationTimeout:
-            self._executed, self._made = 0, None
+            self._made = None
             raise
+        self._executed = 0
         self.causes[self.cause] += 1
         self.solution = solution
         blocks = self._made.blocks if self.cause == Cause.NONE else 0
@@ -162,16 +164,20 @@ class PlanningEpisode:
 
         predicted: (D,) latent after it, imagined from ``context``; None where that is not known.
         """
-        block = actions[: self.spec.block]
-        self._sent, self._predicted, self._executed = block, predicted, 1
-        self.memory.record_action(block)
+        self._begin(actions[: self.spec.block], predicted)
+        self._executed = 1
 
     def hold(self) -> np.ndarray:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
-        self.execute(still, self._last_latent)
+        self._begin(still, self._last_latent)
         self._made = self.solution = None
         return still
+
+    def _begin(self, block: np.ndarray, predicted: np.ndarray | None) -> None:
+        """From the last look on, block (K, A) is on its way."""
+        self._sent, self._predicted = block, predicted
+        self.memory.record_action(block)
 
     def _arm_followed(self, after: np.ndarray) -> bool:
         """After a block, with joints (A,) after it: did the arm move, where it was asked to? (Not where it is not
@@ -181,9 +187,8 @@ class PlanningEpisode:
         self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
         if not _asks_for_motion(block) or np.any(np.abs(after - before) >= STILL):
             return True
-        self.ignored = True
-        self._sent, self._predicted = np.zeros_like(block), self._last_latent
-        self.memory.record_action(self._sent)
+        self.ignored, self._executed = True, 0
+        self._begin(np.zeros_like(block), self._last_latent)
         return False
 
     def _expected(self, after: np.ndarray) -> np.ndarray | None:
