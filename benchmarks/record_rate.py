@@ -9,7 +9,6 @@ A camera of --rate Hz (rgb8) and joint states of 100 Hz are published with numbe
 import argparse
 import json
 import os
-import re
 import resource
 import signal
 import subprocess
@@ -50,6 +49,7 @@ def main() -> None:
 
 def measure(args) -> dict:
     """Run recorder and publisher, then count; the result is JSON-able."""
+    from jepa_ros.evaluation.bench.resident import peak_mib
     from jepa_ros.evaluation.provenance import machine, source_commit
 
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -68,7 +68,7 @@ def measure(args) -> dict:
                 text=True,
                 check=True,
             )
-            peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{recorder.pid}/status").read_text())
+            peak = peak_mib(recorder.pid)
             recorder.send_signal(signal.SIGINT)
             table, _ = recorder.communicate(timeout=60)
         finally:
@@ -85,7 +85,7 @@ def measure(args) -> dict:
         "topics": counted,
         "bag_mb": round(1e-6 * size, 1),
         "recorder_cpu_share": round((usage.ru_utime + usage.ru_stime - published["cpu_s"]) / args.seconds, 3),
-        "recorder_peak_mb": round(int(peak[1]) / 1e3),
+        "recorder_peak_mib": peak,
         "published_late_ms_max": published["late_ms_max"],
         "machine": machine(),
         "commit": source_commit(),

@@ -69,7 +69,8 @@ def surprise(found: dict) -> tuple[str, bool]:
     held = {kind: row["held"] for kind, row in found["disturbed"].items()}
     alarms = found["normal"]["episodes_with"]["hold"]
     text = ", ".join(f"{kind.replace('_', ' ')} {v['count']} / {v['of']}" for kind, v in held.items())
-    text += f" held; normal runs held by mistake: {alarms['count']} / {alarms['of']}"
+    through = sum(row["reached_unheld"] for row in found["disturbed"].values())
+    text += f" held; of the others {through} reached the goal all the same; normal runs held by mistake: {alarms['count']} / {alarms['of']}"
     return text, all(v["count"] == v["of"] for v in held.values()) and alarms["count"] == 0
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from jepa_ros.errors import JepaError
-from jepa_ros.evaluation.shifts.ratio import ratio_interval, success_ratio
-from jepa_ros.evaluation.statistics import wilson_interval
+from jepa_ros.evaluation.shifts.figures import compare, rate_words, ratio_words
+from jepa_ros.evaluation.shifts.ratio import success_ratio
 
 LEAST_MEAN, LEAST_SHIFT = 0.8, 0.6
 """Bars at medium strength, as ratios to clean success."""
@@ -73,9 +73,7 @@ def combine(models: dict[str, list[dict]]) -> dict:
 def page(content: dict) -> str:
     """Markdown: a table per strength, and whether the bars are met."""
     models = content["models"]
-    strengths = [
-        s for s in ("weak", "medium", "strong") if any(key.endswith(f" {s}") for key in _first(models))
-    ]
+    strengths = [s for s in ("weak", "medium", "strong") if _names(models, s)]
     parts = [
         f"# Visual shifts, {content['task']}, goal pictures {content['goals']}",
         f"{len(_first_run(models)['outcomes'][CLEAN])} episodes (seeds {content['seeds'][0]} to {content['seeds'][-1]}) for each training seed. "
@@ -83,7 +81,7 @@ def page(content: dict) -> str:
         "same episodes (95 %, paired); the least ratio of one training seed.",
     ]
     for strength in strengths:
-        names = [key.removesuffix(f" {strength}") for key in _first(models) if key.endswith(f" {strength}")]
+        names = _names(models, strength)
         rows = [["shift", *models], ["---"] * (1 + len(models))]
         rows.append([CLEAN, *(_rate(_pooled(runs, CLEAN)) for runs in models.values())])
         rows += [[n, *(_cell(runs, f"{n} {strength}") for runs in models.values())] for n in names]
@@ -94,15 +92,36 @@ def page(content: dict) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary(content: dict, strength: str = "medium") -> dict[str, tuple[str, str, str]]:
+    """Of every model, in the words of a table: clean success, the mean over shifts, the worst shift."""
+    models = content["models"]
+    names = _names(models, strength)
+    return {
+        name: (
+            _rate(_pooled(runs, CLEAN)),
+            _mean_cell(runs, names, strength),
+            f"{_worst(runs, names, strength)} {_ratio(runs, [f'{_worst(runs, names, strength)} {strength}'])}",
+        )
+        for name, runs in models.items()
+    }
+
+
 def _bars(name: str, runs: list[dict], names: list[str]) -> str:
-    clean = _pooled(runs, CLEAN)
+    clean, worst = _pooled(runs, CLEAN), _worst(runs, names, "medium")
     ratios = {n: success_ratio(clean, _pooled(runs, f"{n} medium")) or 0.0 for n in names}
-    worst = min(ratios, key=ratios.get)
     mean = float(np.mean(list(ratios.values())))
     return (
         f"- {name}: mean {mean:.2f} of clean, bar {LEAST_MEAN}: **{_met(mean >= LEAST_MEAN)}**; worst shift {worst} "
         f"{ratios[worst]:.2f}, bar {LEAST_SHIFT}: **{_met(ratios[worst] >= LEAST_SHIFT)}**"
     )
+
+
+def _worst(runs: list[dict], names: list[str], strength: str) -> str:
+    return min(names, key=lambda name: _pooled(runs, f"{name} {strength}").sum())
+
+
+def _names(models: dict[str, list[dict]], strength: str) -> list[str]:
+    return [key.removesuffix(f" {strength}") for key in _first(models) if key.endswith(f" {strength}")]
 
 
 def _met(yes: bool) -> str:
@@ -122,17 +141,15 @@ def _ratio(runs: list[dict], conditions: list[str]) -> str:
         return np.mean([_pooled(some, condition) for condition in conditions], axis=0)
 
     clean, shifted = _pooled(runs, CLEAN), outcomes(runs)
-    ratio = success_ratio(clean, shifted)
-    if ratio is None:
-        return "x -"
-    low, high = ratio_interval(clean, shifted)
+    words = ratio_words(compare(clean, shifted))
+    if len(runs) == 1 or not clean.any():
+        return words
     least = min(success_ratio(_pooled([run], CLEAN), outcomes([run])) or 0.0 for run in runs)
-    return f"x {ratio:.2f} ({low:.2f} - {high:.2f})" + (f", least {least:.2f}" if len(runs) > 1 else "")
+    return f"{words}, least {least:.2f}"
 
 
 def _rate(outcomes: np.ndarray) -> str:
-    low, high = wilson_interval(int(outcomes.sum()), len(outcomes))
-    return f"{int(outcomes.sum())}/{len(outcomes)} ({100 * low:.0f} - {100 * high:.0f} %)"
+    return rate_words(int(outcomes.sum()), len(outcomes))
 
 
 def _pooled(runs: list[dict], condition: str) -> np.ndarray:

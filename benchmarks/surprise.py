@@ -2,9 +2,10 @@
 
 Normal: every episode with the gate and without. Disturbed: one disturbance of the simulated camera begins at a
 random moment of the first 1.5 s and lasts 5 s; success does not end these episodes, so that also the time after it
-is seen. Writes a JSON file, and prints its tables.
+is seen. Shifted: whole episodes in another light, other colours, with another camera pose, which the arm should get
+through; every visual shift at medium strength, on seeds kept for that. Writes a JSON file, and prints its tables.
 
-    OMP_NUM_THREADS=1 python benchmarks/surprise.py --seed 1000 --json docs/results/surprise.json
+    OMP_NUM_THREADS=1 python benchmarks/surprise.py --seed 1000 --shifted 10 --json docs/results/surprise.json
     OMP_NUM_THREADS=1 python benchmarks/surprise.py --seed 3000 --margin 1.25
 """
 
@@ -23,10 +24,20 @@ from jepa_ros.costs.energy import Energy
 from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import Timing, run_episode
+from jepa_ros.evaluation.shifts.condition import Condition
+from jepa_ros.evaluation.shifts.suite import chosen_shifts
+from jepa_ros.evaluation.shifts.view import ShiftedView
 from jepa_ros.evaluation.statistics import percentile, wilson_interval
 from jepa_ros.planning.config import PlannerConfig
-from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, Level, SurpriseGate
+from jepa_ros.planning.surprise import (
+    DEFAULT_MARGIN,
+    DEFAULT_QUANTILE,
+    DEFAULT_UNFAMILIARITY_MARGIN,
+    Level,
+    SurpriseGate,
+)
 from jepa_ros.simulation.disturbance import DISTURBANCES, NONE
+from jepa_ros.simulation.held_out import held_out_seed
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.world_model.checkpoint import load_checkpoint
@@ -49,11 +60,11 @@ class DisturbedSimulator(Simulator):
 
 
 @cache
-def bench(checkpoint: str, quantile: float, margin: float):
+def bench(checkpoint: str, *limits: float):
     """(simulator, agent with the gate, agent without) of this process."""
     torch.set_num_threads(1)
     loaded = load_checkpoint(checkpoint)
-    gate = SurpriseGate.calibrated(loaded.calibration, loaded.model_id, quantile, margin)
+    gate = SurpriseGate.calibrated(loaded.calibration, loaded.model_id, *limits)
     simulator = DisturbedSimulator("reach", loaded.model.image_size)
     agents = [PlannerAgent(loaded, PlannerConfig(), Energy(loaded.spec), g) for g in (gate, None)]
     return simulator, *agents
@@ -105,6 +116,19 @@ def disturbed(seed: int, kind: str, *setting) -> dict:
     }
 
 
+def shifted(seed: int, shift: str, *setting) -> dict:
+    simulator, agent, _ = bench(*setting)
+    simulator.kind = NONE
+    with ShiftedView(simulator, Condition(shift, "medium"), held_out_seed(seed)) as view:
+        result = run_episode(simulator, make_task("reach"), agent, seed, BLOCKS, "planner", view=view)
+    return {
+        "seed": seed,
+        "shift": shift,
+        "success": result.success,
+        "level": max(int(look.level) for look in agent.judgements),
+    }
+
+
 def rate(count: int, of: int) -> dict:
     return {"count": count, "of": of, "wilson_95": [round(v, 4) for v in wilson_interval(count, of)]}
 
@@ -127,6 +151,13 @@ def summary_of_normal(episodes: list[dict]) -> dict:
     }
 
 
+def summary_of_shifted(episodes: list[dict]) -> dict:
+    return {
+        "success": rate(sum(e["success"] for e in episodes), len(episodes)),
+        "held": rate(sum(e["level"] == Level.HOLD for e in episodes), len(episodes)),
+    }
+
+
 def summary_of_disturbed(episodes: list[dict]) -> dict:
     def quantiles(key):
         return {f"p{q:g}": percentile([e[key] for e in episodes], q) for q in (50, 95, 100)}
@@ -141,6 +172,7 @@ def summary_of_disturbed(episodes: list[dict]) -> dict:
         "released": rate(sum(e["released"] for e in held), len(held)),
         "reached_after": rate(sum(e["reached_after"] for e in held), len(held)),
         "not_held": [e["seed"] for e in episodes if not e["held"]],
+        "reached_unheld": sum(e["reached_after"] for e in episodes if not e["held"]),
     }
 
 
@@ -150,12 +182,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3000, help="of the first episode")
     parser.add_argument("--normal", type=int, default=100, help="episodes")
     parser.add_argument("--disturbed", type=int, default=25, help="episodes per disturbance")
+    parser.add_argument("--shifted", type=int, default=0, help="episodes per visual shift")
     parser.add_argument("--quantile", type=float, default=DEFAULT_QUANTILE)
     parser.add_argument("--margin", type=float, default=DEFAULT_MARGIN)
+    parser.add_argument("--unfamiliarity-margin", type=float, default=DEFAULT_UNFAMILIARITY_MARGIN)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    setting = (args.checkpoint, args.quantile, args.margin)
+    setting = (args.checkpoint, args.quantile, args.margin, args.unfamiliarity_margin)
     kinds = [kind for kind in DISTURBANCES for _ in range(args.disturbed)]
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
         calm = [pool.submit(normal, args.seed + i, *setting) for i in range(args.normal)]
@@ -163,16 +197,27 @@ def main() -> None:
             pool.submit(disturbed, args.seed + i % args.disturbed, kind, *setting)
             for i, kind in enumerate(kinds)
         ]
+        shifts = [shift.name for shift in chosen_shifts("all", "reach")[0]] if args.shifted else []
+        strange = [
+            pool.submit(shifted, args.seed + i, shift, *setting)
+            for shift in shifts
+            for i in range(args.shifted)
+        ]
         calm = [future.result() for future in calm]
         spoilt = [future.result() for future in spoilt]
+        strange = [future.result() for future in strange]
     by_kind = {k: [e for e, kind in zip(spoilt, kinds, strict=True) if kind == k] for k in DISTURBANCES}
     result = {
         "checkpoint": args.checkpoint,
         "seed": args.seed,
         "quantile": args.quantile,
         "margin": args.margin,
+        "unfamiliarity_margin": args.unfamiliarity_margin,
         "normal": summary_of_normal(calm),
         "disturbed": {kind: summary_of_disturbed(found) for kind, found in by_kind.items()},
+        "shifted": {
+            shift: summary_of_shifted([e for e in strange if e["shift"] == shift]) for shift in shifts
+        },
         "commit": provenance.source_commit(),
         "machine": provenance.machine(),
         "libraries": provenance.libraries(),
@@ -188,8 +233,12 @@ def main() -> None:
             f"{s['seconds_to_hold']['p50'] or 0:7.2f}{s['seconds_to_hold']['p100'] or 0:7.2f}"
             f"{s['let_go_early']['count']:7}{s['released']['count']:10}{s['reached_after']['count']:9}"
         )
+    for shift, s in result["shifted"].items():
+        print(
+            f"{shift:20}{s['success']['count']:>5}/{s['success']['of']:<3} reached{s['held']['count']:5} held"
+        )
     if args.json is not None:
-        episodes = {"normal": calm, **by_kind}
+        episodes = {"normal": calm, **by_kind, "shifted": strange}
         args.json.write_text(json.dumps(result | {"episodes": episodes}, indent=1) + "\n")
 
 

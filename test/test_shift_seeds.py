@@ -65,6 +65,15 @@ def test_seeds_are_pooled_and_the_least_stands_beside(shift_seeds, tmp_path, cap
     assert outcomes == {"clean": "1111111111", "blur medium": "1111111000", "noise medium": "1100000000"}
 
 
+def test_a_summary_names_the_worst_shift(shift_seeds, tmp_path):
+    runs = [run(tmp_path, "a", clean=10, blur=9, noise=8), run(tmp_path, "b", clean=10, blur=7, noise=2)]
+    content = shift_seeds.combine({"new": [json.loads(file.read_text()) for file in runs]})
+    clean, mean, worst = shift_seeds.summary(content)["new"]
+    assert clean == "20/20 (84 - 100 %)"
+    assert mean.startswith("x 0.65 (") and mean.endswith("least 0.45")
+    assert worst.startswith("noise x 0.50 (") and worst.endswith("least 0.20")
+
+
 def test_runs_that_differ_are_not_mixed(shift_seeds, tmp_path, capsys):
     one, other = run(tmp_path, "a", clean=10, blur=9), run(tmp_path, "b", clean=10, blur=9)
     other.write_text(other.read_text().replace('"goals": "shifted"', '"goals": "clean"'))

@@ -10,6 +10,7 @@ from jepa_ros.costs.energy import Energy, EnergyResult
 from jepa_ros.costs.recorded import recorded
 from jepa_ros.costs.refine import refine
 from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.model import WorldModel
 
 
@@ -18,7 +19,7 @@ class LatentEvaluator:
     terms.
 
     model: a WorldModel, or one of another runtime (``jepa_ros.export.choose``); on a GPU a recorded graph is replayed.
-    latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad: the context; goal (D,): the goal's latent.
+    context: what rollouts start from; goal (D,): the goal's latent.
     network: -> the model in torch, for ``refine``; None where that is not used.
     """
 
@@ -26,15 +27,14 @@ class LatentEvaluator:
         self,
         model: WorldModel,
         energy: Energy,
-        latents: np.ndarray,
-        proprio: np.ndarray,
-        past_actions: np.ndarray,
+        context: Context,
         goal: np.ndarray,
         reduction: str,
         network: Callable[[], WorldModel] | None = None,
     ):
         self.model, self.energy, self.reduction, self._network = model, energy, reduction, network
-        self._context = [np.array(x, np.float32) for x in (latents, proprio, past_actions, goal)]
+        fixed = (context.latents, context.proprio, context.actions, goal)
+        self._fixed = [np.array(x, np.float32) for x in fixed]
         self.result: EnergyResult | None = None
         self._steps: list[Tensor] = []  # of every call, energies after every block (S, H)
         self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
@@ -42,7 +42,7 @@ class LatentEvaluator:
 
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
         """actions (S, H, KA) rad -> energies (S,)."""
-        inputs = (*self._context, np.ascontiguousarray(actions, np.float32))
+        inputs = (*self._fixed, np.ascontiguousarray(actions, np.float32))
         return self._replay(inputs) if self._on_gpu else self._compute(inputs)
 
     __call__ = evaluate  # a planner calls it, and asks it for more
@@ -53,7 +53,7 @@ class LatentEvaluator:
 
     def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
         """actions (S, H, KA) rad -> the same, down the gradient; see ``costs.refine``."""
-        *context, goal = self._context
+        *context, goal = self._fixed
         return refine(self._network(), self.energy, context, goal, actions, self.reduction, steps, rate)
 
     def steps(self, at: tuple[int, int]) -> list[float]:

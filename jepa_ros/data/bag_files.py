@@ -234,7 +234,8 @@ class BagFile:
                         types = get_types_from_msg(connection.definition, kind)
                     except Exception:  # a definition that rosbags cannot parse: the type stays unknown
                         continue
-                    if types.get(kind) != own.get(kind):
+                    ours = {name for name in types if name in own} | {kind}
+                    if any(types.get(name) != own.get(name) for name in ours):
                         others |= types
             if others:
                 self._store = build_typestore(own | others)

@@ -23,7 +23,9 @@ from jepa_ros.data.topics import TopicProblem, Topics
 from jepa_ros.errors import JepaError
 
 BOUND_TOLERANCE = 1.25
-"""Of the largest action: a command streamed at 50 Hz puts now and then one setpoint more into a frame of 0.1 s."""
+"""Of the largest action, told above it. A command is streamed in setpoints of a fifth of an action each, 20 ms apart on
+average: where they come unevenly, a frame of 0.1 s holds a sixth one, which is up to 1.2 times the largest action. In a
+demo's bags (62 frames) the one frame above 1.05 held six, and 1.055 times; plans sent whole, 781 frames, reach 1.00."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.behaviours import PATTERN, Scene, commanded_targets
 from jepa_ros.data.episode_bag import EpisodeBag
 from jepa_ros.errors import JepaError
+from jepa_ros.simulation.held_out import HELD_OUT_SEEDS
 
 SETTINGS_FILE = "collection.json"
 CONTENT_VERSION = 1
@@ -67,6 +68,12 @@ class CollectSettings:
         for name in ("seed", "random_scenes"):
             if getattr(self, name) < 0:
                 raise JepaError(f"{name} is {getattr(self, name)}; it must not be negative")
+        if self.random_scenes and self.seed * SEED_STRIDE in HELD_OUT_SEEDS:
+            first, after = (edge // SEED_STRIDE for edge in (HELD_OUT_SEEDS.start, HELD_OUT_SEEDS.stop))
+            raise JepaError(
+                f"seed is {self.seed}: random scenes of seeds {first} to {after - 1} are the evaluation's; choose one "
+                f"below {first} or from {after} on, or record no random scenes"
+            )
 
 
 @dataclass(frozen=True)
@@ -286,10 +293,9 @@ class Recorder:
                 commanded = simulator.time
                 self._drive(before, target)
                 before = target
-                state = simulator.get_state()
                 for eye, bag in views:
                     if eye is not simulator:
-                        eye.set_state(state)
+                        eye.set_state(simulator.get_state())
                     bag.command(commanded, target)
                     bag.observe(
                         simulator.time, eye.render(), simulator.joint_positions, simulator.joint_velocities

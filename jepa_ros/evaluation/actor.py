@@ -29,17 +29,7 @@ def respond(
     """
     if episode.judgement.level == Level.HOLD:
         return episode.hold()
-    context = episode.context
-    evaluator = LatentEvaluator(
-        model,
-        energy,
-        context.latents,
-        context.proprio,
-        context.actions,
-        goal,
-        episode.planner.reduction,
-        network,
-    )
+    evaluator = LatentEvaluator(model, energy, episode.context, goal, episode.planner.reduction, network)
     solution, actions = episode.plan(evaluator, goal, propose=propose, tolerance=tolerance)
     predicted = episode.predict(evaluator, evaluator.predicted, solution, actions)
     episode.execute(actions, predicted)

@@ -121,13 +121,10 @@ class GpuEvaluator(_Proposer):
 
     def __init__(self, link: DirectLink, request: PlanRequest):
         super().__init__(link, request)
-        context, model, energy = request.context, link.world_model.model, link.cost.energy
         self._evaluator = LatentEvaluator(
-            model,
-            energy,
-            context.latents,
-            context.proprio,
-            context.actions,
+            link.world_model.model,
+            link.cost.energy,
+            request.context,
             request.goal,
             request.reduction,
             lambda: link.world_model.network,

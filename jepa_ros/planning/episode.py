@@ -122,7 +122,8 @@ class PlanningEpisode:
         look asks; from a strange look the planner begins anew.
 
         goal: latent (D,).  propose: the policy; a kept plan asks nothing of it.  tolerance: latent distance that counts as
-        reached.  Raises what Planner.plan raises; after an EvaluationTimeout nothing counts as executed.
+        reached.  Raises what Planner.plan raises; after an EvaluationTimeout the last plan is the one before, and what was
+        executed of it.
         """
         began = self.planner.clock()
         self.cause = self._cause(goal)
@@ -137,8 +138,9 @@ class PlanningEpisode:
                 if tried:  # in vain: the newest look makes the plan cost more than it did
                     self.cause, solution = Cause.PROGRESS, solution.after(1)
         except EvaluationTimeout:
-            self._executed, self._made = 0, None
+            self._made = None
             raise
+        self._executed = 0
         self.causes[self.cause] += 1
         self.makers[solution.made_by] += 1
         self.solution = solution
@@ -172,8 +174,8 @@ class PlanningEpisode:
         cost counts), it may arrive in any: 0."""
         if self.planner.reduction == "min":
             return 0
-        asked = np.abs(rest.reshape(len(rest), -1, self.spec.dim).sum(axis=1)).max(axis=1)
-        return int(np.max(np.flatnonzero(asked >= ASKED) + 1, initial=0))
+        asking = _asks_for_motion(rest.reshape(len(rest), -1, self.spec.dim))
+        return int(np.max(np.flatnonzero(asking) + 1, initial=0))
 
     def _anew(
         self, evaluate, deadline_s: float | None, propose: Callable | None, tolerance: float
@@ -204,16 +206,20 @@ class PlanningEpisode:
 
         predicted: (D,) latent after it, imagined from ``context``; None where that is not known.
         """
-        block = actions[: self.spec.block]
-        self._sent, self._predicted, self._executed = block, predicted, 1
-        self.memory.record_action(block)
+        self._begin(actions[: self.spec.block], predicted)
+        self._executed = 1
 
     def hold(self) -> np.ndarray:
         """No motion is being executed from the last look on; returns it as raw actions (K, A)."""
         still = np.zeros((self.spec.block, self.spec.dim), dtype=np.float32)
-        self.execute(still, self._last_latent)
+        self._begin(still, self._last_latent)
         self._made, self.solution, self.energies = None, None, []
         return still
+
+    def _begin(self, block: np.ndarray, predicted: np.ndarray | None) -> None:
+        """From the last look on, block (K, A) is on its way."""
+        self._sent, self._predicted = block, predicted
+        self.memory.record_action(block)
 
     def _arm_followed(self, after: np.ndarray) -> bool:
         """After a block, with joints (A,) after it: did the arm move, where it was asked to? (Not where it is not
@@ -221,12 +227,10 @@ class PlanningEpisode:
         before, block = self._proprio, self._sent
         self._began_at = before if self._began_at is None else self._began_at
         self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
-        asked = np.abs(block.sum(axis=0)).max() >= ASKED
-        if not asked or np.any(np.abs(after - before) >= STILL):
+        if not _asks_for_motion(block) or np.any(np.abs(after - before) >= STILL):
             return True
-        self.ignored = True
-        self._sent, self._predicted = np.zeros_like(block), self._last_latent
-        self.memory.record_action(self._sent)
+        self.ignored, self._executed = True, 0
+        self._begin(np.zeros_like(block), self._last_latent)
         return False
 
     def _expected(self, after: np.ndarray) -> np.ndarray | None:
@@ -242,3 +246,8 @@ class PlanningEpisode:
     @property
     def _last_latent(self) -> np.ndarray:
         return self.context.latents[-1]
+
+
+def _asks_for_motion(block: np.ndarray) -> np.ndarray:
+    """Whether a block (..., K, A) rad takes some joint ASKED from where it was: bool (...)."""
+    return np.abs(block.sum(axis=-2)).max(axis=-1) >= ASKED

@@ -15,7 +15,8 @@ SAME = 1e-6
 """Latents this close come from one and the same image."""
 STILL = 0.01
 """rad; an arm of which every joint moved less did not move."""
-DEFAULT_QUANTILE, DEFAULT_MARGIN = 0.999, 0.9
+DEFAULT_QUANTILE = 0.999
+DEFAULT_MARGIN, DEFAULT_UNFAMILIARITY_MARGIN = 0.5, 0.9
 """Of held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
 
 
@@ -113,14 +114,16 @@ class SurpriseGate:
         model_id: str = "",
         quantile: float = DEFAULT_QUANTILE,
         margin: float = DEFAULT_MARGIN,
+        unfamiliarity_margin: float = DEFAULT_UNFAMILIARITY_MARGIN,
         **others,
     ) -> "SurpriseGate":
-        """Limits: ``margin`` times a quantile of what was measured on held-out training data. others: of
-        GateSettings."""
+        """Limits: a quantile of what was measured on held-out training data, times ``margin`` for surprise and
+        ``unfamiliarity_margin`` for unfamiliarity. others: of GateSettings."""
         found, name = (calibration.surprise_quantiles, calibration.ood_quantiles), f"{quantile:g}"
         if not all(name in quantiles for quantiles in found):
             raise JepaError(f"surprise gate: quantile is {name}; choose one of {', '.join(found[0])}")
-        settings = GateSettings(*(margin * quantiles[name] for quantiles in found), **others)
+        surprise, unfamiliarity = (quantiles[name] for quantiles in found)
+        settings = GateSettings(margin * surprise, unfamiliarity_margin * unfamiliarity, **others)
         return cls(settings, lambda latent: float(calibration.ood_score(latent[None])[0]), model_id)
 
     def reset(self) -> None:

@@ -1,17 +1,20 @@
 """What can go wrong in front of a camera: it is moved, covered, a hand comes into the view, or the image freezes."""
 
+from functools import partial
+
 import numpy as np
 
 from jepa_ros.errors import JepaError
 from jepa_ros.simulation.engine import mujoco
 
 NONE = "none"
-DISTURBANCES = ("camera_moved", "lens_covered", "hand", "image_frozen")
-
-CAMERA_SHIFT = (0.03, 0.02, 0.0)
-"""m: right and up, as the camera sees it, and towards the scene."""
-CAMERA_TURN = 2.0
-"""degrees, to its right."""
+CAMERA_MOVES = {
+    "camera_moved": ((0.03, 0.02, 0.0), 2.0),
+    "camera_knocked": ((0.10, 0.06, 0.0), 8.0),
+}
+"""m to the right, up, and towards the scene, as the camera sees it; degrees to its right. The first is of the size that training
+on changed views covers, the second is not."""
+DISTURBANCES = ("camera_moved", "lens_covered", "hand", "image_frozen", "camera_knocked")
 COVERED_LIGHT = 0.08
 """Share of the light that a covered lens lets in."""
 HAND_SECONDS = 0.4
@@ -35,8 +38,8 @@ class Disturbance:
     def image(self, draw, now: float) -> np.ndarray:
         """(H, W, 3) uint8 RGB. draw: (adjust) -> image, with adjust: (mujoco.MjvScene) -> None or None.
         now: s."""
-        if self.kind == "camera_moved":
-            return draw(_move_camera)
+        if self.kind in CAMERA_MOVES:
+            return draw(partial(_move_camera, *CAMERA_MOVES[self.kind]))
         if self.kind == "hand":
             return draw(lambda scene: _add_hand(scene, now - self._since))
         if self.kind == "lens_covered":
@@ -51,11 +54,11 @@ def _axes(camera) -> np.ndarray:
     return np.stack([np.cross(camera.forward, camera.up), camera.up, camera.forward])
 
 
-def _move_camera(scene) -> None:
-    angle = np.radians(CAMERA_TURN)
+def _move_camera(shift: tuple[float, float, float], turn: float, scene) -> None:
+    angle = np.radians(turn)
     for camera in scene.camera:
         right, up, forward = _axes(camera)
-        camera.pos = camera.pos + CAMERA_SHIFT @ np.stack([right, up, forward])
+        camera.pos = camera.pos + shift @ np.stack([right, up, forward])
         camera.forward = np.cos(angle) * forward + np.sin(angle) * right
 
 

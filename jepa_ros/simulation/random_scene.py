@@ -4,6 +4,8 @@ Every way of looking different is drawn by itself, from none at all up to somewh
 seeds and hues are those that evaluation leaves to training (held_out.py).
 """
 
+from functools import partial
+
 import numpy as np
 
 from jepa_ros.simulation.edits import camera, colours, distractors, light
@@ -14,6 +16,7 @@ _STREAM = 4
 """Keys these draws apart from episodes (1), recording (2) and evaluation's shifts (3)."""
 _SHARE = 0.6
 """Of scenes that have a given change."""
+_CUBE_COLOUR = partial(colours.cube_colour, mix=training_mix)
 _MOST = (
     (light.light_level, 1.0),
     (light.light_direction, 140),
@@ -21,23 +24,18 @@ _MOST = (
     (camera.camera_tilt, 2.5),
     (camera.camera_shift, 2.5),
     (camera.camera_fov, 10.0),
+    (partial(colours.table_colour, mix=training_mix), 1.0),
+    (partial(colours.background_texture, mix=training_mix), 0.7),
+    (partial(colours.arm_colour, mix=training_mix), 0.8),
+    (_CUBE_COLOUR, 1.0),
+    (partial(distractors.distractors, mix=training_mix), 12),
 )
-"""Each change with its greatest amount."""
-_MOST_COLOURED = (
-    (colours.table_colour, 1.0),
-    (colours.background_texture, 0.7),
-    (colours.arm_colour, 0.8),
-    (colours.cube_colour, 1.0),
-    (distractors.distractors, 12),
-)
+"""Each change with its greatest amount, in the order in which they are drawn: another one gives other scenes."""
 
 
 def randomise_scene(spec, seed: int, scene: int) -> None:
     """Changes the look of a mujoco.MjSpec. seed: of the episode, none of evaluation's; scene: which of its scenes."""
     rng = np.random.default_rng((_STREAM, require_training_seed(seed), scene))
     for change, most in _MOST:
-        if rng.random() < _SHARE:
+        if rng.random() < _SHARE and (change is not _CUBE_COLOUR or spec.geom(CUBE) is not None):
             change(spec, rng, rng.uniform(0, most))
-    for change, most in _MOST_COLOURED:
-        if rng.random() < _SHARE and (change is not colours.cube_colour or spec.geom(CUBE) is not None):
-            change(spec, rng, rng.uniform(0, most), training_mix)

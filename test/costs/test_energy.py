@@ -7,6 +7,7 @@ from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 SPEC = ActionSpec(
@@ -93,7 +94,7 @@ def test_evaluator_is_rollout_then_energy_and_the_same_every_time():
     rng = np.random.default_rng(0)
     context = rng.normal(size=(2, 5)), rng.normal(size=(2, 2)) * 0.1, rng.normal(size=(1, 4)) * 0.1
     energy, goal, actions = Energy(SPEC), rng.normal(size=5), rng.uniform(-0.1, 0.1, (6, 3, 4))
-    evaluator = LatentEvaluator(model, energy, *context, goal, "sum")
+    evaluator = LatentEvaluator(model, energy, Context(*context, real=2, stamp=0.0), goal, "sum")
     costs = evaluator.evaluate(actions)
     assert costs.shape == (6,) and np.all(np.isfinite(costs))
     latents, proprio = model.rollout(*[torch.as_tensor(x, dtype=torch.float32) for x in (*context, actions)])

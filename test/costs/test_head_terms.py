@@ -9,6 +9,7 @@ from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import ModelConfig, WorldModel
@@ -85,7 +86,9 @@ def test_gradients_reach_the_actions_through_heads_and_model(checkpoint, context
 @pytest.mark.parametrize("reduction", ["sum", "min", "last"])
 def test_evaluator_tells_the_energy_after_every_block(checkpoint, context, reduction):
     energy = Energy.of(checkpoint, {"goal_distance": 1.0, "temporal_distance": 1.0})
-    evaluator = LatentEvaluator(checkpoint.model, energy, *context, reduction)
+    evaluator = LatentEvaluator(
+        checkpoint.model, energy, Context(*context[:3], 2, 0.0), context[3], reduction
+    )
     first, second = evaluator.evaluate(ACTIONS), evaluator.evaluate(ACTIONS[::-1])
     reduce = {"sum": sum, "min": min, "last": lambda steps: steps[-1]}[reduction]
     for call, totals in enumerate((first, second)):

@@ -8,6 +8,7 @@ from jepa_ros.costs.energy import Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.costs.recorded import recorded
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
@@ -31,17 +32,22 @@ def context(seed):
     return [rng.standard_normal(shape).astype(np.float32) for shape in ((T, D), (T, A), (T - 1, KA), (D,))]
 
 
+def evaluator_on(model, energy, seed, reduction="sum"):
+    *arrays, goal = context(seed)
+    return LatentEvaluator(model, energy, Context(*arrays, real=T, stamp=0.0), goal, reduction)
+
+
 def candidates(seed, count=7, horizon=3):
     return np.random.default_rng(seed).uniform(-0.1, 0.1, (count, horizon, KA)).astype(np.float32)
 
 
 def test_constants_of_the_terms_follow_the_rollouts_and_come_back():
     energy = Energy(SPEC, WEIGHTS)
-    cpu = LatentEvaluator(model_on("cpu"), energy, *context(0), "sum")
+    cpu = evaluator_on(model_on("cpu"), energy, 0)
     before = cpu.evaluate(candidates(0))
     energy._move(torch.device("meta"))
     assert energy.terms[1][1].scale.device.type == "meta"
-    fresh = LatentEvaluator(model_on("cpu"), Energy(SPEC, WEIGHTS), *context(0), "sum")
+    fresh = evaluator_on(model_on("cpu"), Energy(SPEC, WEIGHTS), 0)
     np.testing.assert_array_equal(fresh.evaluate(candidates(0)), before)
 
 
@@ -54,8 +60,8 @@ def test_a_recorded_evaluator_gives_the_energies_of_the_cpu(reduction):
     model, reference = model_on("cuda"), model_on("cpu")
     energy = Energy(SPEC, WEIGHTS)
     for seed, count in ((0, 7), (1, 7), (2, 300)):
-        ours = LatentEvaluator(model, energy, *context(seed), reduction)
-        theirs = LatentEvaluator(reference, Energy(SPEC, WEIGHTS), *context(seed), reduction)
+        ours = evaluator_on(model, energy, seed, reduction)
+        theirs = evaluator_on(reference, Energy(SPEC, WEIGHTS), seed, reduction)
         for iteration in range(3):
             actions = candidates(10 * seed + iteration, count)
             expected = theirs.evaluate(actions)
@@ -71,7 +77,7 @@ def test_a_recorded_evaluator_gives_the_energies_of_the_cpu(reduction):
 @gpu
 def test_it_is_recorded_once_and_an_iteration_does_not_synchronise():
     model, energy = model_on("cuda"), Energy(SPEC, WEIGHTS)
-    evaluators = [LatentEvaluator(model, energy, *context(seed), "sum") for seed in range(2)]
+    evaluators = [evaluator_on(model, energy, seed) for seed in range(2)]
     evaluators[0].evaluate(candidates(0))
     arrays = (*context(0), candidates(0))
     first = recorded(model, energy, "sum", arrays)

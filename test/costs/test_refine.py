@@ -7,6 +7,7 @@ import torch
 from jepa_ros.costs.energy import Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 S, H, T, D, A, K = 6, 3, 2, 8, 2, 2
@@ -29,7 +30,9 @@ def world():
     )
     goal = rng.standard_normal(D).astype(np.float32)
     actions = rng.uniform(LOWER, UPPER, (S, H, K * A)).astype(np.float32)
-    return LatentEvaluator(model, energy, *context, goal, "sum", network=lambda: model), actions
+    return LatentEvaluator(
+        model, energy, Context(*context, 2, 0.0), goal, "sum", network=lambda: model
+    ), actions
 
 
 @pytest.mark.parametrize("reduction", ["sum", "min", "last"])
@@ -62,10 +65,10 @@ def test_each_candidate_goes_its_own_way(world):
 def test_at_the_goal_itself_nothing_breaks(world):
     evaluator, actions = world
     evaluator(actions)
-    context = [torch.tensor(x)[None] for x in evaluator._context[:3]]
+    context = [torch.tensor(x)[None] for x in evaluator._fixed[:3]]
     with torch.inference_mode():
         future = evaluator.model.imagine(*context, torch.tensor(actions[:1]))[0]
-    evaluator._context[3] = future[0, 0].numpy()
+    evaluator._fixed[3] = future[0, 0].numpy()
     assert np.all(np.isfinite(evaluator.refine(actions[:1], 4, 0.1)))
 
 

@@ -170,6 +170,20 @@ def test_wrong_settings_are_named(wrong):
         CollectSettings(**wrong)
 
 
+@pytest.mark.parametrize("seed, free", [(999, True), (1000, False), (1999, False), (2000, True)])
+def test_random_scenes_of_the_evaluations_seeds_are_refused_before_anything_is_written(
+    tmp_path, capsys, seed, free
+):
+    CollectSettings(seed=seed)  # the standard scene has no seed of its own
+    if free:
+        CollectSettings(seed=seed, random_scenes=1)
+        return
+    out = tmp_path / "bags"
+    words = ["collect", "--out", str(out), "--episodes", "1", "--random-scenes", "1", "--seed", str(seed)]
+    assert main(words) == 2
+    assert "choose one below 1000 or from 2000 on" in capsys.readouterr().err and not out.exists()
+
+
 def test_push_episodes_move_the_cube(tmp_path):
     from jepa_ros.data.collect import Recorder
 

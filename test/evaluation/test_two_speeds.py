@@ -81,11 +81,11 @@ def test_gradients_pass_through_the_torch_model_whatever_computes_rollouts(with_
     bench = Bench(Settings("reach", str(with_heads), "checkpoint", PlannerConfig(), dict(DEFAULT_WEIGHTS)))
     checkpoint, made = bench.checkpoint, []
     assert checkpoint.model.runtime == "onnx" and isinstance(checkpoint.network, WorldModel)
-    image = np.full((64, 64, 3), 90, np.uint8)
+    image, goal = bench.simulator.render(), bench.simulator.goal_image(bench.task.episode(3)[1])
     for steps in (0, 4):
         config = replace(PlannerConfig(mode="search", seed=3), refine_steps=steps)
         agent = PlannerAgent(checkpoint, config, Energy(checkpoint.spec))
-        agent.reset(np.full((64, 64, 3), 160, np.uint8), 3)
+        agent.reset(goal, 3)
         agent.act(image, np.zeros(checkpoint.spec.dim))
         made.append(agent.episode.solution)
     assert made[1].cost < made[0].cost and made[1].evaluations == made[0].evaluations + config.refine_best

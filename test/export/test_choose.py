@@ -15,6 +15,7 @@ from jepa_ros.export.choose import with_runtime
 from jepa_ros.export.runtime import GRAPHS, OnnxModel
 from jepa_ros.export.verify import TOLERANCE
 from jepa_ros.export.writer import export_checkpoint
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.receding_horizon import Planner, PlannerConfig
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
 
@@ -121,9 +122,10 @@ def test_the_shipped_checkpoint_is_computed_by_onnx_and_plans_as_torch_does():
     solutions = []
     for model in (checkpoint.model, chosen.model):
         rng = np.random.default_rng(0)
-        context = rng.standard_normal((2, 64)), rng.uniform(-1, 1, (2, 6)), np.zeros((1, spec.block_dim))
-        evaluator = LatentEvaluator(model, Energy(spec), *context, rng.standard_normal(64), "sum")
-        solutions.append(Planner(spec, PlannerConfig()).plan(evaluator.evaluate, context[1][-1]))
+        latents, proprio = rng.standard_normal((2, 64)), rng.uniform(-1, 1, (2, 6))
+        context = Context(latents, proprio, np.zeros((1, spec.block_dim)), 2, 0.0)
+        evaluator = LatentEvaluator(model, Energy(spec), context, rng.standard_normal(64), "sum")
+        solutions.append(Planner(spec, PlannerConfig()).plan(evaluator.evaluate, proprio[-1]))
     ours, theirs = solutions
     assert ours.cost == pytest.approx(theirs.cost, abs=TOLERANCE, rel=TOLERANCE)
 

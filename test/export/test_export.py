@@ -21,6 +21,7 @@ from jepa_ros.export import verify, writer
 from jepa_ros.export.runtime import GRAPHS, OnnxModel
 from jepa_ros.export.verify import TOLERANCE, random_images
 from jepa_ros.export.writer import export_checkpoint
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.planning.receding_horizon import Planner, PlannerConfig
 from jepa_ros.world_model.checkpoint import load_checkpoint
@@ -60,7 +61,8 @@ def test_rollout_and_energy_equal_the_live_evaluator_for_any_number_of_candidate
     loaded = OnnxModel(small_export)
     (latents, proprio, past, goal), actions = context(small, samples, horizon)
     for reduction in REDUCTIONS:
-        evaluator = LatentEvaluator(small.model, Energy(small.spec), latents, proprio, past, goal, reduction)
+        seen = Context(latents, proprio, past, len(latents), 0.0)
+        evaluator = LatentEvaluator(small.model, Energy(small.spec), seen, goal, reduction)
         totals = evaluator.evaluate(actions)
         ours, terms = loaded.costs(*loaded.rollout(latents, proprio, past, actions), actions, goal, reduction)
         near(ours, totals)
@@ -176,15 +178,8 @@ def test_a_whole_plan_without_torch_is_as_good_as_with_it(small, small_export):
     latents = np.repeat(small.model.embed(picture)[None], 3, 0)
     goal = small.model.embed(255 - picture)
     planner = Planner(small.spec, PlannerConfig(horizon=4))
-    evaluator = LatentEvaluator(
-        small.model,
-        Energy(small.spec),
-        latents,
-        np.full((3, 2), 0.1),
-        np.zeros((2, 4)),
-        goal,
-        planner.reduction,
-    )
+    seen = Context(latents, np.full((3, 2), 0.1), np.zeros((2, 4)), 3, 0.0)
+    evaluator = LatentEvaluator(small.model, Energy(small.spec), seen, goal, planner.reduction)
     solution = planner.plan(evaluator.evaluate, np.full(2, 0.1))
     cost, _, shape = run.stdout.partition(" ")
     near(float(cost), solution.cost)

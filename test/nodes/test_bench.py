@@ -6,6 +6,33 @@ import subprocess
 import sys
 
 import pytest
+from jepa_ros.msg import PlannerStatus, SafetyStatus
+
+from jepa_ros.nodes.bench.watcher import Watcher
+from jepa_ros.nodes.client import GraphClient
+from jepa_ros.nodes.wire import qos
+
+
+def test_what_comes_after_the_end_is_not_traced(world):
+    with GraphClient(world.namespace) as client:
+        watcher = Watcher(client, ())
+        safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
+        planner = world.talk(PlannerStatus, "planner/status", qos.STATUS)
+
+        def command(number):
+            planner.publish(PlannerStatus(plans=number, plan_ms=10.0 * number))
+            safety.publish(SafetyStatus(plan_age_s=0.05 * number))
+            assert watcher.wait(
+                lambda: len(watcher.trace.plan_ms) == len(watcher.trace.image_to_command_ms) == 1, 20.0
+            )
+
+        watcher.begin(7)
+        command(1)
+        ended = watcher.end()
+        command(2)  # the plan not to move that a cancel sends
+        assert ended.seed == 7 and ended.plan_ms == [10.0]
+        assert ended.image_to_command_ms == pytest.approx([50.0])
+        assert watcher.trace.image_to_command_ms == pytest.approx([100.0])
 
 
 @pytest.mark.timeout(600)

@@ -14,6 +14,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
+from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
 WEIGHTS = {"goal_distance": 0.0, "joint_limit": 0.0, "temporal_distance": 1.0, "value": 0.5}
@@ -40,9 +41,7 @@ def test_costs_and_energies_along_the_way_are_those_of_the_heads(world, with_hea
     evaluator = LatentEvaluator(
         checkpoint.model,
         Energy.of(checkpoint, WEIGHTS),
-        arrays["context_latents"],
-        arrays["context_proprio"],
-        arrays["context_actions"],
+        Context(arrays["context_latents"], arrays["context_proprio"], arrays["context_actions"], 2, 0.0),
         GOAL,
         "min",
     )

@@ -1,6 +1,8 @@
 """The doctor's checks as pure functions: what was heard in, findings out. No ROS graph."""
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +14,7 @@ from std_msgs.msg import Header
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.bringup.graph import Graph
+from jepa_ros.nodes.bringup.graph import Graph, find_checkpoint
 from jepa_ros.nodes.doctor.clock import check_clock
 from jepa_ros.nodes.doctor.contract import check_contract
 from jepa_ros.nodes.doctor.examine import judge
@@ -20,10 +22,11 @@ from jepa_ros.nodes.doctor.expected import expect
 from jepa_ros.nodes.doctor.finding import Level
 from jepa_ros.nodes.doctor.heard import Endpoint, Heard, Stream
 from jepa_ros.nodes.doctor.joints import check_joints
-from jepa_ros.nodes.doctor.latency import Budget, check_latency
+from jepa_ros.nodes.doctor.latency import Budget, check_latency, measure
 from jepa_ros.nodes.doctor.topics import check_topics
 from jepa_ros.nodes.wire import images
 from jepa_ros.simulation import arm
+from jepa_ros.world_model.checkpoint import load_checkpoint
 
 IMAGE, JOINTS, COMMAND = "/jepa/image", "/jepa/joint_states", "/jepa/joint_trajectory"
 START = 1_700_000_000 * 10**9
@@ -332,6 +335,18 @@ def test_a_graph_with_another_checkpoint_is_told(tmp_path):
 def test_the_budget_is_held_against_deadline_and_guard(tmp_path, budget, level, words):
     found = check_latency(expected(tmp_path), heard(), budget)
     assert any(words in text for text in bad(found, level))
+
+
+def test_a_pinned_checkpoint_is_measured_with_what_pinned_nodes_compute_it(tmp_path):
+    checkpoint = load_checkpoint(find_checkpoint("reach"))
+    pin = sha256((checkpoint.path / "model.safetensors").read_bytes()).hexdigest()
+    look = np.full((*checkpoint.model.image_size, 3), 90, np.uint8), np.zeros(checkpoint.spec.dim)
+    free, pinned = expected(tmp_path), expected(tmp_path, checkpoint_sha256=pin)
+    assert measure(checkpoint, *look, free).runtime == "onnx"
+    budget = measure(checkpoint, *look, pinned)
+    assert budget.runtime == "torch"
+    found = check_latency(pinned, heard(), replace(budget, encode_s=0.002, plan_s=0.1))
+    one(found, "the checkpoint is pinned", "-> runtime: onnx", "or set runtime: torch", level=Level.WARN)
 
 
 def test_a_slow_or_interrupted_camera_is_told(tmp_path):

@@ -22,8 +22,11 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Header
 
+from jepa_ros.nodes.actor.pursuit import PlanRequest
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import qos, tensor
+from jepa_ros.planning.memory import Context
+from jepa_ros.planning.protocols import EvaluationTimeout
 from jepa_ros.planning.trigger import Cause
 from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, Calibration
 
@@ -234,6 +237,53 @@ def test_without_costs_for_the_plan_at_hand_nothing_is_sent_and_then_it_is_searc
     assert silent.plans == 1
     again = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING and m.plans == 2)
     assert (again.cause, again.searched, again.kept) == (PlannerStatus.CAUSE_NO_PLAN, 2, 0)
+
+
+def test_after_a_search_without_costs_the_next_one_starts_with_what_is_left_of_the_plan(world, checkpoint):
+    bench = Bench(
+        world, checkpoint, replan="always", samples=64, iterations=5, horizon=4, space="free_blocks"
+    )
+    bench.position = np.zeros(SPEC.dim)
+    Follower(bench)
+    asked = []  # plan ids; nobody answers the second
+
+    def answer_all_but_the_second(msg):
+        if msg.plan_id not in asked:
+            asked.append(msg.plan_id)
+        if asked.index(msg.plan_id) != 1:
+            bench.costs.publish(bench.answer(msg))
+
+    bench.on_asked = answer_all_but_the_second
+    far = np.full((1, D), 2, np.float32)
+    bench.send(goal_embedding=Embedding(encoder_id="model", latent=tensor.to_msg("l", far)))
+    first = tensor.from_msg(bench.plans.wait().actions).reshape(4, -1)
+    third = bench.candidates.wait(lambda m: len(asked) > 2 and m.plan_id == asked[2])
+    tried = tensor.from_msg(third.actions)[1]  # after no motion
+    np.testing.assert_allclose(tried[:3], first[1:], atol=1e-6)
+
+
+def test_a_late_answer_is_none_to_what_the_same_plan_asks_next(world, checkpoint):
+    bench = Bench(world, checkpoint, costs_timeout_s=1.0)
+    asked = []
+
+    def answer_the_second_when_the_third_is_asked(msg):
+        asked.append(msg)
+        if len(asked) == 3:
+            wrong = tensor.to_msg("totals", np.full(1, -1.0))
+            bench.costs.publish(bench.answer(asked[1], totals=wrong))
+        if len(asked) != 2:
+            bench.costs.publish(bench.answer(msg))
+
+    bench.on_asked = answer_the_second_when_the_third_is_asked
+    still = np.zeros((1, SPEC.dim), np.float32)
+    context = Context(np.zeros((1, D), np.float32), still, np.zeros((0, SPEC.block_dim), np.float32), 1, 0.0)
+    evaluate = bench.node._link.evaluator(PlanRequest("p", "g", "model", Header(), context, GOAL, "sum"))
+    actions = np.zeros((1, 2, SPEC.block_dim), np.float32)
+    assert evaluate(actions) == 100.0
+    with pytest.raises(EvaluationTimeout):
+        evaluate(actions)
+    assert evaluate(actions) == 100.0
+    assert [msg.iteration for msg in asked] == [0, 1, 2]
 
 
 def test_causes_are_numbered_as_in_the_message():

@@ -16,7 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.episode_bag import EpisodeBag
-from jepa_ros.data.messages import build_typestore, make_header, message_class
+from jepa_ros.data.messages import build_typestore, make_header, message_class, own_types
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.bags.replay_routes import COMMAND_TYPES
 from jepa_ros.nodes.bags.replayer import LAST, Replayer, ReplaySettings
@@ -234,12 +234,55 @@ def test_a_part_begins_with_the_goal_that_held_then(world, tmp_path):
             bag.write("/a/joint_states", stamp, joint_state(stamp))
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     goals, joints = world.listen(Goal, "goal", latched), listen(world, JointState, "joint_states")
-    progress = play(world, tmp_path / "bag", start_s=0.45, duration_s=0.3)
-    goals.wait()
-    joints.wait(lambda m: ns(m.header.stamp) == stamps()[7])
+    with replayer(world, tmp_path / "bag", start_s=0.45, duration_s=0.3) as player:
+        progress = player.play(threading.Event())
+        goals.wait()  # before it leaves: on a busy machine the reader is found late
+        joints.wait(lambda m: ns(m.header.stamp) == stamps()[7])
     assert [m.goal_id for m in goals.messages] == [str(stamps()[2])]
     assert [ns(m.header.stamp) for m in joints.messages] == stamps()[5:8]
     assert progress.messages == {"/a/joint_states": 3}
+
+
+def bag_with_goals_of_another_version(path, lacks):
+    """Its Embedding has all fields of today but these."""
+    today = own_types()
+    constants, fields = today["jepa_ros/msg/Embedding"]
+    then = {**today, "jepa_ros/msg/Embedding": (constants, [f for f in fields if f[0] not in lacks])}
+    store, goal = build_typestore(then), goal_message(stamps()[0])
+    kept = {name: getattr(goal.embedding, name) for name, _ in fields if name not in lacks}
+    goal = store.types["jepa_ros/msg/Goal"](
+        header=goal.header,
+        goal_id=goal.goal_id,
+        embedding=store.types["jepa_ros/msg/Embedding"](**kept),
+    )
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        goals = writer.add_connection("/a/goal", "jepa_ros/msg/Goal", typestore=store)
+        joints = writer.add_connection("/a/joint_states", "sensor_msgs/msg/JointState", typestore=store)
+        writer.write(goals, stamps()[0], store.serialize_cdr(goal, "jepa_ros/msg/Goal"))
+        for stamp in stamps():
+            message = joint_state(stamp)
+            writer.write(joints, stamp, store.serialize_cdr(message, message.__msgtype__))
+
+
+def test_a_goal_from_before_embeddings_told_what_was_encoded_is_played_as_one_of_today(world, tmp_path):
+    bag_with_goals_of_another_version(tmp_path / "bag", ("encoded_stamp",))
+    latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    goals, said = world.listen(Goal, "goal", latched), []
+    with replayer(world, tmp_path / "bag", said) as player:
+        progress = player.play(threading.Event())
+        played, recorded = goals.wait(), goal_message(stamps()[0])
+    assert progress.messages == {"/a/goal": 1, "/a/joint_states": FRAMES}
+    assert (played.goal_id, played.embedding.encoder_id) == (recorded.goal_id, "someone's")
+    assert ns(played.header.stamp) == ns(played.embedding.encoded_stamp) == stamps()[0]
+    np.testing.assert_array_equal(from_msg(played.embedding.latent), np.zeros(1, np.float32))
+    assert not any("goal" in text for text in said)
+
+
+def test_a_goal_of_yet_another_version_is_left_out_and_it_is_said_what_to_do(world, tmp_path):
+    bag_with_goals_of_another_version(tmp_path / "bag", ("encoded_stamp", "encode_ms"))
+    said = []
+    assert play(world, tmp_path / "bag", said).messages == {"/a/joint_states": FRAMES}
+    assert any("/a/goal" in text and "record the run anew" in text for text in said)
 
 
 def test_the_last_image_as_goal_and_rounds_without_end(world, bag, checkpoint):

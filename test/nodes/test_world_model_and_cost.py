@@ -13,6 +13,7 @@ from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.nodes.cost import CostNode
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.nodes.world_model import WorldModelNode
+from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
@@ -67,9 +68,7 @@ def test_costs_through_the_graph_are_those_of_the_model_bit_for_bit(world, check
     evaluator = LatentEvaluator(
         load_checkpoint(checkpoint).model,
         energy,
-        arrays["context_latents"],
-        arrays["context_proprio"],
-        arrays["context_actions"],
+        Context(arrays["context_latents"], arrays["context_proprio"], arrays["context_actions"], 2, 0.0),
         goal,
         "min",
     )

@@ -156,9 +156,11 @@ class Measured:
 
 
 def test_limits_and_unfamiliarity_come_from_the_calibration():
-    gate = SurpriseGate.calibrated(Measured(), "model", quantile=0.99, margin=1.5, hold_after=7)
+    gate = SurpriseGate.calibrated(
+        Measured(), "model", quantile=0.99, margin=1.5, unfamiliarity_margin=2.0, hold_after=7
+    )
     settings = gate.settings
-    assert (settings.surprise_limit, settings.unfamiliarity_limit) == pytest.approx((0.45, 3.0))
+    assert (settings.surprise_limit, settings.unfamiliarity_limit) == pytest.approx((0.45, 4.0))
     assert (settings.hold_after, gate.model_id) == (7, "model")
     assert gate.judge(latent(2.5), np.zeros(A), None).unfamiliarity == 2.5
     with pytest.raises(JepaError, match="choose one of 0.99, 0.999"):

@@ -273,6 +273,59 @@ def test_without_costs_for_it_the_plan_is_forgotten():
     assert drive.step() == Cause.NO_PLAN
 
 
+def first_tried(drive):
+    """(H, KA): what a search from the last look tries first after no motion, the rest of the last plan."""
+    drive.plan()
+    return drive.calls[0][1]
+
+
+def plan_in_space(drive):
+    """(H, KA) of the last plan, and the same a block later, as its search space has it."""
+    space, theta = drive.episode.planner.space, drive.episode.solution.theta
+    return [np.float32(space.decode(t[None])[0]) for t in (theta, space.shift(theta))]
+
+
+ALWAYS = dict(replan="always", space="free_blocks")
+
+
+def test_after_a_search_without_costs_the_next_one_starts_a_block_later_in_the_plan():
+    drive = Drive(**ALWAYS)
+    drive.step()
+    _, later = plan_in_space(drive)
+    drive.silent = True
+    for _ in range(2):
+        drive.look()
+        with pytest.raises(EvaluationTimeout):
+            drive.plan()
+    drive.silent = False
+    drive.look()
+    np.testing.assert_allclose(first_tried(drive), later, atol=1e-6)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_plan_that_was_never_sent_is_where_the_next_search_starts_also_after_a_hold(held):
+    drive = Drive(**ALWAYS)
+    drive.step()
+    drive.look()
+    drive.episode.plan(drive.evaluate, drive.goal)  # and what it leads to was not answered in time
+    same, _ = plan_in_space(drive)
+    if held:
+        drive.look()
+        drive.episode.hold()
+    drive.look()
+    np.testing.assert_allclose(first_tried(drive), same, atol=1e-6)
+
+
+def test_a_block_that_the_arm_ignored_is_still_to_be_tried():
+    drive = Drive(**ALWAYS)
+    drive.share = 0.0
+    drive.step()
+    same, _ = plan_in_space(drive)
+    drive.look()
+    assert drive.episode.ignored
+    np.testing.assert_allclose(first_tried(drive), same, atol=1e-6)
+
+
 def test_what_the_gate_does_not_trust_is_searched_and_a_slowed_plan_is_not_kept():
     gate = SurpriseGate(GateSettings(0.2, 10.0, hold_after=9, release_looks=1), lambda z: 0.0)
     far = np.array([1.9, 0.0])

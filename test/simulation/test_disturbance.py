@@ -26,7 +26,7 @@ def difference(a, b):
     return np.abs(a.astype(int) - b).mean()
 
 
-@pytest.mark.parametrize("kind", ["camera_moved", "lens_covered", "hand"])
+@pytest.mark.parametrize("kind", ["camera_moved", "lens_covered", "hand", "camera_knocked"])
 def test_the_picture_is_spoilt_until_the_end_and_goal_images_stay_clean(simulator, goal, kind):
     before, goal_image = simulator.render(), simulator.goal_image(goal)
     simulator.disturb(kind)

@@ -60,7 +60,7 @@ def measure(bench: Bench) -> dict:
 def image_to_command(subject: Subject, config: PlannerConfig) -> Callable[[], object]:
     """A call: a picture in host memory is encoded, searched from and answered by the guard with its first setpoint.
 
-    The arm stands where the guard last sent it; the guard's ticks between two looks are left out.
+    The arm stands where the guard's last setpoint sent it; the guard's ticks between two looks are left out.
     """
     spec, picture = subject.spec, subject.pictures(1)[0]
     episode = PlanningEpisode(Planner(spec, config), ShortTermMemory(spec, subject.model.context))
@@ -69,7 +69,7 @@ def image_to_command(subject: Subject, config: PlannerConfig) -> Callable[[], ob
     joints, clock = np.zeros(spec.dim), 0.0
 
     def call():
-        nonlocal clock
+        nonlocal clock, joints
         clock += _LOOKS_APART_S
         now = Now(clock, clock)
         guard.observe(spec.joint_names, joints, now)
@@ -81,7 +81,8 @@ def image_to_command(subject: Subject, config: PlannerConfig) -> Callable[[], ob
         )
         if not verdict.accepted:
             raise RuntimeError(f"the guard refused a plan: {verdict.text}")
-        guard.disarm(now)
+        resting = guard.disarm(now)
+        joints = (resting or verdict.setpoint).positions
         return verdict.setpoint
 
     return call

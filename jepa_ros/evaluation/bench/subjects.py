@@ -55,9 +55,7 @@ class Subject:
 
     def evaluator(self, context: Context, reduction: str) -> LatentEvaluator:
         """What scores candidates for ``goal``, for one plan from ``context``."""
-        return LatentEvaluator(
-            self.model, self.energy, context.latents, context.proprio, context.actions, self.goal, reduction
-        )
+        return LatentEvaluator(self.model, self.energy, context, self.goal, reduction)
 
     def plan(self, config: PlannerConfig) -> Callable[[], object]:
         """A whole plan from the same look, without a deadline, as a call."""

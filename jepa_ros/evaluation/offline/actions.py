@@ -90,9 +90,8 @@ class Replanner:
 
     def evaluator(self, track: Track, frame: int, reduction: str) -> LatentEvaluator:
         """Energies of candidates from a frame on."""
-        c, model = self.context(track, frame), self.checkpoint.model
-        goal = self.goal(track, frame)
-        return LatentEvaluator(model, self.energy, c.latents, c.proprio, c.actions, goal, reduction)
+        context, goal = self.context(track, frame), self.goal(track, frame)
+        return LatentEvaluator(self.checkpoint.model, self.energy, context, goal, reduction)
 
     def plan(self, track: Track, frame: int) -> np.ndarray:
         """(A,) rad: the displacement of the planned first block."""

@@ -7,7 +7,7 @@ import numpy as np
 from jepa_ros.evaluation.closed_loop import EpisodeResult
 from jepa_ros.evaluation.report import summarise
 from jepa_ros.evaluation.shifts.condition import Condition
-from jepa_ros.evaluation.shifts.ratio import ratio_interval, success_ratio
+from jepa_ros.evaluation.shifts.figures import compare, rate_words, ratio_words
 
 LEGEND = (
     "successes / episodes (Wilson 95 %); x: success as a ratio to clean on the same episodes (95 %, paired). "
@@ -32,14 +32,14 @@ def summarise_shifts(results: Results) -> dict:
         outcomes = _successes(found)
         shifts.setdefault(condition.shift, {})[condition.strength] = {
             **summarise(found),
-            **_compare(clean, outcomes),
+            **compare(clean, outcomes),
         }
         by_strength.setdefault(condition.strength, []).append(outcomes)
     means = {}
     for strength, outcomes in by_strength.items():
         mean = np.mean(outcomes, axis=0)
         worst = min(shifts, key=lambda name: shifts[name][strength]["success_rate"])
-        means[strength] = {"success_rate": float(mean.mean()), **_compare(clean, mean), "worst_shift": worst}
+        means[strength] = {"success_rate": float(mean.mean()), **compare(clean, mean), "worst_shift": worst}
     return {"clean": summarise(results[None]), "shifts": shifts, "mean": means}
 
 
@@ -70,30 +70,18 @@ def _successes(results: Sequence[EpisodeResult]) -> np.ndarray:
     return np.array([result.success for result in results], float)
 
 
-def _compare(clean: np.ndarray, outcomes: np.ndarray) -> dict:
-    return {"ratio": success_ratio(clean, outcomes), "ratio_95": ratio_interval(clean, outcomes)}
-
-
 def _lines(summary: dict) -> list[tuple[str, ...]]:
     strengths = list(summary["mean"])
     lines = [("shift", *strengths)]
     for name, found in summary["shifts"].items():
-        lines.append((name, *(f"{_rate(found[s])}  {_ratio(found[s])}" for s in strengths)))
+        lines.append((name, *(f"{_rate(found[s])}  {ratio_words(found[s])}" for s in strengths)))
     means = summary["mean"]
     lines.append(
-        ("mean", *(f"{100 * means[s]['success_rate']:.0f} %  {_ratio(means[s])}" for s in strengths))
+        ("mean", *(f"{100 * means[s]['success_rate']:.0f} %  {ratio_words(means[s])}" for s in strengths))
     )
     lines.append(("worst", *(means[s]["worst_shift"] for s in strengths)))
     return lines
 
 
 def _rate(figures: dict) -> str:
-    low, high = figures["wilson_95"]
-    return f"{figures['successes']}/{figures['episodes']} ({100 * low:.0f} - {100 * high:.0f} %)"
-
-
-def _ratio(figures: dict) -> str:
-    if figures["ratio"] is None:
-        return "x -"
-    low, high = figures["ratio_95"]
-    return f"x {figures['ratio']:.2f} ({low:.2f} - {high:.2f})"
+    return rate_words(figures["successes"], figures["episodes"])

@@ -117,6 +117,7 @@ class GraphEvaluator:
         self._dropped_before = link.dropped
         self._answers: list[CandidateCosts] = []
         self._reduction, self.policy_ms = REDUCTIONS.index(request.reduction), 0.0
+        self._asked = 0  # also what was not answered in time: a late answer is no answer to the next
         context = request.context
         self._fixed = dict(
             header=request.header,
@@ -131,11 +132,12 @@ class GraphEvaluator:
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         candidates = ActionCandidates(
-            iteration=len(self._answers),
+            iteration=self._asked,
             reduction=self._reduction,
             **self._fixed,
             actions=tensor.to_msg("actions", actions.astype(np.float32)),
         )
+        self._asked += 1
         answer = self._link.ask(candidates)
         self._answers.append(answer)
         return tensor.from_msg(answer.totals)

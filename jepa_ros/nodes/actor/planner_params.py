@@ -11,7 +11,12 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
 from jepa_ros.planning.memory import DEFAULT_GAP_S
 from jepa_ros.planning.sub_goals import SubGoalSettings
-from jepa_ros.planning.surprise import DEFAULT_MARGIN, DEFAULT_QUANTILE, GateSettings
+from jepa_ros.planning.surprise import (
+    DEFAULT_MARGIN,
+    DEFAULT_QUANTILE,
+    DEFAULT_UNFAMILIARITY_MARGIN,
+    GateSettings,
+)
 
 _WORDS = {
     "mode": "Who plans: search (the solver), policy (the best proposal of the checkpoint's heads), hybrid (the policy, and "
@@ -84,7 +89,20 @@ SURPRISE_PARAMS = (
         0.5,
         0.999,
     ),
-    Param("surprise.margin", DEFAULT_MARGIN, "Factor on both limits that the quantile gives.", 0.1, 100.0),
+    Param(
+        "surprise.margin",
+        DEFAULT_MARGIN,
+        "Factor on the limit of surprise that the quantile gives.",
+        0.1,
+        100.0,
+    ),
+    Param(
+        "surprise.unfamiliarity_margin",
+        DEFAULT_UNFAMILIARITY_MARGIN,
+        "Factor on the limit of unfamiliarity that the quantile gives.",
+        0.1,
+        100.0,
+    ),
     Param(
         "surprise.doubt_factor",
         GateSettings.doubt_factor,

@@ -23,9 +23,9 @@ from jepa_ros.data.topics import (
     base_of,
 )
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.bags.old_goals import GOAL, is_old_goal
 
 CLOCK = "rosgraph_msgs/msg/Clock"
-GOAL = "jepa_ros/msg/Goal"
 _TF = "tf2_msgs/msg/TFMessage"
 LIVE = {
     "image": IMAGE,
@@ -53,12 +53,15 @@ _OPTIONAL = ("camera_info", "tf", "tf_static", "goal")
 
 @dataclass(frozen=True)
 class Route:
-    """source: a topic of the bag.  target: where it is played.  latched: late subscribers get it, too."""
+    """source: a topic of the bag.  target: where it is played.  latched: late subscribers get it, too.
+    old: its goals lack a field of today, which is added.
+    """
 
     source: str
     target: str
     msgtype: str
     latched: bool = False
+    old: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,15 @@ def find_routes(
             continue
         target = absolute(live.get(source) or f"{RECORDED}/{names[source]}", namespace)
         latched = live.get(source) in ("goal", "/tf_static") or _is_latched(connection)
-        if _of_this_version(connection):
-            routes.append(Route(source, target, kind, latched))
-        else:
-            notes.append(f"{source} is left out: recorded with another version of {kind}")
+        old = is_old_goal(kind, connection.definition)
+        if old or _of_this_version(connection):
+            routes.append(Route(source, target, kind, latched, old))
+            continue
+        notes.append(f"{source} is left out: recorded with another version of {kind}")
+        if live.get(source) == "goal":
+            notes.append(
+                f"{source}: nothing is pursued without it; give --goal-image, or record the run anew"
+            )
     commands = [absolute(name, namespace) for name in COMMAND_TOPICS]
     commands += [topics.command] if topics.command else []
     commands += [t for t, kind in kinds.items() if kind in ROBOT_COMMANDS and RECORDED not in t.split("/")]

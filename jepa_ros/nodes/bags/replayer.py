@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.images import decode_message
 from jepa_ros.data.topics import IMAGE, Topics, absolute
 from jepa_ros.errors import JepaError
+from jepa_ros.nodes.bags.old_goals import renewed
 from jepa_ros.nodes.bags.replay_clock import SET_BACK_NS, ReplayClock
 from jepa_ros.nodes.bags.replay_routes import (
     CLOCK,
@@ -235,8 +236,20 @@ class Replayer:
     def _joints_before_image(self) -> Iterator[RawMessage]:
         """In the order of recording. Of messages recorded at once the image comes last: its plan starts from
         the joints of that moment."""
-        for _, together in groupby(self._bag.messages(self._by_source), lambda message: message.log_ns):
+        for _, together in groupby(self._messages(), lambda message: message.log_ns):
             yield from sorted(together, key=lambda message: message.topic == self.routes.image)
+
+    def _messages(self) -> Iterator[RawMessage]:
+        """What is played, as messages of today."""
+        old = {route.source for route in self.routes.routes if route.old}
+        for message in self._bag.messages(self._by_source):
+            if message.topic in old:
+                try:
+                    message = replace(message, data=renewed(self._bag.deserialize(message)))
+                except ValueError as error:
+                    self._warn(f"{message.topic}: a message is left out: {error}")
+                    continue
+            yield message
 
     def _begin_round(self, earlier: dict[str, deque[bytes]]) -> None:
         """The clock, what latched topics had said before, and the goal image."""

@@ -160,10 +160,10 @@ class Session:
             self._picture(self._task.episode(FIRST_SEED)[1]), tolerance=NEVER, timeout_s=GOAL_S
         )
         watcher.wait(lambda: len(watcher.trace.image_to_command_ms) >= plans, GOAL_S)
+        trace = watcher.end()  # before a cancel, which sends a plan not to move
         run.cancel()
         run.result(15.0)
         check()
-        trace = watcher.trace
         if not trace.image_to_command_ms:
             say(f"    {changed}: no command within {GOAL_S:g} s")
             return None

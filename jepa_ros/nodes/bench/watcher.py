@@ -45,6 +45,13 @@ class Watcher:
             self.trace, self.stages, self._plans = Trace(seed), [], 0
             self._counts = dict.fromkeys(_MAKERS, 0)
 
+    def end(self) -> Trace:
+        """What was traced since ``begin``; what comes from now on is not in it."""
+        with self._changed:
+            ended = self.trace
+            self.begin(ended.seed)
+        return ended
+
     def wait(self, done, timeout_s: float) -> bool:
         """Whether ``done()`` came true in time; asked again after every message."""
         with self._changed:

@@ -42,13 +42,10 @@ def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expec
     latent = model.embed(image)
     memory = ShortTermMemory(spec, model.context)
     memory.push(latent, joints, 0.0)
-    context = memory.context()
     config = PlannerConfig(**{p.name: expected.planner.param(p.name) for p in SEARCH_PARAMS})
     planner = Planner(spec, config)
     energy = Energy.of(checkpoint, {name: expected.cost.param(f"weights.{name}") for name in TERMS})
-    evaluator = LatentEvaluator(
-        model, energy, context.latents, context.proprio, context.actions, latent, planner.reduction
-    )
+    evaluator = LatentEvaluator(model, energy, memory.context(), latent, planner.reduction)
     encode_s = _median_s(lambda: model.embed(image), _ENCODES)
     plan_s = _median_s(lambda: planner.plan(evaluator.evaluate, joints), _PLANS)
     return Budget(encode_s, plan_s, model.runtime, trouble)
@@ -60,9 +57,17 @@ def _model(checkpoint: Checkpoint, expected: Expected):
     torch.set_num_threads(threads)
     trouble: list[str] = []
     try:
-        return with_runtime(checkpoint, runtime, folder, threads, trouble.append).model, "".join(trouble)
+        chosen = with_runtime(
+            checkpoint,
+            runtime,
+            folder,
+            threads,
+            trouble.append,
+            pinned=bool(expected.encoder.param("checkpoint_sha256")),
+        )
     except JepaError as error:
         return checkpoint.model, str(error)
+    return chosen.model, "".join(trouble)
 
 
 def check_latency(expected: Expected, heard: Heard, budget: Budget | None) -> Findings:
@@ -100,7 +105,9 @@ def check_latency(expected: Expected, heard: Heard, budget: Budget | None) -> Fi
     cycle = block_s + planner.param("settle_s") + reaction
     if budget.trouble:
         tell = found.warn if expected.encoder.param("runtime") == "auto" else found.error
-        tell("runtime", budget.trouble, "make the export that is missing, or set runtime: torch")
+        pinned = expected.encoder.param("checkpoint_sha256")
+        export = "runtime: onnx, where you trust its export" if pinned else "make the export that is missing"
+        tell("runtime", budget.trouble, f"{export}, or set runtime: torch")
     times = f"encode {_ms(budget.encode_s)}, plan {_ms(budget.plan_s)} by {budget.runtime}"
     slow = "compute on a GPU (device:=cuda), with fewer samples or iterations, or on a free machine"
     fine = True

@@ -27,7 +27,9 @@ def look(checkpoint: Checkpoint, live: np.ndarray, joints: np.ndarray | None, ex
     view = compare(resize(live, reference.shape[:2]), reference)
     latent = checkpoint.model.embed(live)
     if (calibration := checkpoint.calibration) is not None:
-        quantile, margin = (expected.planner.param(f"surprise.{name}") for name in ("quantile", "margin"))
+        quantile, margin = (
+            expected.planner.param(f"surprise.{name}") for name in ("quantile", "unfamiliarity_margin")
+        )
         limit = margin * calibration.ood_quantiles[f"{quantile:g}"]
         view = replace(view, unfamiliarity=float(calibration.ood_score(latent[None])[0]), limit=limit)
     usual = checkpoint.config.get("metrics", {}).get("validation_joint_error_rad")

@@ -1,5 +1,7 @@
 """What is timed is the checkpoint's model, by every runtime, and models of the widths that are asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from jepa_ros.evaluation.bench.bench import open_bench
 from jepa_ros.evaluation.bench.effort import QUICK
 from jepa_ros.evaluation.bench.plan import image_to_command
 from jepa_ros.nodes.bringup.files import find_checkpoint
+from jepa_ros.safety.guard import GuardConfig
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,13 @@ def test_a_look_becomes_a_setpoint_every_time(bench):
             assert setpoint.joint_names == subject.spec.joint_names and np.all(
                 np.isfinite(setpoint.positions)
             )
+
+
+def test_a_long_run_goes_far_and_is_not_refused_because_the_arm_follows(bench):
+    subject = bench.subjects["onnx"]
+    call = image_to_command(subject, replace(bench.planner, samples=8, elites=2, iterations=1))
+    sent = np.stack([call().positions for _ in range(100)])
+    assert np.abs(sent).max() > 1.5 * GuardConfig().tracking_tolerance
 
 
 def test_models_of_other_widths_are_as_wide_as_asked(bench):
