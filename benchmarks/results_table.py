@@ -104,8 +104,7 @@ def training_table() -> list[str]:
     training = config["training"]
     return [
         f"`{collected['command']}`, then `jepa train --bags bags/reach --out models/reach --augmentation {training['augmentation']} "
-        f"--steps {training['steps']} --precision {training['precision']} --threads {training['threads']} --seed {training['seed']} "
-        f"--baseline-steps {training['baseline_steps']}`",
+        f"--steps {training['steps']} --precision {training['precision']} --threads {training['threads']} --seed {training['seed']}`",
         "",
         "| the shipped checkpoint | |",
         "|---|---|",

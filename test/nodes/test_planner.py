@@ -531,7 +531,7 @@ def test_what_stays_strange_is_held_and_ends_the_goal(world, calibrated):
     bench.speed = 0.02
     _, result = bench.send()
     held = bench.status.wait(lambda m: m.reason == PlannerStatus.IMAGE_FROZEN)
-    assert (held.state, held.speed, round(held.surprise_threshold, 6)) == (PlannerStatus.WAITING, 0.0, 0.45)
+    assert (held.state, held.speed, round(held.surprise_threshold, 6)) == (PlannerStatus.WAITING, 0.0, 0.25)
     hold = bench.plans.wait(lambda m: m.plan_id == held.plan_id)
     assert not tensor.from_msg(hold.actions).any() and hold.execute == SPEC.block
     result = result()

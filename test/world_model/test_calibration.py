@@ -156,7 +156,7 @@ def test_the_shipped_checkpoint_is_calibrated_on_the_data_it_was_trained_on():
     assert 0 < found.surprise_quantiles["0.5"] < found.surprise_quantiles["0.999"]
     noise = np.random.default_rng(0).integers(0, 256, (4, *shipped.model.image_size, 3), dtype=np.uint8)
     latents = shipped.model.encode(torch.from_numpy(noise)).numpy()
-    assert found.ood_score(latents).min() > found.ood_quantiles["0.99"]
+    assert found.ood_score(latents).min() > found.ood_quantiles["0.95"]
 
 
 def test_calibration_is_read_beside_the_model_it_was_made_for(tmp_path):
