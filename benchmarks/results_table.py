@@ -100,8 +100,8 @@ def shifts_table() -> list[str]:
 def training_table() -> list[str]:
     """What the shipped checkpoint cost."""
     config = json.loads((ROOT / "models" / "reach" / "config.json").read_text())
-    collected, data, metrics = load("collect.json"), config["data"], config["metrics"]
-    training = config["training"]
+    data, training, metrics = (config[key] for key in ("data", "training", "metrics"))
+    collected = load("collect.json")
     return [
         f"`{collected['command']}`, then `jepa train --bags bags/reach --out models/reach --augmentation {training['augmentation']} "
         f"--steps {training['steps']} --precision {training['precision']} --threads {training['threads']} --seed {training['seed']}`",
@@ -110,9 +110,9 @@ def training_table() -> list[str]:
         "|---|---|",
         f"| `jepa collect`: {data['episodes']} bags, {data['frames']} frames, {collected['megabytes']} MB | {collected['motions']} "
         f"motions in {collected['scenes']} scenes each in {collected['seconds']} s ({collected['times_real_time']} times real time) |",
-        f"| `jepa train`, {config['training']['steps']} steps, {config['training']['threads']} thread(s) | "
+        f"| `jepa train`, {training['steps']} steps, {training['threads']} thread(s) | "
         f"{metrics['training_seconds'] / 60:.0f} min |",
-        f"| networks of the baselines, {config['training']['baseline_steps']} steps | "
+        f"| networks of the baselines, {training['baseline_steps']} steps | "
         f"{(metrics['total_seconds'] - metrics['training_seconds']) / 60:.0f} min |",
     ]
 
@@ -202,12 +202,11 @@ def tables() -> str:
         closed_loop_table(),
         shifts_table(),
         graph_table(),
+        bench_tables(),
         training_table(),
         offline_table(),
         recording_table(),
     ]
-    if (RESULTS / "bench" / "bench.json").is_file():
-        parts.insert(3, bench_tables())
     return "\n\n".join("\n".join(part) for part in parts) + (
         "\n\nThe baselines' networks learned from the same bags, augmented alike; without augmentation, "
         f"in the one scene that they had then seen, they reach {_without_augmentation()}. "

@@ -95,15 +95,15 @@ def page(content: dict) -> str:
 def summary(content: dict, strength: str = "medium") -> dict[str, tuple[str, str, str]]:
     """Of every model, in the words of a table: clean success, the mean over shifts, the worst shift."""
     models = content["models"]
-    names = _names(models, strength)
-    return {
-        name: (
+    names, words = _names(models, strength), {}
+    for name, runs in models.items():
+        worst = _worst(runs, names, strength)
+        words[name] = (
             _rate(_pooled(runs, CLEAN)),
             _mean_cell(runs, names, strength),
-            f"{_worst(runs, names, strength)} {_ratio(runs, [f'{_worst(runs, names, strength)} {strength}'])}",
+            f"{worst} {_ratio(runs, [f'{worst} {strength}'])}",
         )
-        for name, runs in models.items()
-    }
+    return words
 
 
 def _bars(name: str, runs: list[dict], names: list[str]) -> str:
@@ -121,7 +121,8 @@ def _worst(runs: list[dict], names: list[str], strength: str) -> str:
 
 
 def _names(models: dict[str, list[dict]], strength: str) -> list[str]:
-    return [key.removesuffix(f" {strength}") for key in _first(models) if key.endswith(f" {strength}")]
+    conditions = _first_run(models)["outcomes"]
+    return [key.removesuffix(f" {strength}") for key in conditions if key.endswith(f" {strength}")]
 
 
 def _met(yes: bool) -> str:
@@ -154,10 +155,6 @@ def _rate(outcomes: np.ndarray) -> str:
 
 def _pooled(runs: list[dict], condition: str) -> np.ndarray:
     return np.array([int(c) for run in runs for c in run["outcomes"][condition]], float)
-
-
-def _first(models: dict[str, list[dict]]) -> list[str]:
-    return list(_first_run(models)["outcomes"])
 
 
 def _first_run(models: dict[str, list[dict]]) -> dict:
