@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,10 +24,17 @@ class ClipDataset(Dataset):
 
     An item: images (L, h, w, 3) uint8, proprio (L, A) float32 rad, actions (L-1, KA) float32 rad.
     Episodes of the same motion to the bit are views of it: another camera, or another scene.
+    mixture: weight of every share; one that has no clip here is left out. Empty: all clips are drawn alike.
     """
 
-    def __init__(self, episodes: Sequence[Episode], spec: ActionSpec, length: int):
-        self.spec = spec
+    def __init__(
+        self,
+        episodes: Sequence[Episode],
+        spec: ActionSpec,
+        length: int,
+        mixture: Mapping[str, float] | None = None,
+    ):
+        self.spec, self._mixture = spec, dict(mixture or {})
         span = clip_span(length, spec)
         self.offsets = np.cumsum([0, *map(len, episodes)])
         starts = [
@@ -44,12 +51,27 @@ class ClipDataset(Dataset):
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
         self._views = _views(episodes)
+        self._shares = np.array([e.share for e in episodes])
         self._set_length(length)
 
     def _set_length(self, length: int) -> None:
         self.length = length
         self.frame_offsets = np.arange(length) * self.spec.block
         self.action_offsets = np.arange((length - 1) * self.spec.block)
+        self._chances = self._cumulated() if self._mixture else None
+
+    def _cumulated(self) -> np.ndarray:
+        """(number of clips,) the chance that a draw is this clip or one before it."""
+        shares = self._shares[self._episode_of(self.starts)]
+        weights = np.zeros(len(shares))
+        for name, weight in self._mixture.items():
+            own = shares == name
+            weights[own] = weight / max(1, own.sum())
+        chances = np.cumsum(weights)
+        return chances / chances[-1]
+
+    def _episode_of(self, frames: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self.offsets, frames, side="right") - 1
 
     def shortened(self, length: int) -> "ClipDataset":
         """Every clip of ``length`` frames, at most the length here, of the same episodes; arrays shared."""
@@ -70,6 +92,12 @@ class ClipDataset(Dataset):
         """Items at ``indices`` (B,) stacked: one gather for each array."""
         return self._gather(self.starts[indices])
 
+    def _draw(self, size: int, rng: np.random.Generator) -> np.ndarray:
+        """Indices (size,) of random clips."""
+        if self._chances is None:
+            return rng.integers(len(self.starts), size=size)
+        return np.searchsorted(self._chances, rng.random(size), side="right")
+
     def _gather(self, starts: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Clips that begin at frames ``starts`` (B,)."""
         frames = starts[:, None] + self.frame_offsets
@@ -87,7 +115,7 @@ class ClipDataset(Dataset):
         self, size: int, rng: np.random.Generator, part: slice = slice(None)
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of a random batch of ``size`` clips those in ``part``."""
-        return self.batch(rng.integers(len(self.starts), size=size)[part])
+        return self.batch(self._draw(size, rng)[part])
 
     def sample_views(
         self, size: int, rng: np.random.Generator, part: slice = slice(None)
@@ -97,8 +125,8 @@ class ClipDataset(Dataset):
 
         The first is the motion's first view, the second any of its views, which may be the same.
         """
-        starts = self.starts[rng.integers(len(self.starts), size=size)]
-        episodes = np.searchsorted(self.offsets, starts, side="right") - 1
+        starts = self.starts[self._draw(size, rng)]
+        episodes = self._episode_of(starts)
         within = starts - self.offsets[episodes]
         views = [self._views[episode] for episode in episodes]
         first = within + self.offsets[[v[0] for v in views]]

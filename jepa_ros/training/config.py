@@ -23,6 +23,8 @@ class TrainingConfig:
     validation: the share of motions held out.
     augmentation: "none", or "views": every clip as it was recorded, and once more from another scene of the same motion
     where there is one, augmented (augmentation.py); ``batch`` counts both, so that a step costs the same.
+    mixture: weights of the shares that clips are drawn from (data/mixture.py); empty draws all alike.
+    preset: the name of the one that the settings began as, "" for none.
     """
 
     steps: int = 3000
@@ -41,6 +43,8 @@ class TrainingConfig:
     save_every: int = 500
     baseline_steps: int = 2000
     head_steps: int = 3000
+    mixture: dict[str, float] = field(default_factory=dict)
+    preset: str = ""
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset, clip_span, motions, statistics
 from jepa_ros.data.episodes import Episode
+from jepa_ros.data.mixture import require_every_share
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
 from jepa_ros.training.augmentation import augment
@@ -68,11 +69,12 @@ def split_episodes(episodes: Sequence[Episode], spec: ActionSpec, config: Traini
     apart = {i for group in groups[every - 1 :: every] or groups[-1:] for i in group}
     held_out = [e for i, e in enumerate(episodes) if i in apart]
     kept = [e for i, e in enumerate(episodes) if i not in apart]
+    require_every_share(kept, config.mixture)
     stats = statistics(kept)
     spec = spec.with_statistics(stats["action_mean"], stats["action_std"])
     return Split(
-        ClipDataset(kept, spec, config.clip),
-        ClipDataset(held_out, spec, config.clip),
+        ClipDataset(kept, spec, config.clip, config.mixture),
+        ClipDataset(held_out, spec, config.clip, config.mixture),
         stats,
         spec,
         reference_view([e for e in kept if not e.metadata.get("scene")] or kept),
