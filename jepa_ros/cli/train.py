@@ -45,6 +45,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what keeps latents from collapsing",
     )
     parser.add_argument(
+        "--unroll",
+        type=int,
+        default=0,
+        help="blocks that the multi-step loss imagines open loop; 0: to the clip's end, 1: no such loss",
+    )
+    parser.add_argument(
+        "--loss-weight",
+        action="append",
+        default=[],
+        metavar="TERM=W",
+        help="weight of a term of the loss; may be repeated",
+    )
+    parser.add_argument(
+        "--no-proprioception",
+        dest="proprioception",
+        action="store_false",
+        help="the predictor and the policy do not see joint positions",
+    )
+    parser.add_argument(
+        "--behaviours",
+        type=lambda text: text.split(","),
+        metavar="LIST",
+        help="train on what `jepa collect` drove with these alone, such as scripted,noisy (default: on all)",
+    )
+    parser.add_argument(
         "--augmentation",
         choices=("none", "views"),
         default="none",
@@ -76,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
     from jepa_ros.data.bag_reader import read_episodes
+    from jepa_ros.data.episodes import of_behaviours
     from jepa_ros.training.config import TrainingConfig
     from jepa_ros.training.distributed import join
     from jepa_ros.training.trainer import make_folder, train
@@ -86,9 +112,14 @@ def run(args: argparse.Namespace) -> int:
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
         **settings,
-        loss=LossConfig(anti_collapse=args.anti_collapse),
+        loss=LossConfig(
+            anti_collapse=args.anti_collapse, unroll=args.unroll, **loss_weights(args.loss_weight)
+        ),
         model=ModelConfig(
-            encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim
+            encoder=args.encoder,
+            image_size=(args.image_size,) * 2,
+            latent_dim=args.latent_dim,
+            proprioception=args.proprioception,
         ),
     )
     spec = read_action_spec(args.action_spec)
@@ -108,15 +139,13 @@ def run(args: argparse.Namespace) -> int:
         print(report)
         if cache is not None:
             print(f"cache: {cache.folder}, {cache.size() / 1e6:.0f} MB (--no-cache keeps nothing)")
+    data = {"digest": report.digest}
+    if args.behaviours:
+        episodes = of_behaviours(episodes, args.behaviours)
+        data["behaviours"] = args.behaviours
+    data |= {"episodes": len(episodes), "frames": sum(map(len, episodes))}
     spec = replace(report.spec, block=args.block)
-    metrics = train(
-        episodes,
-        spec,
-        args.out,
-        config,
-        {"digest": report.digest, "episodes": len(episodes), "frames": sum(map(len, episodes))},
-        ranks,
-    )
+    metrics = train(episodes, spec, args.out, config, data, ranks)
     if not ranks.first:
         return 0
     for name, value in metrics.items():
@@ -124,6 +153,24 @@ def run(args: argparse.Namespace) -> int:
     print(export(args.out))
     print(f"checkpoint: {args.out}")
     return 0
+
+
+def loss_weights(words: list[str]) -> dict[str, float]:
+    """What `--loss-weight TERM=W` replaces, by term."""
+    from jepa_ros.world_model.losses import LOSS_TERMS
+
+    weights = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in LOSS_TERMS:
+            raise JepaError(f"--loss-weight {word}: unknown term {name!r}; known: {', '.join(LOSS_TERMS)}")
+        try:
+            weights[name] = float(value)
+        except ValueError as error:
+            raise JepaError(
+                f"--loss-weight {word}: {value!r} is not a number; write it as {name}=1.0"
+            ) from error
+    return weights
 
 
 def export(folder: Path) -> str:

@@ -148,7 +148,8 @@ def train_heads(
     """Heads of a finished world model, trained on the clips' episodes, with their losses and what ``head_ranks`` says on the
     held-out ones."""
     torch.manual_seed(config.seed)
-    heads = Heads(HeadsConfig(), model.latent_dim, model.context, model.spec)
+    architecture = HeadsConfig(proprioception=model.config.proprioception)
+    heads = Heads(architecture, model.latent_dim, model.context, model.spec)
     heads.proprio_mean.copy_(model.proprio_mean)
     heads.proprio_std.copy_(model.proprio_std)
     heads.to(model.device)

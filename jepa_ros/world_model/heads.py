@@ -19,7 +19,7 @@ class HeadsConfig:
     """The architecture. width, policy_width, depth: of the heads' residual networks.
 
     components, component_size: of the quasimetric.  gamma: discount of the critic, per block.
-    hypotheses: N.  horizon: H, in blocks.
+    hypotheses: N.  horizon: H, in blocks.  proprioception: whether the policy sees joint positions.
     """
 
     width: int = 128
@@ -30,6 +30,7 @@ class HeadsConfig:
     gamma: float = 0.95
     hypotheses: int = 8
     horizon: int = 5
+    proprioception: bool = True
 
     def __post_init__(self):
         for name in (
@@ -73,7 +74,14 @@ class Heads(nn.Module):
         self.quasimetric = Quasimetric(latent_dim, *sizes, config.components, config.component_size)
         self.critic = Critic(latent_dim, *sizes, config.gamma)
         self.chunks = ChunkPolicy(
-            latent_dim, context, spec, config.hypotheses, config.horizon, config.policy_width, config.depth
+            latent_dim,
+            context,
+            spec,
+            config.hypotheses,
+            config.horizon,
+            config.policy_width,
+            config.depth,
+            config.proprioception,
         )
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))

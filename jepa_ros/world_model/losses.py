@@ -6,6 +6,7 @@ joint positions from the latent, a training target only, which keeps small wrist
 """
 
 import copy
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,11 +18,15 @@ from jepa_ros.world_model.collapse import Across, alone, sigreg, vicreg
 from jepa_ros.world_model.model import WorldModel
 
 ANTI_COLLAPSE = ("sigreg", "vicreg", "ema")
+LOSS_TERMS = ("regulariser", "one_step", "multi_step", "proprio", "joint_head", "views")
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the loss terms; ``anti_collapse`` is one of sigreg, vicreg, ema (target network, stop-gradient)."""
+    """Weights of the loss terms; ``anti_collapse`` is one of sigreg, vicreg, ema (target network, stop-gradient).
+
+    unroll: blocks that the multi-step loss imagines open loop; 0: to the end of the clip, 1: there is no such loss.
+    """
 
     anti_collapse: str = "sigreg"
     regulariser: float = 1.0
@@ -32,12 +37,20 @@ class LossConfig:
     views: float = 1.0
     ema_decay: float = 0.996
     projections: int = 128
+    unroll: int = 0
 
     def __post_init__(self):
         if self.anti_collapse not in ANTI_COLLAPSE:
             raise JepaError(
                 f"unknown anti_collapse {self.anti_collapse!r}; known: {', '.join(ANTI_COLLAPSE)}"
             )
+        for name in LOSS_TERMS:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise JepaError(
+                    f"weight of the loss term {name} is {getattr(self, name)}; it must be finite, not negative"
+                )
+        if self.unroll < 0:
+            raise JepaError(f"training unroll is {self.unroll}; it must not be negative")
 
 
 class TargetEncoder(nn.Module):
@@ -98,17 +111,18 @@ def jepa_loss(
     one_step = F.mse_loss(next_latent, targets[:, context:].flatten(0, 1))
     proprio_loss = F.mse_loss(next_joints, joints[:, context:].flatten(0, 1))
 
-    # open loop from the first window to the end of the clip
-    rolled, rolled_joints = model.unroll(
-        latents[:, :context], joints[:, :context], blocks[:, : context - 1], blocks[:, context - 1 :]
-    )
-    multi_step = F.mse_loss(rolled, targets[:, context:])
-    proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, context:]))
+    terms = {"one_step": one_step}
+    if config.unroll != 1:  # open loop from the first window on
+        ahead = blocks[:, context - 1 :][:, : config.unroll or None]
+        rolled, rolled_joints = model.unroll(
+            latents[:, :context], joints[:, :context], blocks[:, : context - 1], ahead
+        )
+        reached = slice(context, context + ahead.shape[1])
+        terms["multi_step"] = F.mse_loss(rolled, targets[:, reached])
+        proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, reached]))
 
     flat = latents.flatten(0, 1)
-    terms = {
-        "one_step": one_step,
-        "multi_step": multi_step,
+    terms |= {
         "proprio": proprio_loss,
         "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1)),
     }

@@ -19,7 +19,10 @@ from jepa_ros.world_model.predictor import Predictor
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The architecture. image_size: (h, w). context: T, the real frames that a rollout starts from."""
+    """The architecture. image_size: (h, w). context: T, the real frames that a rollout starts from.
+
+    proprioception: whether the predictor sees joint positions; it predicts how they change in any case.
+    """
 
     encoder: str = "conv"
     image_size: tuple[int, int] = (64, 64)
@@ -27,6 +30,7 @@ class ModelConfig:
     context: int = 2
     predictor_width: int = 384
     predictor_depth: int = 2
+    proprioception: bool = True
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", tuple(int(v) for v in self.image_size))
@@ -63,6 +67,7 @@ class WorldModel(nn.Module):
             config.context,
             config.predictor_width,
             config.predictor_depth,
+            proprioception=config.proprioception,
         )
         self.joint_head = nn.Linear(config.latent_dim, spec.dim)
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))

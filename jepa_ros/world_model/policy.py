@@ -8,7 +8,10 @@ from jepa_ros.world_model.predictor import ResidualBlock
 
 
 class ChunkPolicy(nn.Module):
-    """N hypotheses of the next H action blocks on the way to a goal, each within the action bounds."""
+    """N hypotheses of the next H action blocks on the way to a goal, each within the action bounds.
+
+    proprioception: whether it sees joint positions.
+    """
 
     def __init__(
         self,
@@ -19,10 +22,13 @@ class ChunkPolicy(nn.Module):
         horizon: int,
         width: int,
         depth: int,
+        proprioception: bool = True,
     ):
         super().__init__()
         self.shape = hypotheses, horizon, spec.block_dim
-        window = (context + 2) * latent_dim + context * spec.dim + (context - 1) * spec.block_dim
+        self.proprioception = proprioception
+        joints = proprioception * context * spec.dim
+        window = (context + 2) * latent_dim + joints + (context - 1) * spec.block_dim
         self.network = nn.Sequential(
             nn.Linear(window, width),
             *[ResidualBlock(width) for _ in range(depth)],
@@ -37,6 +43,7 @@ class ChunkPolicy(nn.Module):
         """latents (B, T, D), normalised proprio (B, T, A), past blocks (B, T-1, KA) rad, goal (B, D)
         -> (B, N, H, KA) rad."""
         past = (past_actions - self.centre) / self.reach
-        window = [latents.flatten(1), goal, goal - latents[:, -1], proprio.flatten(1), past.flatten(1)]
+        joints = [proprio.flatten(1)] if self.proprioception else []
+        window = [latents.flatten(1), goal, goal - latents[:, -1], *joints, past.flatten(1)]
         shares = torch.tanh(self.network(torch.cat(window, 1))).unflatten(1, self.shape)
         return self.centre + self.reach * shares

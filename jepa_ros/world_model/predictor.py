@@ -33,12 +33,15 @@ class Predictor(nn.Module):
         width: int = 384,
         depth: int = 2,
         embedding: int = 64,
+        proprioception: bool = True,
     ):
         super().__init__()
         self.latent_dim = latent_dim
-        self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
+        self.proprioception = proprioception
+        if proprioception:
+            self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
         self.action_embedding = nn.Sequential(nn.Linear(block_dim, 2 * embedding), nn.SiLU())
-        window = context * (latent_dim + embedding) + context * 2 * embedding
+        window = context * (latent_dim + proprioception * embedding + 2 * embedding)
         self.inp = nn.Linear(window, width)
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim + joints))
@@ -47,13 +50,7 @@ class Predictor(nn.Module):
     def forward(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine
         -> next latent (B, D), next proprio (B, A)."""
-        window = torch.cat(
-            [
-                latents.flatten(1),
-                self.proprio_embedding(proprio).flatten(1),
-                self.action_embedding(actions).flatten(1),
-            ],
-            dim=1,
-        )
-        change = self.out(self.blocks(self.inp(window)))
+        joints = [self.proprio_embedding(proprio).flatten(1)] if self.proprioception else []
+        window = [latents.flatten(1), *joints, self.action_embedding(actions).flatten(1)]
+        change = self.out(self.blocks(self.inp(torch.cat(window, dim=1))))
         return latents[:, -1] + change[:, : self.latent_dim], proprio[:, -1] + change[:, self.latent_dim :]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +75,17 @@ def test_chunks_stay_within_the_bounds_of_each_joint_however_sure_the_policy_is(
     raw = chunks.unflatten(-1, (2, 2)).flatten(0, 3)
     torch.testing.assert_close(raw.amin(0), torch.tensor(SPEC.lower))
     torch.testing.assert_close(raw.amax(0), torch.tensor(SPEC.upper))
+
+
+def test_a_policy_without_proprioception_does_not_look_at_the_joints():
+    torch.manual_seed(0)
+    blind = Heads(replace(CONFIG, proprioception=False), D, T, SPEC).eval()
+    latents, proprio, past, goal = (torch.randn(9, *shape) for shape in ((T, D), (T, 2), (T - 1, 4), (D,)))
+    elsewhere = torch.randn(9, T, 2)
+    assert torch.equal(*(blind.policy(latents, joints, past, goal) for joints in (proprio, elsewhere)))
+    assert not torch.equal(
+        *(make_heads().policy(latents, joints, past, goal) for joints in (proprio, elsewhere))
+    )
 
 
 def test_proposals_are_the_policys_from_a_planners_context():

@@ -160,6 +160,57 @@ def test_latents_of_the_second_view_are_drawn_to_those_of_the_first_which_stay()
         torch.testing.assert_close(gradient, parameter.grad, atol=1e-6, rtol=1e-4)
 
 
+def clips(batch: int, length: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return (
+        torch.from_numpy(rng.integers(0, 256, (batch, length, 64, 64, 3), dtype=np.uint8)),
+        torch.from_numpy(rng.normal(0, 0.3, (batch, length, A)).astype(np.float32)),
+        torch.from_numpy(rng.normal(0, 0.05, (batch, length - 1, K * A)).astype(np.float32)),
+    )
+
+
+def test_the_multi_step_loss_goes_as_far_as_it_is_told():
+    model, (images, proprio, actions) = make(), clips(3, 5)
+    z = model.encode(images.flatten(0, 1)).unflatten(0, (3, 5))
+    joints, blocks = model.normalise_proprio(proprio), model.normalise_actions(actions)
+    rolled, rolled_joints = model.unroll(z[:, :2], joints[:, :2], blocks[:, :1], blocks[:, 1:])
+
+    def terms(unroll):
+        torch.manual_seed(0)
+        return jepa_loss(model, images, proprio, actions, LossConfig(unroll=unroll))[1]
+
+    for unroll, blocks_ahead in ((0, 3), (2, 2), (9, 3)):
+        error = (rolled[:, :blocks_ahead] - z[:, 2 : 2 + blocks_ahead]).pow(2).mean()
+        torch.testing.assert_close(terms(unroll)["multi_step"], error)
+    one_step = terms(1)
+    assert "multi_step" not in one_step and one_step["one_step"] == terms(0)["one_step"]
+    only_ahead = torch.stack(
+        [model.predict(z[:, i : i + 2], joints[:, i : i + 2], blocks[:, i : i + 2])[1] for i in range(3)], 1
+    )
+    torch.testing.assert_close(one_step["proprio"], (only_ahead - joints[:, 2:]).pow(2).mean())
+    with pytest.raises(JepaError, match="unroll is -1"):
+        LossConfig(unroll=-1)
+
+
+def test_without_proprioception_latents_are_predicted_from_pictures_and_actions_alone():
+    model = make(proprioception=False)
+    latents, proprio, past = context(model)
+    actions = torch.randn(5, 4, K * A, generator=torch.Generator().manual_seed(2)) * 0.05
+    z, q = model.rollout(latents, proprio, past, actions)
+    elsewhere, moved = model.rollout(latents, proprio + 0.3, past, actions)
+    assert torch.equal(z, elsewhere)
+    torch.testing.assert_close(moved, q + 0.3)  # how joints change is predicted, from where they are
+    assert not torch.allclose(
+        *(make().rollout(latents, p, past, actions)[0] for p in (proprio, proprio + 0.3))
+    )
+
+
 def test_unknown_anti_collapse_is_refused():
     with pytest.raises(JepaError, match="known: sigreg, vicreg, ema"):
         LossConfig(anti_collapse="hope")
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), float("inf")])
+def test_impossible_loss_weights_are_refused(weight):
+    with pytest.raises(JepaError, match="joint_head is .* not negative"):
+        LossConfig(joint_head=weight)
