@@ -1,14 +1,24 @@
 """`jepa train`: bags in, a checkpoint directory out."""
 
+from __future__ import annotations
+
 import argparse
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.mixture import mixture_table, read_mixture, shared_out
 from jepa_ros.errors import JepaError
+from jepa_ros.training.presets import NAMES, PRESETS, Preset, chosen
+from jepa_ros.training.selection import FIRST_SEED, Selection
+
+if TYPE_CHECKING:
+    from jepa_ros.data.episodes import Episode
+    from jepa_ros.training.config import TrainingConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", required=True, type=Path, metavar="CKPT", help="the checkpoint directory to write"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="optimiser steps")
-    parser.add_argument("--batch", type=int, default=96, help="clips per step, of all processes together")
-    parser.add_argument("--clip", type=int, default=6, help="frames per clip, one block apart")
+    add_preset_options(parser)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="peak learning rate")
-    parser.add_argument("--latent-dim", type=int, default=64, help="latent width D")
     parser.add_argument(
         "--encoder",
         choices=("conv", "vit_tiny"),
@@ -70,32 +77,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on what `jepa collect` drove with these alone, such as scripted,noisy (default: on all)",
     )
     parser.add_argument(
-        "--augmentation",
-        choices=("none", "views"),
-        default="none",
-        help="views: see every clip once more with other light, colours, camera, and learn that it is the same",
-    )
-    parser.add_argument(
         "--baseline-steps",
         type=int,
         default=2000,
         help="steps for the baselines that `jepa evaluate` compares with; 0 for none",
     )
-    parser.add_argument(
-        "--head-steps",
-        type=int,
-        default=3000,
-        help="steps for the heads: temporal distance, value critic, policy; 0 for none (`jepa heads` trains them later)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it",
-    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of each process")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw")
+
+
+def add_preset_options(parser: argparse.ArgumentParser) -> None:
+    """`--preset`, and the options that one may set."""
+    parser.add_argument(
+        "--preset",
+        default="",
+        metavar="NAME",
+        help=f"begin with the settings of {', '.join(PRESETS)}; options that are given win over them",
+    )
+    plain = Preset()
+
+    def add(name: str, words: str, **kind) -> None:
+        shown = f"{words} (default: the preset's, else {getattr(plain, name)})"
+        parser.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=shown, **kind)
+
+    add("steps", "optimiser steps", type=int)
+    add("batch", "clips per step, of all processes together", type=int)
+    add("clip", "frames per clip, one block apart", type=int)
+    add("latent_dim", "latent width D", type=int)
+    add(
+        "augmentation",
+        "views: see every clip once more with other light, colours, camera, and learn that it is the same",
+        choices=("none", "views"),
+    )
+    add(
+        "precision",
+        "the encoder's arithmetic in training; bfloat16 is faster on CPUs that have it",
+        choices=("float32", "bfloat16"),
+    )
+    add(
+        "head_steps",
+        "steps for the heads: temporal distance, value critic, policy; 0 for none (`jepa heads` trains them later)",
+        type=int,
+    )
+    parser.add_argument(
+        "--mixture",
+        nargs="*",
+        default=argparse.SUPPRESS,
+        metavar="NAME=WEIGHT",
+        help="draw clips by weight, and not by how many each has; NAME is a folder of --bags, or a task that bags name "
+        "(default: the preset's, else all clips alike, as --mixture without a NAME)",
+    )
+    parser.add_argument(
+        "--select-tasks",
+        nargs="*",
+        default=argparse.SUPPRESS,
+        metavar="TASK",
+        help="choose the checkpoint's weights by how many goals of these simulated tasks they reach on the way (default: the "
+        "preset's, as far as bags are of them, else none: the last weights are taken, as with --select-tasks alone)",
+    )
+    add("select_every", "steps from one candidate to the next", type=int)
+    add("select_episodes", "episodes of each task, for a candidate", type=int)
+    parser.add_argument(
+        "--select-seed",
+        type=int,
+        default=FIRST_SEED,
+        help="seed of the first of them, never one of demos or of reported evaluations",
+    )
+
+
+def chosen_preset(args: argparse.Namespace) -> Preset:
+    """The settings of `--preset` with what was given in their place."""
+    given = {name: getattr(args, name) for name in NAMES if hasattr(args, name)}
+    if "mixture" in given:
+        given["mixture"] = read_mixture(given["mixture"])
+    if "select_tasks" in given:
+        given["select_tasks"] = tuple(given["select_tasks"])
+    return chosen(args.preset, given)
+
+
+def with_recorded_tasks(config: TrainingConfig, episodes: list[Episode], told: bool) -> TrainingConfig:
+    """Of the tasks that weights are to be chosen by those that the bags are of: who drives another robot is not tried in the
+    simulator. told: say which are left out."""
+    recorded = {episode.metadata.get("task") for episode in episodes}
+    left_out = [task for task in config.selection.tasks if task not in recorded]
+    if left_out and told:
+        print(
+            f"weights are not chosen by {', '.join(left_out)}: the bags are of other tasks, or of a robot "
+            f"(--select-tasks {' '.join(left_out)} does it all the same)"
+        )
+    tasks = tuple(task for task in config.selection.tasks if task in recorded)
+    return replace(config, selection=replace(config.selection, tasks=tasks))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -109,16 +181,22 @@ def run(args: argparse.Namespace) -> int:
     from jepa_ros.world_model.model import ModelConfig
 
     ranks = join(args.device)
+    preset = asdict(chosen_preset(args))
+    if ranks.first and args.preset:
+        print(f"preset {args.preset}: {', '.join(f'{name} {value}' for name, value in preset.items())}")
+    latent_dim = preset.pop("latent_dim")
+    selection = {name: preset.pop(f"select_{name}") for name in ("tasks", "every", "episodes")}
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
-        **settings,
+        **settings | preset,
+        selection=Selection(**selection, seed=args.select_seed),
         loss=LossConfig(
             anti_collapse=args.anti_collapse, unroll=args.unroll, **loss_weights(args.loss_weight)
         ),
         model=ModelConfig(
             encoder=args.encoder,
             image_size=(args.image_size,) * 2,
-            latent_dim=args.latent_dim,
+            latent_dim=latent_dim,
             proprioception=args.proprioception,
         ),
     )
@@ -144,6 +222,11 @@ def run(args: argparse.Namespace) -> int:
         episodes = of_behaviours(episodes, args.behaviours)
         data["behaviours"] = args.behaviours
     data |= {"episodes": len(episodes), "frames": sum(map(len, episodes))}
+    episodes = shared_out(episodes, config.mixture, args.bags)
+    if ranks.first and config.mixture:
+        print(mixture_table(episodes, config.mixture))
+    if not hasattr(args, "select_tasks"):
+        config = with_recorded_tasks(config, episodes, ranks.first)
     spec = replace(report.spec, block=args.block)
     metrics = train(episodes, spec, args.out, config, data, ranks)
     if not ranks.first:

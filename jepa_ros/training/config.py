@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 import torch
 
 from jepa_ros.errors import JepaError
+from jepa_ros.training.selection import Selection
 from jepa_ros.world_model.device import require_device
 from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
@@ -24,6 +25,7 @@ class TrainingConfig:
     augmentation: "none", or "views": every clip as it was recorded, and once more from another scene of the same motion
     where there is one, augmented (augmentation.py); ``batch`` counts both, so that a step costs the same.
     mixture: weights of the shares that clips are drawn from (data/mixture.py); empty draws all alike.
+    selection: what the weights that become the checkpoint are chosen by.
     preset: the name of the one that the settings began as, "" for none.
     """
 
@@ -44,6 +46,7 @@ class TrainingConfig:
     baseline_steps: int = 2000
     head_steps: int = 3000
     mixture: dict[str, float] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
     preset: str = ""
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -11,6 +11,7 @@ from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.distributed import Ranks
 from jepa_ros.training.pace import Pace
 from jepa_ros.training.plots import plot_training
+from jepa_ros.training.selection import in_words
 
 METRICS = "metrics.jsonl"
 STATE = "training_state.pt"
@@ -70,6 +71,12 @@ class Journal:
         with open(self._out / METRICS, "a") as log:
             log.write(json.dumps({k: round(v, 6) for k, v in row.items()}) + "\n")
         self._bar.set_postfix(loss=f"{row['loss']:.3f}", rank=f"{row['effective_rank']:.1f}", refresh=False)
+
+    def candidate(self, found: dict) -> None:
+        """Log how a candidate of this step did, see Candidates."""
+        with open(self._out / METRICS, "a") as log:
+            log.write(json.dumps(found) + "\n")
+        self._bar.write(in_words(found))
 
     def save(self) -> None:
         """Keep the state, so that the run can go on from here, and draw the figures."""

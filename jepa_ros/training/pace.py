@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 
@@ -35,6 +36,15 @@ class Pace:
         self.data_seconds += time.perf_counter() - asked
         self._steps += 1
         return batch
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Something else is done meanwhile; the time that takes does not count."""
+        asked = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._began += time.perf_counter() - asked
 
     def row(self) -> dict[str, float]:
         """images_per_second and data_share since the last row."""

@@ -11,6 +11,7 @@ class Preset:
     """Settings by the names of TrainingConfig and ModelConfig; those of a training without a preset where nothing is said.
 
     mixture: weights of tasks or folders, see data/mixture.py; empty draws all clips alike.
+    select_tasks, select_every, select_episodes: see Selection.
     """
 
     steps: int = 3000
@@ -21,11 +22,26 @@ class Preset:
     precision: str = "float32"
     head_steps: int = 3000
     mixture: dict[str, float] = field(default_factory=dict)
+    select_tasks: tuple[str, ...] = ()
+    select_every: int = 1000
+    select_episodes: int = 20
 
 
 PRESETS = {
-    "reach": Preset(steps=5000, augmentation="views", precision="bfloat16"),
-    "push": Preset(steps=8000, latent_dim=128, augmentation="views", precision="bfloat16", head_steps=6000),
+    "reach": Preset(
+        steps=5000,
+        augmentation="views",
+        precision="bfloat16",
+        select_tasks=("reach",),
+    ),
+    "push": Preset(
+        steps=8000,
+        latent_dim=128,
+        augmentation="views",
+        precision="bfloat16",
+        head_steps=6000,
+        select_tasks=("push",),
+    ),
     "all": Preset(
         steps=10000,
         latent_dim=128,
@@ -33,6 +49,7 @@ PRESETS = {
         precision="bfloat16",
         head_steps=6000,
         mixture={"reach": 0.4, "push": 0.6},
+        select_tasks=("reach", "push"),
     ),
 }
 NAMES = tuple(f.name for f in fields(Preset))

@@ -8,8 +8,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from jepa_ros.data.episodes import Episode
 from jepa_ros.data.mixture import require_every_share
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
+from jepa_ros.evaluation.trial import ClosedLoopTrial
 from jepa_ros.training.augmentation import augment
 from jepa_ros.training.batches import batches
 from jepa_ros.training.calibration import calibrate
@@ -32,6 +33,7 @@ from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.distributed import ALONE, Ranks
 from jepa_ros.training.heads import HeadTraining, train_heads
 from jepa_ros.training.journal import STATE, Journal
+from jepa_ros.training.selection import Candidates, Selection, Trial
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
 from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint, save_heads
@@ -106,10 +108,15 @@ def train(
     model = WorldModel(config.model, split.spec)
     _set_statistics(model, split)
     model.to(config.device)
-    speed = fit_world_model(model, split, out, config, fingerprint, ranks)
+    with trial_of(config.selection, model, ranks) as trial:
+        candidates = Candidates(config.selection.every, trial) if config.selection.tasks else None
+        speed = fit_world_model(model, split, out, config, fingerprint, ranks, candidates)
     ranks.leave()
     if not ranks.first:
         return {}
+    if candidates is not None:
+        model.load_state_dict(candidates.weights)
+        speed["chosen_step"] = candidates.best["step"]
     metrics = validate(model, split.validation, config) | {k: round(v, 4) for k, v in speed.items()}
     started = time.monotonic()
     if config.baseline_steps:
@@ -130,6 +137,7 @@ def train(
             "metrics": metrics,
             "data": data,
             "training": config.to_dict(),
+            **({"candidates": candidates.tried} if candidates is not None else {}),
             "commit": commit,
         },
         split.reference_view,
@@ -155,6 +163,16 @@ def make_folder(out: Path) -> Path:
     return out
 
 
+@contextmanager
+def trial_of(selection: Selection, model: WorldModel, ranks: Ranks) -> Iterator[Trial | None]:
+    """What candidates are tried by in this process; None where there are no tasks, or another process tries them."""
+    if not (selection.tasks and ranks.first):
+        yield None
+        return
+    with closing(ClosedLoopTrial(selection.tasks, selection.seeds, model.spec, model.image_size)) as trial:
+        yield trial
+
+
 def fit_world_model(
     model: WorldModel,
     split: Split,
@@ -162,14 +180,16 @@ def fit_world_model(
     config: TrainingConfig,
     fingerprint: str,
     ranks: Ranks = ALONE,
+    candidates: Candidates | None = None,
 ) -> dict[str, float]:
     """Optimise the JEPA loss; writes metrics and a resumable state; returns the seconds that took, resumptions included,
-    and how fast it went."""
+    and how fast it went. The weights on the way are tried as ``candidates``, in time that does not count."""
     optimiser = _optimiser(model, config)
     target = (
         TargetEncoder(model.encoder, config.loss.ema_decay) if config.loss.anti_collapse == "ema" else None
     )
-    journal = Journal(out, fingerprint, config, ranks, model=model, optimiser=optimiser, target=target)
+    parts = {"model": model, "optimiser": optimiser, "target": target, "candidates": candidates}
+    journal = Journal(out, fingerprint, config, ranks, **parts)
     coming = batches(split.train, config, range(journal.step, config.steps), ranks)
     model.train()
     with journal, closing(coming):
@@ -198,7 +218,11 @@ def fit_world_model(
             if step % config.log_every == 0 or step == config.steps:
                 names = ("loss", *terms)
                 journal.row(dict(zip(names, values, strict=True)) | latent_health(ranks.gather(latents)))
-            if step % config.save_every == 0 or step == config.steps:
+            tried = candidates is not None and candidates.are_due(step, config.steps)
+            if tried:
+                with journal.pace.stopped():
+                    journal.candidate(candidates.consider(step, model))
+            if tried or step % config.save_every == 0 or step == config.steps:
                 journal.save()
     model.eval()
     return {"training_seconds": journal.pace.seconds, **journal.pace.total()}
