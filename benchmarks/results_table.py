@@ -1,21 +1,26 @@
 """The tables of measured results, made from the JSON files in docs/results/.
 
 python benchmarks/results_table.py            print the tables
-python benchmarks/results_table.py --write    put them between the markers in README.md and docs/safety.md
+python benchmarks/results_table.py --write    put them between the markers in README.md, docs/safety.md and docs/results.md
 """
 
 import argparse
 import json
 from pathlib import Path
 
+import ablation_tables
+import bars_tables
 import safety_bars
 import shift_seeds
+import training_speed
+from result_files import NOT_MEASURED, made_by, read
 
 from jepa_ros.evaluation.bench.tables import bars_table
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
-BEGIN, END = "<!-- results: benchmarks/results_table.py --write -->", "<!-- /results -->"
+BEGIN, END = "<!-- results{}: benchmarks/results_table.py --write -->", "<!-- /results -->"
+"""Around a table; where a page has several, with its name."""
 NAMES = {
     "planner": "**jepa_ros** (shipped checkpoint)",
     "oracle": "same planner, simulator as world model",
@@ -228,6 +233,42 @@ def _without_augmentation() -> str:
     )
 
 
+def results_page() -> dict[str, str]:
+    """The tables of docs/results.md by the names of their markers; links as from that page."""
+    nothing = f"{NOT_MEASURED.capitalize()}."
+    measured, speed = bars_tables.contents(RESULTS), read(RESULTS / "training_speed.json")
+    tables = {
+        "bars": bars_tables.bars(RESULTS),
+        **{
+            bar: bars_tables.task_table(measured[bar]) if bar in measured else nothing
+            for bar in bars_tables.BARS
+        },
+        "ablations": ablation_tables.table(RESULTS),
+        "the shipped checkpoint": "\n".join([*closed_loop_table(), "", _origin("evaluate_reach.json")]),
+        "shifts": "\n".join(shifts_table()),
+        "the graph": "\n".join([*graph_table(), "", _origin("demo_distributed.json")]),
+        "training speed": training_speed.table(speed).partition("\n")[2].strip() if speed else nothing,
+    }
+    return {f" of {name}": text.replace("](docs/", "](") for name, text in tables.items()}
+
+
+def _origin(name: str) -> str:
+    words = made_by(load(name))
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def fill(page: str, tables: dict[str, str]) -> str:
+    """The page with every table between its markers; ValueError where it lacks some of them."""
+    for name, text in tables.items():
+        begin = BEGIN.format(name)
+        before, found, rest = page.partition(begin)
+        _, ended, after = rest.partition(END)
+        if not (found and ended):
+            raise ValueError(f"there is no {begin} ... {END} in the page")
+        page = f"{before}{begin}\n{text}\n{END}{after}"
+    return page
+
+
 def main() -> None:
     """Print or write."""
     parser = argparse.ArgumentParser(
@@ -235,16 +276,15 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="put the tables into the pages")
     write = parser.parse_args().write
-    for page, text in (
-        (ROOT / "README.md", tables()),
-        (ROOT / "docs" / "safety.md", safety_bars.table(RESULTS)),
+    for page, tables_of_it in (
+        (ROOT / "README.md", {"": tables()}),
+        (ROOT / "docs" / "safety.md", {"": safety_bars.table(RESULTS)}),
+        (ROOT / "docs" / "results.md", results_page()),
     ):
-        if not write:
-            print(text)
-            continue
-        before, _, rest = page.read_text().partition(BEGIN)
-        _, _, after = rest.partition(END)
-        page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        if write:
+            page.write_text(fill(page.read_text(), tables_of_it))
+        else:
+            print("\n\n".join(tables_of_it.values()))
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def combine(models: dict[str, list[dict]]) -> dict:
         "models": {
             name if agent == "planner" else f"{name}: {agent}": [
                 {"checkpoint": run["checkpoint"]["model_id"], "outcomes": _outcomes(run, agent)}
+                | {key: run[key] for key in ("date", "commit") if key in run}
                 for run in runs
             ]
             for name, runs in models.items()

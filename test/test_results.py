@@ -1,4 +1,4 @@
-"""The README's tables are those that the committed figures give."""
+"""The tables of README, safety.md and results.md are those that the committed figures give."""
 
 import importlib
 import json
@@ -23,6 +23,19 @@ def test_the_safety_bars_are_made_from_the_committed_figures(results_table):
     assert results_table.safety_bars.table(results_table.RESULTS) in (ROOT / "docs" / "safety.md").read_text()
 
 
+def test_the_results_page_is_made_from_the_committed_figures(results_table):
+    page = (ROOT / "docs" / "results.md").read_text()
+    assert results_table.fill(page, results_table.results_page()) == page
+
+
+def test_a_table_without_its_place_in_the_page_is_told(results_table):
+    page = "a\n<!-- results of x: benchmarks/results_table.py --write -->\nold\n<!-- /results -->\nb\n"
+    assert results_table.fill(page, {" of x": "new"}) == page.replace("old", "new")
+    for name in (" of y", ""):
+        with pytest.raises(ValueError, match="there is no"):
+            results_table.fill(page, {name: "new"})
+
+
 def test_a_bar_without_a_result_file_says_so(results_table, tmp_path):
     rows = results_table.safety_bars.table(tmp_path).splitlines()[2:]
     assert len(rows) == 6 and all("| not measured |  |" in row for row in rows)
@@ -36,10 +49,13 @@ def test_a_figure_beyond_its_bar_stays_as_it_is_and_says_no(results_table, tmp_p
     assert "1 findings | **no** |" in row
 
 
-def test_the_pages_and_pictures_that_the_readme_links_exist():
+@pytest.mark.parametrize(
+    "page, one_of_them",
+    [("README.md", "docs/images/reach.png"), ("docs/results.md", "results/shifts_reach.md")],
+)
+def test_the_pages_and_pictures_that_a_page_links_exist(page, one_of_them):
     import re
 
-    text = (ROOT / "README.md").read_text()
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    assert "docs/images/reach.png" in links
-    assert not [link for link in links if not (ROOT / link).exists()]
+    links = [x for x in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()) if "://" not in x]
+    assert one_of_them in links
+    assert not [link for link in links if not ((ROOT / page).parent / link).exists()]

@@ -314,6 +314,7 @@ def _origin(args, settings, bench) -> dict:
         "settings": asdict(settings),
         "arguments": arguments,
         "command": ["jepa", *sys.argv[1:]],
+        "date": provenance.today(),
         "version": package_version(),
         "commit": provenance.source_commit(),
         "libraries": provenance.libraries(),

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 
 LIBRARIES = ("numpy", "torch", "onnxruntime", "mujoco")
@@ -28,6 +29,11 @@ def source_commit() -> str:
         return "unknown"
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/")
     return head.stdout.strip() + ("+" if changed is None or changed.stdout.strip() else "")
+
+
+def today() -> str:
+    """The date in UTC, such as 2026-11-21."""
+    return datetime.now(timezone.utc).date().isoformat()
 
 
 def machine() -> dict:

@@ -6,13 +6,13 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
 from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, run_episode
-from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.config import MODES, PlannerConfig
 
 if TYPE_CHECKING:
     from jepa_ros.evaluation.shifts.condition import Condition
@@ -22,6 +22,7 @@ Job = tuple
 """What Bench.run takes: agent and seed, or agent, seed and condition."""
 
 PLANNER, ORACLE = "planner", "oracle"
+"""An agent may also be one of the planner's modes: the planner in that mode, whatever its settings say."""
 YARDSTICKS = ("decoded_by_sight", "true_joints")
 """Runs only where asked for: joints decoded from both images; the true goal joints."""
 BASELINES = ("no_op", "random", "behaviour_cloning", "decoded_joints")
@@ -124,6 +125,11 @@ class Bench:
             self._simulator = Simulator(task=self.settings.task, image_size=size, meshes=self.settings.meshes)
         return self._simulator
 
+    def close(self) -> None:
+        """Close the simulator where there is one."""
+        if self._simulator is not None:
+            self._simulator.close()
+
     def agent(self, name: str) -> Agent:
         """The agent called ``name``; JepaError where what it needs is not there."""
         if name not in self._agents:
@@ -131,11 +137,14 @@ class Bench:
         return self._agents[name]
 
     def _make(self, name: str) -> Agent:
-        if name == PLANNER:
+        if name == PLANNER or name in MODES:
             from jepa_ros.costs.energy import Energy
 
+            config = self.settings.planner
             return PlannerAgent(
-                self.checkpoint, self.settings.planner, Energy.of(self.checkpoint, self.settings.weights)
+                self.checkpoint,
+                config if name == PLANNER else replace(config, mode=name),
+                Energy.of(self.checkpoint, self.settings.weights),
             )
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent
@@ -180,8 +189,11 @@ def run_jobs(settings: Settings, jobs: Sequence[Job], processes: int) -> Iterato
     processes = min(processes, len(jobs))
     if processes <= 1:
         bench = Bench(settings)
-        for job in jobs:
-            yield job, bench.run(*job)
+        try:
+            for job in jobs:
+                yield job, bench.run(*job)
+        finally:
+            bench.close()
         return
     context = multiprocessing.get_context("spawn")  # a forked OpenGL context or thread pool does not work
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(settings,))

@@ -69,6 +69,7 @@ def test_oracle_run_prints_a_table_and_writes_all_it_takes_to_repeat_it(tmp_path
         "command",
         "version",
         "commit",
+        "date",
         "libraries",
         "machine",
         "rows",
