@@ -29,6 +29,8 @@ AGENTS = {
     "no_op": "no motion",
     "true_joints": "the true goal joints, proportional control",
 }
+TOLERANCES_M = {"reach": 0.02, "push": 0.03, "far": 0.02}
+FAR_ACTIONS = 100
 DRAWS = 4000
 
 
@@ -68,7 +70,7 @@ def success_verdict(content: dict, least: float) -> tuple[str, str]:
     for where, seeds in content["starts"].items():
         chosen = at_seeds(content, DEFAULT_MODE, seeds)
         parts.append(f"starts {where} {rate_words(int(chosen.sum()), len(chosen))}")
-    return "; ".join(parts), too_few(content) or yes(pooled.mean() >= least)
+    return "; ".join(parts), left_open(content) or yes(pooled.mean() >= least)
 
 
 def hybrid_verdicts(content: dict) -> list[tuple[str, str]]:
@@ -81,8 +83,8 @@ def hybrid_verdicts(content: dict) -> list[tuple[str, str]]:
     reached = interval_high(hybrid) >= found[best].mean()
     share, (low, high) = time_share(*(planning_ms(content, mode) for mode in ("hybrid", "search")))
     return [
-        (f"{shown['hybrid']}; `{best}` {shown[best]}", too_few(content) or yes(reached)),
-        (f"{share:.2f} ({low:.2f} - {high:.2f})", too_few(content) or yes(share <= MOST_PLANNING)),
+        (f"{shown['hybrid']}; `{best}` {shown[best]}", left_open(content) or yes(reached)),
+        (f"{share:.2f} ({low:.2f} - {high:.2f})", left_open(content) or yes(share <= MOST_PLANNING)),
     ]
 
 
@@ -180,12 +182,25 @@ def interval_high(found: np.ndarray) -> float:
     return wilson_interval(int(found.sum()), len(found))[1]
 
 
-def too_few(content: dict) -> str:
+def left_open(content: dict) -> str:
     """Why no verdict can be given, "" where one can."""
-    trained, episodes = len(content["runs"]), len(content["seeds"])
-    if trained >= LEAST_TRAININGS and episodes >= LEAST_EPISODES:
-        return ""
-    return f"- ({trained} of {LEAST_TRAININGS} training seeds, {episodes} of {LEAST_EPISODES} episodes)"
+    trained, episodes, tolerance = (
+        len(content["runs"]),
+        len(content["seeds"]),
+        content["success_means"]["tolerance_m"],
+    )
+    reasons = [
+        (trained < LEAST_TRAININGS, f"{trained} of {LEAST_TRAININGS} training seeds"),
+        (episodes < LEAST_EPISODES, f"{episodes} of {LEAST_EPISODES} episodes"),
+        (tolerance > TOLERANCES_M[content["bar"]], f"within {100 * tolerance:g} cm"),
+        (
+            content["bar"] == "far" and min(content["raw_actions_away"]) < FAR_ACTIONS,
+            f"goals from {min(content['raw_actions_away'])} raw actions on",
+        ),
+        *((not seeds, f"no start {where}") for where, seeds in content["starts"].items()),
+    ]
+    found = [words for applies, words in reasons if applies]
+    return f"- ({', '.join(found)})" if found else ""
 
 
 def yes(met: bool) -> str:

@@ -73,8 +73,8 @@ def read(file: Path, expected: dict) -> dict[tuple[str, int], EpisodeResult]:
     if lines[0] != expected:
         differing = sorted(key for key in {*expected, *lines[0]} if lines[0].get(key) != expected.get(key))
         raise JepaError(
-            f"{file} holds episodes of another run (another {', '.join(differing)}): give the command that began it, "
-            "choose another --work, or delete the file"
+            f"{file} holds episodes of another run, or of another version of the program ({', '.join(differing)} differ): "
+            "give the command that began it, choose another --work, or delete the file"
         )
     return {(row["agent"], row["seed"]): EpisodeResult(**row) for row in lines[1:]}
 

@@ -15,6 +15,7 @@ def content(bar="reach", trainings=3, episodes=100, starts=None, **agents) -> di
         "seeds": list(range(1000, 1000 + episodes)),
         "raw_actions_away": list(range(100, 100 + episodes)),
         "blocks": 30,
+        "success_means": {"tolerance_m": 0.03 if bar == "push" else 0.02},
         "starts": starts or {},
         "command": "python benchmarks/bars.py",
         "date": "2026-11-21",
@@ -68,6 +69,23 @@ def test_too_little_is_measured_and_not_judged(tmp_path, size):
     rows = written(tmp_path, content(**size, **agents))
     judged = [met for asked, (_, met) in rows.items() if asked.startswith("reach")]
     assert len(judged) == 3 and all(met.startswith("- (") for met in judged)
+
+
+@pytest.mark.parametrize(
+    "bar, change, told",
+    [
+        ("reach", {"success_means": {"tolerance_m": 0.03}}, "- (within 3 cm)"),
+        ("far", {"raw_actions_away": [99] * 100}, "- (goals from 99 raw actions on)"),
+        (
+            "push",
+            {"starts": {"behind the cube": [1000], "around the cube": []}},
+            "- (no start around the cube)",
+        ),
+    ],
+)
+def test_what_is_not_what_a_bar_asks_is_not_judged(tmp_path, bar, change, told):
+    found = content(bar, hybrid=((100,) * 3, 1.0)) | change
+    assert told in {met for _, met in written(tmp_path, found).values()}
 
 
 def test_hybrid_is_held_to_the_best_mode_and_to_half_the_planning_time(tmp_path):

@@ -54,7 +54,7 @@ def test_a_killed_run_goes_on_after_its_last_whole_episode(tmp_path, ran):
 def test_episodes_of_other_settings_are_not_mixed_in(tmp_path, ran):
     file = tmp_path / "reach.jsonl"
     file.write_text(json.dumps(episode_log.header(SETTINGS)) + "\n")
-    with pytest.raises(JepaError, match="another blocks, weights"):
+    with pytest.raises(JepaError, match="blocks, weights differ"):
         episode_log.complete(file, replace(SETTINGS, blocks=2, weights={"effort": 1.0}), AGENTS, [1000])
     assert not ran
 
