@@ -71,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the predictor and the policy do not see joint positions",
     )
     parser.add_argument(
+        "--codes",
+        type=int,
+        default=0,
+        metavar="Z",
+        help="of a latent variable: so many futures of one action, for what happens by chance; 0: one future",
+    )
+    parser.add_argument(
         "--behaviours",
         type=lambda text: text.split(","),
         metavar="LIST",
@@ -198,6 +205,7 @@ def run(args: argparse.Namespace) -> int:
             image_size=(args.image_size,) * 2,
             latent_dim=latent_dim,
             proprioception=args.proprioception,
+            codes=args.codes,
         ),
     )
     spec = read_action_spec(args.action_spec)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from jepa_ros.costs.effort import Effort
 from jepa_ros.costs.goal_distance import GoalDistance
 from jepa_ros.costs.joint_limit import JointLimit
+from jepa_ros.costs.risk import Risk
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.costs.temporal_distance import TemporalDistance
 from jepa_ros.costs.value import Value
@@ -40,7 +41,7 @@ DEFAULT_WEIGHTS = {
 @dataclass(frozen=True)
 class EnergyResult:
     """totals (S,); terms: name to its weighted share (S,); the shares add up to the totals.  steps: (S, H) energies after
-    every block, before they are reduced along the horizon."""
+    every block, before they are reduced along the horizon. Of several futures, all are as ``Risk`` weighs them."""
 
     totals: Tensor
     terms: dict[str, Tensor]
@@ -56,6 +57,7 @@ class Energy:
     """``weights``: term name to weight; a term of weight 0 is left out. Lower energy is better.
 
     heads: those of the checkpoint that latents are of, for HEAD_TERMS; they move to where rollouts are.
+    risk: how the energies of several futures of a candidate become one.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Energy:
         spec: ActionSpec,
         weights: Mapping[str, float] = DEFAULT_WEIGHTS,
         heads: Heads | None = None,
+        risk: Risk = Risk(),
     ):
+        self.risk = risk
         unknown = set(weights) - set(TERMS)
         if unknown:
             raise JepaError(f"unknown cost terms {sorted(unknown)}; known: {', '.join(TERMS)}")
@@ -85,10 +89,15 @@ class Energy:
         self._device = torch.device("cpu")
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, weights: Mapping[str, float] = DEFAULT_WEIGHTS) -> Energy:
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        weights: Mapping[str, float] = DEFAULT_WEIGHTS,
+        risk: Risk = Risk(),
+    ) -> Energy:
         """The energy in a checkpoint's latents, with its heads where a term needs them; JepaError where it has none."""
         wanting = wanted_heads(weights)
-        return cls(checkpoint.spec, weights, checkpoint.require_heads(wanting) if wanting else None)
+        return cls(checkpoint.spec, weights, checkpoint.require_heads(wanting) if wanting else None, risk)
 
     @property
     def needs_actions(self) -> bool:
@@ -100,27 +109,32 @@ class Energy:
         """Energies of S candidates for a goal latent (D,).
 
         reduction: "sum" over the horizon, "last" step, or "min": the step where the total is least (its shares are
-        reported), for candidates that may pass through the goal.
+        reported), for candidates that may pass through the goal. In every future by itself; then ``risk`` joins them.
         """
         return self.differentiable(rollouts, goal, reduction)
 
     def differentiable(self, rollouts: Rollouts, goal: Tensor, reduction: str = "sum") -> EnergyResult:
         """``evaluate`` with a graph of gradients, where rollouts have one."""
         self._move(rollouts.latents.device)
-        steps = torch.stack([weight * term(rollouts, goal) for weight, term in self.terms])  # (terms, S, H)
+        shape = rollouts.latents.shape[:-1]  # ([F,] S, H)
+        steps = torch.stack([(weight * term(rollouts, goal)).expand(shape) for weight, term in self.terms])
         if reduction == "sum":
             shares = steps.sum(-1)
         elif reduction == "last":
             shares = steps[..., -1]
         elif reduction == "min":
             best = steps.sum(0).argmin(-1)
-            shares = steps.gather(-1, best.expand(len(steps), -1)[..., None])[..., 0]
+            shares = steps.gather(-1, best.expand(len(steps), *best.shape)[..., None])[..., 0]
         else:
             raise JepaError(f"unknown reduction {reduction!r}; known: {', '.join(REDUCTIONS)}")
+        steps = steps.sum(0)
+        if len(shape) == 3:
+            futures = self.risk.weights(shares.sum(0))
+            shares, steps = (futures * shares).sum(1), (futures[..., None] * steps).sum(0)
         return EnergyResult(
             shares.sum(0),
             {term.name: share for (_, term), share in zip(self.terms, shares, strict=True)},
-            steps.sum(0),
+            steps,
         )
 
     @torch.inference_mode(False)  # gradients pass through what is moved

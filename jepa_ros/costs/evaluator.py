@@ -37,7 +37,7 @@ class LatentEvaluator:
         self._fixed = [np.array(x, np.float32) for x in fixed]
         self.result: EnergyResult | None = None
         self._steps: list[Tensor] = []  # of every call, energies after every block (S, H)
-        self._next: list[Tensor] = []  # of every call, latents after the first block (S, D)
+        self._next: list[Tensor] = []  # of every call, latents after the first block ([F,] S, D)
         self._on_gpu = torch.device(model.device).type == "cuda"
 
     def evaluate(self, actions: np.ndarray) -> np.ndarray:
@@ -61,15 +61,15 @@ class LatentEvaluator:
         return self._steps[at[0]][at[1]].tolist()
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
-        """(D,) latent after the first block of the candidate ``at`` (call, index)."""
-        return self._next[at[0]][at[1]].cpu().numpy()
+        """(D,) latent after the first block of the candidate ``at`` (call, index); (F, D) where it has several futures."""
+        return self._next[at[0]][..., at[1], :].cpu().numpy()
 
     def _compute(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
         *context, goal, candidates = (torch.from_numpy(x).to(self.model.device) for x in inputs)
         latents, proprio = map(torch.as_tensor, self.model.rollout(*context, candidates))
         self.result = self.energy.evaluate(Rollouts(latents, proprio, candidates), goal, self.reduction)
         self._steps.append(self.result.steps)
-        self._next.append(latents[:, 0])
+        self._next.append(latents[..., 0, :])
         return self.result.totals.cpu().numpy()
 
     def _replay(self, inputs: tuple[np.ndarray, ...]) -> np.ndarray:

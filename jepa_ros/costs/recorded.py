@@ -38,7 +38,7 @@ class RecordedEnergies:
             latents, proprio = model.rollout(*context, actions)
             result = energy.evaluate(Rollouts(latents, proprio, actions), goal, reduction)
             energies = torch.cat((result.totals[None], result.steps.T))
-            return energies, torch.stack(tuple(result.terms.values())), latents[:, 0]
+            return energies, torch.stack(tuple(result.terms.values())), latents[..., 0, :]
 
         with torch.cuda.device(self._device):
             side = torch.cuda.Stream()
@@ -53,7 +53,7 @@ class RecordedEnergies:
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:
         """Float32 arrays of the shapes -> totals and energies after every block (1 + H, S) in host memory; on the GPU the terms' weighted shares (terms, S) and
-        the latents after the first block (S, D)."""
+        the latents after the first block ([F,] S, D)."""
         with self._lock, torch.cuda.device(self._device):
             for own, staged, given in zip(self._inputs, self._staged, arrays, strict=True):
                 staged.copy_(torch.from_numpy(given))
@@ -73,10 +73,11 @@ _recordings: WeakKeyDictionary[WorldModel, dict] = WeakKeyDictionary()
 def recorded(
     model: WorldModel, energy: Energy, reduction: str, arrays: Sequence[np.ndarray]
 ) -> RecordedEnergies:
-    """The recording for arrays of these shapes, made at the first call and kept for as long as the model lives."""
+    """The recording for arrays of these shapes and the model's futures, made at the first call and kept for as long as the
+    model lives."""
     shapes = tuple(array.shape for array in arrays)
     kept = _recordings.setdefault(model, {})
-    key = energy, reduction, shapes
+    key = energy, reduction, shapes, model.futures
     if key not in kept:
         kept[key] = RecordedEnergies(model, energy, reduction, shapes)
     return kept[key]

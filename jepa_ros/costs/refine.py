@@ -33,10 +33,8 @@ def refine(
     )
     centre, reach = (lower + upper) / 2, (upper - lower) / 2
     target = torch.tensor(goal, dtype=torch.float32, device=device)
-    tiled = [
-        torch.tensor(x, dtype=torch.float32, device=device)[None].expand(len(actions), *np.shape(x))
-        for x in context
-    ]
+    fixed = [torch.tensor(x, dtype=torch.float32, device=device) for x in context]
+    draws = network.draws(np.shape(actions)[1])
     start = torch.tensor(actions, dtype=torch.float32, device=device)
     shares = ((start - centre) / reach).clamp(-1, 1).requires_grad_(True)
     best, least = shares.detach().clone(), torch.full((len(actions),), torch.inf, device=device)
@@ -44,7 +42,7 @@ def refine(
     with torch.enable_grad():
         for step in range(steps + 1):
             blocks = centre + reach * shares
-            latents, proprio = network.imagine(*tiled, blocks)
+            latents, proprio = network.imagine_candidates(*fixed, blocks, draws)
             totals = energy.differentiable(Rollouts(latents, proprio, blocks), target, reduction).totals
             with torch.no_grad():
                 better = totals < least

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jepa_ros.errors import JepaError
 from jepa_ros.export.runtime import OnnxModel
-from jepa_ros.export.runtimes import RUNTIMES
+from jepa_ros.export.runtimes import NO_CODES, RUNTIMES
 from jepa_ros.export.verify import TOLERANCE, deviations, random_images, require_equal
 from jepa_ros.world_model.checkpoint import Checkpoint
 
@@ -28,6 +28,11 @@ def with_runtime(
     if runtime not in RUNTIMES:
         raise JepaError(f"runtime is {runtime!r}; choose one of {', '.join(RUNTIMES)}")
     device = checkpoint.model.device
+    if checkpoint.model.codes and runtime != "torch":
+        if runtime == "onnx":
+            raise JepaError(f"runtime is onnx: {NO_CODES.format(checkpoint.path)}")
+        say(f"runtime: {NO_CODES.format(checkpoint.path)}")
+        return checkpoint
     if runtime == "auto" and pinned:
         say(
             "runtime: torch computes: the checkpoint is pinned and its export is not; runtime onnx takes it all the same"

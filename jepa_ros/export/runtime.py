@@ -10,6 +10,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.images import resize
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.trust import EXPORT as MANIFEST
 from jepa_ros.world_model.trust import WEIGHTS
 
@@ -29,6 +30,7 @@ class OnnxModel:
     """
 
     runtime, device = "onnx", "cpu"
+    codes, futures = 0, Futures()  # no export has a latent variable z
 
     def __init__(
         self, folder: str | Path, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)

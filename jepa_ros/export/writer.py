@@ -18,6 +18,7 @@ from jepa_ros.costs.energy import DEFAULT_WEIGHTS, PLAIN_TERMS
 from jepa_ros.errors import JepaError
 from jepa_ros.export import graphs
 from jepa_ros.export.runtime import FORMAT, MANIFEST, PREFIX, OnnxModel, import_onnxruntime
+from jepa_ros.export.runtimes import NO_CODES
 from jepa_ros.export.verify import TOLERANCE, deviations, random_images, rendered_images, require_equal
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.checkpoint import Checkpoint
@@ -38,6 +39,8 @@ def export_checkpoint(
     JepaError otherwise, where ``out`` holds something already, and where it cannot be written.
     """
     onnx = _import_onnx()
+    if checkpoint.model.codes:
+        raise JepaError(NO_CODES.format(checkpoint.path))
     if horizon < 1:
         raise JepaError(f"horizon is {horizon}; a rollout needs at least 1 block")
     if not 0 < tolerance < float("inf"):

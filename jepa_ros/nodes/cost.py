@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult, wanted_heads
+from jepa_ros.costs.risk import RISKS, Risk
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionCandidates, CandidateCosts, Goal, LatentRollouts
@@ -52,6 +53,21 @@ class CostNode(ManagedNode):
             "Checkpoint directory; of it the cost node reads the heads, where a term that is one of them has a weight.",
         ),
         CHECKPOINT_SHA256,
+        Param(
+            "risk",
+            Risk().kind,
+            "How the energies of several imagined futures of a candidate become one: their mean, the worst, or a mix of the mean "
+            "and the worst share.",
+            choices=RISKS,
+        ),
+        Param(
+            "risk_weight",
+            Risk().weight,
+            "Weight of the worst share in a mix; the mean has the rest.",
+            0.0,
+            1.0,
+        ),
+        Param("risk_tail", Risk().tail, "The worst share of the futures that a mix looks at.", 0.001, 1.0),
         Param("torch_threads", 1, "Threads of torch in this process.", 1, 256),
         Param("device", "cpu", "Where the terms are computed: cpu, cuda."),
     )
@@ -72,7 +88,10 @@ class CostNode(ManagedNode):
         weights = {name: self.param(f"weights.{name}") for name in TERMS}
         checkpoint = self._checkpoint(wanted_heads(weights))
         self.model_id = "" if checkpoint is None else checkpoint.model_id
-        self._energy = Energy(spec, weights) if checkpoint is None else Energy.of(checkpoint, weights)
+        risk = Risk(self.param("risk"), self.param("risk_weight"), self.param("risk_tail"))
+        self._energy = (
+            Energy(spec, weights, risk=risk) if checkpoint is None else Energy.of(checkpoint, weights, risk)
+        )
         self._warm_up(spec, 16 if checkpoint is None else checkpoint.model.latent_dim)
         if self._in_graph:
             self._goals: dict[str, np.ndarray] = {}
@@ -123,8 +142,8 @@ class CostNode(ManagedNode):
             report.add("goals", len(self._goals))
 
     def score(self, rollouts: Rollouts, goal: np.ndarray, reduction: str) -> EnergyResult:
-        """Energies of S imagined futures for a goal latent (D,); reduction "sum", "min" or "last" along the
-        horizon."""
+        """Energies of S imagined candidates for a goal latent (D,); reduction "sum", "min" or "last" along the
+        horizon. Of several futures of each, they are joined by the parameter risk."""
         target = torch.tensor(goal, dtype=torch.float32, device=rollouts.latents.device)
         return self._energy.evaluate(rollouts, target, reduction)
 
@@ -168,7 +187,14 @@ class CostNode(ManagedNode):
         parts = [tensor.from_msg(msg.latents), tensor.from_msg(msg.proprio)]
         parts += [] if actions is None else [actions]
         latents, shapes = parts[0], [part.shape for part in parts]
-        if latents.ndim != 3 or latents.shape[2] != goal.size or len({shape[:2] for shape in shapes}) > 1:
+        together = {shape[-3:-1] for shape in shapes}, {shape[:-1] for shape in shapes[:2]}
+        if (
+            latents.ndim not in (3, 4)
+            or 0 in latents.shape
+            or latents.shape[-1] != goal.size
+            or any(len(found) > 1 for found in together)
+            or any(part.ndim != 3 for part in parts[2:])
+        ):
             raise JepaError(
                 f"rollouts dropped: latents, proprio and actions {shapes} do not fit each other and the goal's "
                 f"{goal.size} numbers"
@@ -192,7 +218,7 @@ class CostNode(ManagedNode):
                 term_names=list(result.terms),
                 terms=tensor.to_msg("terms", terms),
                 steps=tensor.to_msg("steps", result.steps.cpu().numpy()),
-                best_next=tensor.to_msg("best_next", latents[best, 0]),
+                best_next=tensor.to_msg("best_next", latents[..., best, 0, :]),
                 cost_ms=1e3 * (time.perf_counter() - began),
                 rollout_ms=msg.rollout_ms,
             )

@@ -86,7 +86,7 @@ class DirectEvaluator(_Proposer):
         result = self._link.cost.score(rollouts, self._request.goal, self._request.reduction)
         self.rollout_ms += 1e3 * (imagined - began)
         self.cost_ms += 1e3 * (time.perf_counter() - imagined)
-        self._results.append((result, rollouts.latents[:, 0].cpu().numpy()))
+        self._results.append((result, rollouts.latents[..., 0, :].cpu().numpy()))
         return result.totals.cpu().numpy()
 
     def ends(self) -> np.ndarray:
@@ -110,8 +110,8 @@ class DirectEvaluator(_Proposer):
         return list(terms), [float(values[at[1]]) for values in terms.values()]
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
-        """(D,) latent after the first block of the candidate ``at``."""
-        return self._results[at[0]][1][at[1]]
+        """(D,) latent after the first block of the candidate ``at``; (F, D) of several futures."""
+        return self._results[at[0]][1][..., at[1], :]
 
 
 class GpuEvaluator(_Proposer):
@@ -146,5 +146,5 @@ class GpuEvaluator(_Proposer):
         return list(terms), [float(values[at[1]]) for values in terms.values()]
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
-        """(D,) latent after the first block of the candidate ``at``."""
+        """(D,) latent after the first block of the candidate ``at``; (F, D) of several futures."""
         return self._evaluator.predicted(at)

@@ -12,12 +12,14 @@ from jepa_ros.msg import ActionCandidates, ActionProposals, LatentRollouts, Prop
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.base.model import MODEL_PARAMS, load
+from jepa_ros.nodes.base.parameters import Param
 from jepa_ros.nodes.base.robot import ROBOT_PARAMS
 from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.memory import Context
 from jepa_ros.srv import LoadCheckpoint
 from jepa_ros.world_model.model import WorldModel
+from jepa_ros.world_model.futures import Futures
 
 
 class WorldModelNode(ManagedNode):
@@ -29,7 +31,19 @@ class WorldModelNode(ManagedNode):
     """
 
     NAME = "world_model"
-    PARAMS = (*MODEL_PARAMS, *ROBOT_PARAMS)
+    PARAMS = (
+        *MODEL_PARAMS,
+        *ROBOT_PARAMS,
+        Param(
+            "futures",
+            Futures().count,
+            "F, futures that are imagined of every candidate, where the checkpoint has a latent variable z; a rollout takes "
+            "that many times as long.",
+            1,
+            1024,
+        ),
+        Param("futures_seed", 0, "Of the draws of z, the same for every candidate and plan.", 0, 2**31 - 1),
+    )
 
     def __init__(self, in_graph: bool = True, **kwargs):
         self._in_graph = in_graph
@@ -65,12 +79,13 @@ class WorldModelNode(ManagedNode):
         report.add("device", self.param("device"))
         report.add("runtime", self._checkpoint.model.runtime)
         report.add("policy", "none" if self._checkpoint.heads is None else "heads")
+        report.add("futures", model.futures.count if (model := self._checkpoint.model).codes else 1)
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray
     ) -> Rollouts:
         """latents (T, D), proprio (T, A) rad, past (T-1, KA) rad, actions (S, H, KA) rad -> the imagined
-        futures.
+        futures, F of every candidate where the model has a z.
 
         Inputs are copied into torch's aligned memory, so that equal inputs give equal bits in every
         composition.
@@ -97,6 +112,7 @@ class WorldModelNode(ManagedNode):
         for _ in range(2):  # warm up
             self.imagine(*zeros, still, np.zeros((64, 5, spec.block_dim)))
             self.propose(Context(*zeros, still, model.context, 0.0), np.zeros(model.latent_dim))
+        checkpoint.model.futures = Futures(self.param("futures"), self.param("futures_seed"))
 
     def _answer(self, msg: ActionCandidates) -> None:
         began = time.perf_counter()

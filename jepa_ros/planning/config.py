@@ -7,7 +7,7 @@ import numpy as np
 from jepa_ros.errors import JepaError
 
 SOLVERS = ("cem", "mppi")
-SPACES = ("displacement", "hold_action", "one_block", "free_blocks")
+SPACES = ("displacement", "two_legs", "hold_action", "one_block", "free_blocks")
 REPLAN = ("always", "event")
 MODES = ("search", "policy", "hybrid")
 CHOICES = {"mode": MODES, "solver": SOLVERS, "space": SPACES, "replan": REPLAN}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jepa_ros.planning.distance import nearest
 from jepa_ros.planning.memory import Context, ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator, Imagination, Propose
 from jepa_ros.planning.receding_horizon import Planner
@@ -66,7 +67,7 @@ class PlanningEpisode:
         self.moved = self.ignored = False
         self._began_at: np.ndarray | None = None  # (A,) rad
         self._sent: np.ndarray | None = None  # the last block (K, A)
-        self._predicted: np.ndarray | None = None  # (D,) latent after it
+        self._predicted: np.ndarray | None = None  # (D,) latent after it, or (F, D) of several futures
         self._executed = 0  # blocks of the planner's last plan that were executed since, 0 or 1
         self.cause, self.causes, self.makers = Cause.NO_PLAN, Counter(), Counter()
         self.solution: Solution | None = None
@@ -83,7 +84,7 @@ class PlanningEpisode:
         """
         followed = self._sent is not None and self._arm_followed(proprio)
         before = self._last_latent if followed else None
-        expected = None if set_back else self._expected(proprio)
+        expected = None if set_back else self._expected(latent, proprio)
         if self.gate is not None:
             self.judgement = self.gate.judge(latent, proprio, expected)
         believed = self.judgement.believed
@@ -192,7 +193,7 @@ class PlanningEpisode:
         )
 
     def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
-        """(D,) latent after the first block of what ``plan`` gave, with its evaluator.
+        """(D,) latent after the first block of what ``plan`` gave, with its evaluator; (F, D) of several futures.
 
         predicted: (iteration, index) of the best candidate of an iteration -> its latent after the first block.
         """
@@ -204,7 +205,8 @@ class PlanningEpisode:
     def execute(self, actions: np.ndarray, predicted: np.ndarray | None = None) -> None:
         """The first block of raw actions (N, A) is being executed from the last look on.
 
-        predicted: (D,) latent after it, imagined from ``context``; None where that is not known.
+        predicted: (D,) latent after it, imagined from ``context``, or (F, D) of several futures; None where that is not
+        known.
         """
         self._begin(actions[: self.spec.block], predicted)
         self._executed = 1
@@ -233,15 +235,16 @@ class PlanningEpisode:
         self._begin(np.zeros_like(block), self._last_latent)
         return False
 
-    def _expected(self, after: np.ndarray) -> np.ndarray | None:
-        """(D,) latent that a look with joints after (A,) should show; None where it is not known: at first, and
-        where the arm did something else than the last block."""
+    def _expected(self, latent: np.ndarray, after: np.ndarray) -> np.ndarray | None:
+        """(D,) latent that a look (D,) with joints after (A,) should show, of several futures the one that came; None where
+        it is not known: at first, and where the arm did something else than the last block."""
         if not self._grounded:
             return None
         moved = after - self._proprio
         if self._sent is None:
             return self._last_latent if np.all(np.abs(moved) < STILL) else None
-        return self._predicted if np.all(np.abs(moved - self._sent.sum(axis=0)) < OFF_PLAN) else None
+        as_sent = np.all(np.abs(moved - self._sent.sum(axis=0)) < OFF_PLAN)
+        return nearest(self._predicted, latent) if as_sent and self._predicted is not None else None
 
     @property
     def _last_latent(self) -> np.ndarray:

@@ -181,7 +181,66 @@ class Displacement(SearchSpace):
         return theta * max(0.0, 1.0 - self.spec.block / float(self._steps_needed(theta)))
 
 
-SPACES = {space.name: space for space in (Displacement, HoldAction, OneBlock, FreeBlocks)}
+class TwoLegs(Displacement):
+    """One displacement after another, each as in ``Displacement``: P = 2 A. What a straight way in joint space cannot say, a
+    way around something, it can; it takes more candidates. The legs join without a pause."""
+
+    name = "two_legs"
+
+    def __init__(self, spec: ActionSpec, horizon: int):
+        super().__init__(spec, horizon)
+        self.lower, self.upper = np.tile(self.lower, 2), np.tile(self.upper, 2)
+
+    def at(self, proprio):
+        """Keeps the end of the first leg within the position limits; beyond them the second is judged by its costs."""
+        leg = copy(self)
+        leg.lower, leg.upper = np.split(self.lower, 2)[0], np.split(self.upper, 2)[0]
+        first = Displacement.at(leg, proprio)
+        space = copy(self)
+        space.lower, space.upper = (
+            np.concatenate([of_first, whole[self.spec.dim :]])
+            for of_first, whole in ((first.lower, self.lower), (first.upper, self.upper))
+        )
+        return space
+
+    def _legs(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """theta (..., 2 A) -> the legs (..., A), and the raw steps (...) that each takes, real-valued."""
+        first, second = np.split(theta, 2, axis=-1)
+        needed = (
+            np.maximum(np.maximum(leg / self._upper, leg / self._lower).max(axis=-1), 1e-9)
+            for leg in (first, second)
+        )
+        return first, second, *needed
+
+    def _raw(self, theta):
+        first, second, until, after = self._legs(theta)
+        done = np.clip(self._time / until[:, None], 0.0, 1.0)  # (S, H * K + 1)
+        then = np.clip((self._time - until[:, None]) / np.maximum(after[:, None], 1.0), 0.0, 1.0)
+        return (
+            np.diff(done, axis=1)[:, :, None] * first[:, None]
+            + np.diff(then, axis=1)[:, :, None] * second[:, None]
+        )
+
+    def _theta(self, raw):
+        """The corner is where the way is farthest from the straight one."""
+        way = raw.cumsum(axis=1)  # (N, H * K, A)
+        whole = way[:, -1:]
+        straight = (way * whole).sum(-1, keepdims=True) / np.maximum(
+            (whole * whole).sum(-1, keepdims=True), 1e-12
+        )
+        corner = np.linalg.norm(way - straight * whole, axis=-1).argmax(axis=1)
+        first = way[np.arange(len(way)), corner]
+        return np.concatenate([first, whole[:, 0] - first], axis=1)
+
+    def shift(self, theta):
+        """What is left of both legs."""
+        first, second, until, after = self._legs(theta)
+        on_second = max(0.0, self.spec.block - float(until))
+        left = max(0.0, 1.0 - self.spec.block / float(until))
+        return np.concatenate([first * left, second * max(0.0, 1.0 - on_second / max(float(after), 1.0))])
+
+
+SPACES = {space.name: space for space in (Displacement, TwoLegs, HoldAction, OneBlock, FreeBlocks)}
 
 
 def make_space(name: str, spec: ActionSpec, horizon: int) -> SearchSpace:

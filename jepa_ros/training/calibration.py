@@ -36,7 +36,7 @@ def calibrate(
 @torch.inference_mode()
 def surprise(model: WorldModel, latents: torch.Tensor, clips: ClipDataset, batch: int = 4096) -> np.ndarray:
     """(N,) root mean square over D of predicted - observed latent one block ahead, at every start in
-    ``clips``.
+    ``clips``; of several codes' futures the nearest counts.
 
     latents (M, D): those of ``clips.images``.
     """
@@ -49,10 +49,10 @@ def surprise(model: WorldModel, latents: torch.Tensor, clips: ClipDataset, batch
         blocks = torch.from_numpy(clips.actions[starts + clips.action_offsets]).reshape(
             len(starts), model.context, -1
         )
-        predicted, _ = model.predict(
+        predicted, _ = model.predict_codes(
             seen[:, :-1],
             model.normalise_proprio(proprio[:, :-1].to(device)),
             model.normalise_actions(blocks.to(device)),
         )
-        found.append((predicted - seen[:, -1]).pow(2).mean(-1).sqrt())
+        found.append((predicted - seen[:, -1]).pow(2).mean(-1).sqrt().amin(0))
     return torch.cat(found).cpu().numpy()

@@ -86,7 +86,9 @@ class Checkpoint:
         weights read again."""
         if isinstance(self.model, WorldModel):
             return self.model
-        return load_checkpoint(self.path, str(self.model.device), self.sha256).model
+        network = load_checkpoint(self.path, str(self.model.device), self.sha256).model
+        network.futures = self.model.futures
+        return network
 
     def require_heads(self, purpose: str) -> Heads:
         """``heads``; JepaError where there are none to be used, with what they were wanted for."""

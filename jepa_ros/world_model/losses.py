@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.collapse import Across, alone, sigreg, vicreg
 from jepa_ros.world_model.model import WorldModel
+from jepa_ros.world_model.prior import free_energy
 
 ANTI_COLLAPSE = ("sigreg", "vicreg", "ema")
 LOSS_TERMS = ("regulariser", "one_step", "multi_step", "proprio", "joint_head", "views")
@@ -26,6 +27,7 @@ class LossConfig:
     """Weights of the loss terms; ``anti_collapse`` is one of sigreg, vicreg, ema (target network, stop-gradient).
 
     unroll: blocks that the multi-step loss imagines open loop; 0: to the end of the clip, 1: there is no such loss.
+    z_price: of a nat that z tells of the next frame, in units of the squared error (a model with codes, see prior.py).
     """
 
     anti_collapse: str = "sigreg"
@@ -35,6 +37,7 @@ class LossConfig:
     proprio: float = 1.0
     joint_head: float = 1.0
     views: float = 1.0
+    z_price: float = 0.01
     ema_decay: float = 0.996
     projections: int = 128
     unroll: int = 0
@@ -49,6 +52,8 @@ class LossConfig:
                 raise JepaError(
                     f"weight of the loss term {name} is {getattr(self, name)}; it must be finite, not negative"
                 )
+        if not 0 < self.z_price < math.inf:
+            raise JepaError(f"training z_price is {self.z_price}; it must be positive")
         if self.unroll < 0:
             raise JepaError(f"training unroll is {self.unroll}; it must not be negative")
 
@@ -107,18 +112,46 @@ def jepa_loss(
     def windowed(x: Tensor) -> Tensor:
         return torch.stack([x[:, i : i + context] for i in range(length - context)], 1).flatten(0, 1)
 
-    next_latent, next_joints = model.predict(windowed(latents), windowed(joints), windowed(blocks))
-    one_step = F.mse_loss(next_latent, targets[:, context:].flatten(0, 1))
-    proprio_loss = F.mse_loss(next_joints, joints[:, context:].flatten(0, 1))
+    def one_block(seen: Tensor, moved: Tensor, done: Tensor, following: Tensor, after: Tensor):
+        """The loss of latents and of joints one block ahead, and the posterior (Z, B) of codes; None without z."""
+        if model.prior is None:
+            latent, joint = model.predict(seen, moved, done)
+            return F.mse_loss(latent, following), F.mse_loss(joint, after), None
+        ahead_latents, ahead_joints = model.predict_codes(seen, moved, done)
+        errors = (ahead_latents - following).pow(2).mean(-1)
+        energy, posterior = free_energy(errors, model.prior(seen, moved, done), config.z_price)
+        joint_errors = (ahead_joints - after).pow(2).mean(-1)
+        return energy.mean(), (posterior * joint_errors).sum(0).mean(), posterior
+
+    one_step, proprio_loss, _ = one_block(
+        windowed(latents),
+        windowed(joints),
+        windowed(blocks),
+        targets[:, context:].flatten(0, 1),
+        joints[:, context:].flatten(0, 1),
+    )
 
     terms = {"one_step": one_step}
     if config.unroll != 1:  # open loop from the first window on
         ahead = blocks[:, context - 1 :][:, : config.unroll or None]
+        energies: list[Tensor] = []
+
+        def infer(step: int, seen: Tensor, moved: Tensor, done: Tensor) -> Tensor | None:
+            """The code that fits what followed in the clip best: what came, came."""
+            if model.prior is None:
+                return None
+            at = context + step
+            energy, _, posterior = one_block(seen, moved, done, targets[:, at], joints[:, at])
+            energies.append(energy)
+            return F.one_hot(posterior.argmax(0), model.codes).to(seen)
+
         rolled, rolled_joints = model.unroll(
-            latents[:, :context], joints[:, :context], blocks[:, : context - 1], ahead
+            latents[:, :context], joints[:, :context], blocks[:, : context - 1], ahead, infer
         )
         reached = slice(context, context + ahead.shape[1])
-        terms["multi_step"] = F.mse_loss(rolled, targets[:, reached])
+        terms["multi_step"] = (
+            torch.stack(energies).mean() if energies else F.mse_loss(rolled, targets[:, reached])
+        )
         proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, reached]))
 
     flat = latents.flatten(0, 1)

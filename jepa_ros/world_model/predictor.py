@@ -34,6 +34,7 @@ class Predictor(nn.Module):
         depth: int = 2,
         embedding: int = 64,
         proprioception: bool = True,
+        codes: int = 0,
     ):
         super().__init__()
         self.latent_dim = latent_dim
@@ -41,16 +42,20 @@ class Predictor(nn.Module):
         if proprioception:
             self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
         self.action_embedding = nn.Sequential(nn.Linear(block_dim, 2 * embedding), nn.SiLU())
-        window = context * (latent_dim + proprioception * embedding + 2 * embedding)
+        window = context * (latent_dim + proprioception * embedding + 2 * embedding) + codes
         self.inp = nn.Linear(window, width)
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim + joints))
         nn.init.zeros_(self.out[1].bias)
 
-    def forward(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine
-        -> next latent (B, D), next proprio (B, A)."""
+    def forward(
+        self, latents: Tensor, proprio: Tensor, actions: Tensor, z: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine, and
+        where it has codes z (B, Z), one-hot -> next latent (B, D), next proprio (B, A)."""
         joints = [self.proprio_embedding(proprio).flatten(1)] if self.proprioception else []
         window = [latents.flatten(1), *joints, self.action_embedding(actions).flatten(1)]
+        if z is not None:
+            window.append(z)
         change = self.out(self.blocks(self.inp(torch.cat(window, dim=1))))
         return latents[:, -1] + change[:, : self.latent_dim], proprio[:, -1] + change[:, self.latent_dim :]

@@ -179,5 +179,6 @@ class GraphEvaluator:
         return list(answer.term_names), tensor.from_msg(answer.terms)[:, at[1]].tolist()
 
     def predicted(self, at: tuple[int, int]) -> np.ndarray:
-        """(D,) latent after the first block of the candidate ``at``, the best of its iteration."""
+        """(D,) latent after the first block of the candidate ``at``, the best of its iteration; (F, D) of several
+        futures."""
         return tensor.from_msg(self._answers[at[0]].best_next)

@@ -244,7 +244,7 @@ class Pursuit:
         embedding = Embedding(
             header=look.header,
             encoder_id=look.encoder_id,
-            latent=tensor.to_msg("predicted", predicted[None]),
+            latent=tensor.to_msg("predicted", np.atleast_2d(predicted)),
         )
         self._send(request.plan_id, look, actions, expected_cost=solution.cost, predicted=embedding)
         self._episode.execute(actions, predicted)
