@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--imagined", type=float, default=0.5, help="share of pairs whose latents are imagined, 0 for none"
     )
+    parser.add_argument(
+        "--stride", type=int, default=5, help="blocks of a step of the slow level, 0 for no slow level"
+    )
+    parser.add_argument("--macro", type=int, default=8, help="width of the slow level's actions")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="peak learning rate")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads")
@@ -56,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         far=args.far,
         imagined=args.imagined,
+        stride=args.stride,
+        macro=args.macro,
     )
     checkpoint = load_checkpoint(args.checkpoint, str(require_device(args.device)))
     model = checkpoint.model
@@ -85,5 +91,7 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     for name, value in metrics.items():
         print(f"{name:36s} {value:.3f}")
+    if heads.slow is None:
+        print(f"slow level: none (--stride {args.stride}; an episode must last as long)")
     print(f"heads: {args.checkpoint / HEADS}")
     return 0

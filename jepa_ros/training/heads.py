@@ -8,6 +8,7 @@
 - policy: the recorded actions towards a goal of the same episode, ways with detours counted less (advantage-weighted
   regression, Peng et al., arXiv 1910.00177, with the distance as critic). Of N hypotheses the best learns (multiple choice
   learning, Guzman-Rivera et al., 2012), so that they come to differ where several ways lead there.
+- slow level: see slow_level.py.
 """
 
 import copy
@@ -23,6 +24,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.training.head_ranks import head_ranks
 from jepa_ros.training.latent_episodes import LatentEpisodes, latent_episodes
 from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
+from jepa_ros.training.slow_level import macro_starts, slow_errors, slow_loss
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import WorldModel
 
@@ -36,6 +38,9 @@ class HeadTraining:
     target_rate: of the critic's slow copy that its targets come from.
     others: weight of the hypotheses that are not the best.  detour: blocks more than the distance that make a way count
     1 / e.
+    stride: blocks of a step of the slow level; 0, or where no episode lasts as long: no slow level.  macro: U, the width of
+    its actions.  information: weight of a nat that a macro-action carries beyond the standard normal, against the latents'
+    mean squared error; the evidence bound's own is 2 * v / D for latents that are predicted to v of their variance.
     """
 
     steps: int = 3000
@@ -50,6 +55,9 @@ class HeadTraining:
     target_rate: float = 0.01
     others: float = 0.05
     detour: float = 2.0
+    stride: int = 5
+    macro: int = 8
+    information: float = 0.002
 
     def to_dict(self) -> dict:
         """A JSON-serialisable dict."""
@@ -59,7 +67,16 @@ class HeadTraining:
         for name in ("steps", "batch", "far"):
             if getattr(self, name) < 1:
                 raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("imagined", "distance_expectile", "value_expectile", "target_rate", "others"):
+        if self.stride < 0:
+            raise JepaError(f"training of heads: stride is {self.stride}; it must not be negative")
+        for name in (
+            "imagined",
+            "distance_expectile",
+            "value_expectile",
+            "target_rate",
+            "others",
+            "information",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be in [0, 1]")
 
@@ -72,6 +89,7 @@ def fit_heads(
         raise JepaError(
             "training of heads: no episode is long enough to imagine along it; record longer ones, or imagine less far"
         )
+    starts = macro_starts(episodes, heads.slow.stride) if heads.slow else None
     target = copy.deepcopy(heads.critic).requires_grad_(False)
     optimiser = torch.optim.AdamW(heads.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -90,9 +108,11 @@ def fit_heads(
             "value": value_loss(heads, target, pairs, config.value_expectile),
             "policy": policy_loss(heads, ways, config),
         }
+        if heads.slow:
+            terms["slow"] = slow_loss(heads.slow, episodes, starts, config.batch, config.information, rng)
         optimiser.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
-        for head in (heads.quasimetric, heads.critic, heads.chunks):
+        for head in filter(None, (heads.quasimetric, heads.critic, heads.chunks, heads.slow)):
             torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -145,14 +165,23 @@ def train_heads(
     config: HeadTraining,
     progress: bool = True,
 ) -> tuple[Heads, dict[str, float]]:
-    """Heads of a finished world model, trained on the clips' episodes, with their losses and what ``head_ranks`` says on the
-    held-out ones."""
+    """Heads of a finished world model, trained on the clips' episodes, with their losses and what ``head_ranks`` and
+    ``slow_errors`` say on the held-out ones."""
+    horizon = HeadsConfig.horizon
+    episodes = latent_episodes(model, train, horizon)
+    stride = config.stride if len(macro_starts(episodes, config.stride)) else 0
     torch.manual_seed(config.seed)
-    architecture = HeadsConfig(proprioception=model.config.proprioception)
+    architecture = HeadsConfig(
+        horizon=horizon, proprioception=model.config.proprioception, stride=stride, macro=config.macro
+    )
     heads = Heads(architecture, model.latent_dim, model.context, model.spec)
     heads.proprio_mean.copy_(model.proprio_mean)
     heads.proprio_std.copy_(model.proprio_std)
     heads.to(model.device)
-    losses = fit_heads(heads, latent_episodes(model, train, heads.config.horizon), config, progress)
-    ranks = head_ranks(heads, latent_episodes(model, validation, 1))
-    return heads, losses | {f"heads_rank_{name}": rank for name, rank in ranks.items() if rank is not None}
+    losses = fit_heads(heads, episodes, config, progress)
+    held_out = latent_episodes(model, validation, 1)
+    ranks = {name: rank for name, rank in head_ranks(heads, held_out).items() if rank is not None}
+    errors = slow_errors(heads.slow, held_out) if heads.slow else {}
+    found = {f"rank_{name}": rank for name, rank in ranks.items()}
+    found |= {f"slow_error_{name}": error for name, error in errors.items()}
+    return heads, losses | {f"heads_{name}": value for name, value in found.items()}

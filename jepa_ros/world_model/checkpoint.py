@@ -14,13 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.calibration import CALIBRATION, Calibration
 from jepa_ros.world_model.heads import Heads, HeadsConfig
+from jepa_ros.world_model.heads_file import heads_metadata
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 from jepa_ros.world_model.trust import (
     EXPORT,
@@ -104,6 +105,16 @@ class Checkpoint:
             f"{purpose} needs heads, and there is no {file}; train them: "
             f"`jepa heads --bags DIR --checkpoint {self.path}`"
         )
+
+    def require_slow_level(self, purpose: str) -> Heads:
+        """``heads`` with a slow level; JepaError where there is none, with what it was wanted for."""
+        heads = self.require_heads(purpose)
+        if heads.slow is None:
+            raise JepaError(
+                f"{purpose} needs a slow level, and {self.path / HEADS} has none; train the heads again: "
+                f"`jepa heads --bags DIR --checkpoint {self.path} --stride 5`"
+            )
+        return heads
 
 
 def save_checkpoint(
@@ -233,14 +244,7 @@ def save_heads(path: Path, heads: Heads, training: dict | None = None) -> None:
 
 def load_heads(path: Path, model_id: str, model: WorldModel) -> Heads:
     """heads.safetensors of the folder ``path``, for ``model``; JepaError where it is damaged or does not fit."""
-    file, again = path / HEADS, "train them again: `jepa heads`"
-    try:
-        with safe_open(file, framework="pt") as content:
-            metadata = content.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise JepaError(
-            f"checkpoint {file}: not a readable safetensors file ({_words(error)}); {again}"
-        ) from error
+    file, again, metadata = path / HEADS, "train them again: `jepa heads`", heads_metadata(path)
     if metadata.get("model_id") != model_id:
         raise JepaError(
             f"checkpoint {file}: made for model {metadata.get('model_id')}, this is {model_id}; {again}"

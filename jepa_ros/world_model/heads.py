@@ -1,4 +1,5 @@
-"""Heads on the frozen world model's latents: how many blocks to a goal, and which actions lead there."""
+"""Heads on the frozen world model's latents: how many blocks to a goal, which actions lead there, and what several blocks
+bring at once."""
 
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -12,6 +13,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.world_model.critic import Critic
 from jepa_ros.world_model.policy import ChunkPolicy
 from jepa_ros.world_model.quasimetric import Quasimetric
+from jepa_ros.world_model.slow_level import SlowLevel
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class HeadsConfig:
 
     components, component_size: of the quasimetric.  gamma: discount of the critic, per block.
     hypotheses: N.  horizon: H, in blocks.  proprioception: whether the policy sees joint positions.
+    stride: blocks of a step of the slow level; 0: there is none.  macro: U, the width of its actions.
     """
 
     width: int = 128
@@ -31,6 +34,8 @@ class HeadsConfig:
     hypotheses: int = 8
     horizon: int = 5
     proprioception: bool = True
+    stride: int = 0
+    macro: int = 8
 
     def __post_init__(self):
         for name in (
@@ -41,9 +46,12 @@ class HeadsConfig:
             "component_size",
             "hypotheses",
             "horizon",
+            "stride",
+            "macro",
         ):
-            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
-                raise JepaError(f"heads {name} is {getattr(self, name)}; it must be a whole number from 1")
+            value, least = getattr(self, name), int(name != "stride")
+            if not (isinstance(value, int) and value >= least):
+                raise JepaError(f"heads {name} is {value}; it must be a whole number from {least}")
         if not 0 < self.gamma < 1:
             raise JepaError(f"heads gamma is {self.gamma}; it must lie between 0 and 1")
 
@@ -61,7 +69,7 @@ class Context(Protocol):
 
 
 class Heads(nn.Module):
-    """``distance`` and ``value`` of latents for a goal latent, ``policy`` towards it.
+    """``distance`` and ``value`` of latents for a goal latent, ``policy`` towards it; ``slow``: the slow level, or None.
 
     They take the latents of one world model, in physical units otherwise; latent_dim D and context T are the model's.
     The buffers ``proprio_mean`` and ``proprio_std`` (A,) are too.
@@ -82,6 +90,11 @@ class Heads(nn.Module):
             config.policy_width,
             config.depth,
             config.proprioception,
+        )
+        self.slow = (
+            SlowLevel(latent_dim, spec, config.stride, config.macro, config.policy_width, config.depth)
+            if config.stride
+            else None
         )
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))
@@ -115,3 +128,17 @@ class Heads(nn.Module):
         return np.clip(
             proposals, np.tile(self.spec.lower, self.spec.block), np.tile(self.spec.upper, self.spec.block)
         ).astype(np.float32)
+
+    @torch.inference_mode()
+    def foresee(
+        self, context: Context, goal: np.ndarray, macros: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where macro-actions (S, M, U) of the slow level lead from a planner's newest latent: the latent after the first of
+        them (S, D) float32, and the blocks to go to a goal latent (D,), before the first and after every one (S, M + 1)."""
+        latent, target, actions = (
+            torch.tensor(x, dtype=torch.float32, device=self.device)
+            for x in (context.latents[-1], goal, macros)
+        )
+        path = self.slow.unroll(latent.expand(len(actions), -1), actions)
+        path = torch.cat([latent.expand(len(actions), 1, -1), path], 1)
+        return path[:, 1].cpu().numpy(), self.distance(path, target).cpu().numpy()
