@@ -7,7 +7,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa collect`."""
-    parser.add_argument("--task", choices=("reach", "push"), default="reach", help="what is on the table")
+    parser.add_argument("--task", choices=("reach", "push", "curtain"), default="reach", help="what is on the table")
     parser.add_argument(
         "--episodes", type=int, default=2800, help="how many; those already in DIR are not repeated"
     )

@@ -34,8 +34,8 @@ CONTENT_VERSION = 1
 SEED_STRIDE = 1_000_000
 """Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""
 CONTROL_PERIOD_S = 0.02
-TABLE_CLEARANCE_M = {"reach": 0.01, "push": 0.004}
-END_EFFECTOR_HEIGHT_M = {"reach": 0.02, "push": 0.01}
+TABLE_CLEARANCE_M = {"reach": 0.01, "push": 0.004, "curtain": 0.01}
+END_EFFECTOR_HEIGHT_M = {"reach": 0.02, "push": 0.01, "curtain": 0.02}
 VIEW_MARGIN = -0.1
 """Commanded poses may leave the image by this part of its half width, as moves between goals do."""
 
@@ -44,7 +44,7 @@ VIEW_MARGIN = -0.1
 class CollectSettings:
     """What decides the content of every episode.
 
-    task: "reach" or "push".  seed: of the whole collection.  frames: per episode, at the ActionSpec's rate.
+    task: "reach", "push" or "curtain".  seed: of the whole collection.  frames: per episode, at the ActionSpec's rate.
     image_size: (h, w).  meshes: "boxes" or "full".  namespace: of the topics.
     random_scenes: how many random scenes see each episode beside the standard one.
     """

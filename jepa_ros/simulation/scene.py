@@ -16,9 +16,10 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 from jepa_ros.simulation.engine import mujoco
+from jepa_ros.simulation.light_curtain import add_curtain
 
 ARM_XML = Path(__file__).with_name("so101_boxes.xml")
-TASKS = ("reach", "push")
+TASKS = ("reach", "push", "far", "curtain")
 TIMESTEP = 0.005
 """s; stable with the servos' gains in MuJoCo's implicitfast integrator."""
 
@@ -93,7 +94,7 @@ def build_model(
 ) -> "mujoco.MjModel":
     """The compiled scene.
 
-    task: "reach" or "push" (adds a cube).  meshes: "boxes" or "full".
+    task: "reach", "push" (adds a cube) or "curtain" (adds a light curtain).  meshes: "boxes" or "full".
     self_collision: let every pair of links collide (for checking poses; slower to simulate).
     edit: changes the finished scene before it is compiled.
     """
@@ -115,6 +116,8 @@ def build_model(
     _add_camera(spec, visual)
     if task == "push":
         _add_cube(spec, visual)
+    if task == "curtain":
+        add_curtain(spec)
     if meshes == "full":
         _show_meshes(spec, find_mesh_model())
     if edit is not None:

@@ -15,12 +15,15 @@ from jepa_ros.errors import JepaError
 from jepa_ros.simulation import disturbance as disturbances
 from jepa_ros.simulation.arm import HOME, JOINT_NAMES, POSITION_LOWER, POSITION_UPPER
 from jepa_ros.simulation.engine import mujoco
+from jepa_ros.simulation.light_curtain import LightCurtain
 from jepa_ros.simulation.renderer import Renderer
 from jepa_ros.simulation.scene import CAMERA, CUBE_HALF, EE_SITE, IMAGE_SIZE, VisualSettings, build_model
 from jepa_ros.simulation.tasks import Goal
 
 _A = len(JOINT_NAMES)
 _STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+_WATCH_STEPS = 2
+"""Physics steps between two looks at who is in the curtain."""
 _SMALL = 256
 """px; images up to this size are rendered at twice the size and averaged: motion below a pixel shows."""
 
@@ -50,6 +53,7 @@ class Simulator:
         self._data = mujoco.MjData(self.model)
         self._scratch = mujoco.MjData(self.model)
         self._has_cube = task == "push"
+        self._curtain = LightCurtain(self.model) if task == "curtain" else None
         self._site = self.model.site(EE_SITE).id
         self._state_size = mujoco.mj_stateSize(self.model, _STATE)
         self._stiffness = self.model.actuator_gainprm[:_A, 0].copy()
@@ -71,10 +75,11 @@ class Simulator:
             return
         mujoco.mj_resetData(self.model, self._data)
         self._owed = 0.0
-        self._place(self._data, state if state is not None else self._home())
-        # Targets at which the servos just carry the arm's weight: it starts at rest where it was put.
-        mujoco.mj_forward(self.model, self._data)
-        self.set_target(self._data.qpos[:_A] + self._data.qfrc_bias[:_A] / self._stiffness)
+        goal = state if state is not None else self._home()
+        self._place(self._data, goal)
+        if self._curtain is not None:
+            self._curtain.reset(self._data, goal.luck)
+        self._command_rest()
         self._stale = True
 
     def get_state(self) -> dict:
@@ -121,6 +126,11 @@ class Simulator:
         """(3,) m, the cube's centre; None in tasks without one."""
         return self._data.qpos[_A : _A + 3].copy() if self._has_cube else None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the protective stop of task "curtain" has tripped; targets are ignored until the next reset."""
+        return self._curtain is not None and self._curtain.stopped(self._data)
+
     # Motion
 
     @property
@@ -129,13 +139,14 @@ class Simulator:
         return self._data.ctrl[:_A].copy()
 
     def set_target(self, positions: np.ndarray) -> None:
-        """Command the servos to (A,) rad, clipped to the position limits."""
+        """Command the servos to (A,) rad, clipped to the position limits; without effect where the arm is ``stopped``."""
         positions = np.asarray(positions, dtype=np.float64)
         if positions.shape != (_A,) or not np.all(np.isfinite(positions)):
             raise JepaError(
                 f"set_target: got {positions}; need {_A} finite positions in rad for {', '.join(JOINT_NAMES)}"
             )
-        self._data.ctrl[:_A] = np.clip(positions, POSITION_LOWER, POSITION_UPPER)
+        if not self.stopped:
+            self._data.ctrl[:_A] = np.clip(positions, POSITION_LOWER, POSITION_UPPER)
 
     def advance(self, seconds: float) -> None:
         """Simulate; the rest below one physics step is made up for in the next call."""
@@ -143,7 +154,7 @@ class Simulator:
         steps = round(self._owed / self.model.opt.timestep)
         self._owed -= steps * self.model.opt.timestep
         if steps > 0:
-            mujoco.mj_step(self.model, self._data, nstep=steps)
+            self._step(steps)
             self._stale = True
 
     # What the camera suffers
@@ -214,6 +225,22 @@ class Simulator:
         self.close()
 
     # Inner workings
+
+    def _step(self, steps: int) -> None:
+        if self._curtain is None:
+            mujoco.mj_step(self.model, self._data, nstep=steps)
+            return
+        for begin in range(0, steps, _WATCH_STEPS):
+            mujoco.mj_step(self.model, self._data, nstep=min(_WATCH_STEPS, steps - begin))
+            self._derive(self._data)
+            if self._curtain.watch(self._data, self._data.site_xpos[self._site]):
+                self._command_rest()
+
+    def _command_rest(self) -> None:
+        """Targets at which the servos just carry the arm's weight: it rests where it is."""
+        mujoco.mj_forward(self.model, self._data)
+        rest = self._data.qpos[:_A] + self._data.qfrc_bias[:_A] / self._stiffness
+        self._data.ctrl[:_A] = np.clip(rest, POSITION_LOWER, POSITION_UPPER)
 
     def _home(self) -> Goal:
         cube = None

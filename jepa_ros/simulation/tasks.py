@@ -14,6 +14,7 @@ import numpy as np
 
 from jepa_ros.errors import JepaError
 from jepa_ros.simulation.kinematics import ArmKinematics
+from jepa_ros.simulation.light_curtain import HALF_DEPTH, HEIGHT, is_inside
 from jepa_ros.simulation.scene import CUBE_HALF
 
 _EVALUATION, _COLLECTION = 1, 2
@@ -62,6 +63,23 @@ PUSH = Workspace(
 )
 """Gripper closed, pointing down, low enough to push."""
 
+BESIDE_CURTAIN = Workspace(
+    (-1.2, -0.6, -1.0, -0.4, -0.3, 0.0),
+    (1.2, 1.2, 1.5, 1.4, 0.3, 0.4),
+    (0.20, HALF_DEPTH + 0.03, 0.04),
+    (0.36, HALF_DEPTH + 0.09, 0.11),
+    clearance=0.02,
+)
+"""Low, on the curtain's left."""
+
+ABOVE_CURTAIN = Workspace(
+    (-1.2, -1.5, -1.4, -0.4, -0.3, 0.0),
+    (1.2, 1.2, 1.5, 1.4, 0.3, 0.4),
+    (0.12, -0.12, HEIGHT + 0.015),
+    (0.36, 0.12, 0.32),
+    clearance=0.02,
+)
+
 CUBE_LOWER, CUBE_UPPER = np.array([0.15, -0.14]), np.array([0.32, 0.14])
 """(2,) m: where the cube's centre may be."""
 
@@ -72,12 +90,14 @@ class Goal:
 
     joints: (A,) rad, measured positions.  end_effector: (3,) m, gripper frame at those joints.
     cube: (3,) m, centre, or None in tasks without a cube.  cube_yaw: rad.
+    luck: of a start: what happens by chance in its episode is drawn from it (task "curtain").
     """
 
     joints: np.ndarray
     end_effector: np.ndarray
     cube: np.ndarray | None = None
     cube_yaw: float = 0.0
+    luck: int = 0
 
     def to_dict(self) -> dict:
         """JSON-serialisable."""
@@ -86,6 +106,7 @@ class Goal:
             "end_effector": self.end_effector.tolist(),
             "cube": None if self.cube is None else self.cube.tolist(),
             "cube_yaw": self.cube_yaw,
+            "luck": self.luck,
         }
 
     @classmethod
@@ -97,15 +118,22 @@ class Goal:
             np.array(values["end_effector"], float),
             None if cube is None else np.array(cube, float),
             float(values.get("cube_yaw", 0.0)),
+            int(values.get("luck", 0)),
         )
 
 
 class Task(Protocol):
-    """What makes an episode: deterministic given the generator or seed. Not for several threads at once."""
+    """What makes an episode: deterministic given the generator or seed. Not for several threads at once.
+
+    blocks: the budget of an episode, in action blocks.  step: rad that a joint may move per raw action; None leaves it to
+    the robot.
+    """
 
     name: str
     tolerance: float
     hold_seconds: float
+    blocks: int
+    step: float | None
 
     def sample_start(self, rng: np.random.Generator) -> Goal: ...
     def sample_goal(self, rng: np.random.Generator) -> Goal: ...
@@ -154,6 +182,7 @@ class ReachTask:
     name = "reach"
     tolerance = 0.02
     hold_seconds = 0.5
+    blocks, step = 30, None
 
     def sample_start(self, rng: np.random.Generator) -> Goal:
         """A random valid pose, drawn like a goal."""
@@ -183,6 +212,48 @@ class ReachTask:
         return float(np.linalg.norm(sim.end_effector - goal.end_effector))
 
 
+class FarTask(ReachTask):
+    """A pose far away for an arm that may only move slowly: no way there takes fewer than ``least_actions`` raw actions.
+
+    The error is how far the worst joint is off, in m, of a point ``lever`` from its axis: all of the pose counts, so that the
+    way of the joint that has the farthest to go is part of it. The scene and its data are those of reach.
+    """
+
+    name = "far"
+    tolerance = 0.03
+    lever = 0.2
+    hold_seconds = 0.5
+    step = 0.015
+    """rad; an eighth of what the recorded arm moves per action."""
+    least_actions = 100
+    blocks = 75
+    """Three times the blocks of the shortest way."""
+
+    def episode(self, seed: int) -> tuple[Goal, Goal]:
+        """(start, goal): the same for the same seed; poses of reach that are far enough apart, with a free direct path."""
+        rng = np.random.default_rng((_EVALUATION, 14, _checked_seed(seed)))
+        for _ in range(_MAX_DRAWS):
+            start, goal = self.sample_start(rng), self.sample_goal(rng)
+            if self.actions(start, goal) >= self.least_actions and direct_path_is_free(
+                start.joints, goal.joints
+            ):
+                return start, goal
+        raise JepaError(f"task far: no episode for seed {seed}")
+
+    def collection_rng(self, seed: int) -> np.random.Generator:
+        """The generator for recording training episode ``seed``."""
+        return np.random.default_rng((_COLLECTION, 14, _checked_seed(seed)))
+
+    def error(self, sim, goal: Goal) -> float:
+        """How far the joint that is farthest off is from where the goal has it: m, ``lever`` from its axis."""
+        return float(self.lever * np.max(np.abs(sim.joint_positions - goal.joints)))
+
+    def actions(self, start: Goal, goal: Goal) -> int:
+        """The fewest raw actions from start to within the tolerance of goal."""
+        travel = np.max(np.abs(start.joints - goal.joints)) - self.tolerance / self.lever
+        return max(0, int(np.ceil(travel / self.step)))
+
+
 class PushTask:
     """Push the cube to its place in the goal image; the error is the distance of the cube.
 
@@ -192,6 +263,7 @@ class PushTask:
     name = "push"
     tolerance = 0.03
     hold_seconds = 0.5
+    blocks, step = 30, None
     min_push, max_push = 0.06, 0.15
     """m between the cube's first and last place."""
 
@@ -244,6 +316,62 @@ class PushTask:
         return bool(self.min_push <= length <= self.max_push and along >= np.cos(np.radians(40)))
 
 
+class CurtainTask:
+    """Come into the goal image's pose on the other side of a light curtain (light_curtain.py); the error is the distance of
+    the gripper frame. Straight through is short, and may be the end; over it is long and safe.
+    """
+
+    name = "curtain"
+    tolerance = 0.04
+    hold_seconds = 0.5
+    blocks, step = 30, None
+    farthest = 0.9
+    """rad that a joint has to go at most from start to goal, so that the straight way is much the shorter one."""
+
+    def sample_start(self, rng: np.random.Generator) -> Goal:
+        """A random low pose beside the curtain, with its luck."""
+        return self._beside(rng, rng.choice((-1.0, 1.0)))
+
+    def sample_goal(self, rng: np.random.Generator) -> Goal:
+        """Where a recorded arm goes next: low beside the curtain, or above it."""
+        if rng.random() < 0.4:
+            return sample_pose(rng, ABOVE_CURTAIN)
+        return self.sample_start(rng)
+
+    def episode(self, seed: int) -> tuple[Goal, Goal]:
+        """(start, goal): the same for the same seed; low on either side, the straight way through the curtain."""
+        rng = np.random.default_rng((_EVALUATION, 13, _checked_seed(seed)))
+        side = rng.choice((-1.0, 1.0))
+        for _ in range(_MAX_DRAWS):
+            start, goal = self._beside(rng, side), self._beside(rng, -side)
+            if np.abs(start.joints - goal.joints).max() <= self.farthest and self._leads_through(start, goal):
+                return start, goal
+        raise JepaError(f"task curtain: no episode for seed {seed}")
+
+    def collection_rng(self, seed: int) -> np.random.Generator:
+        """The generator for recording training episode ``seed``."""
+        return np.random.default_rng((_COLLECTION, 13, _checked_seed(seed)))
+
+    def error(self, sim, goal: Goal) -> float:
+        """Distance in m between the gripper frame and its place in the goal."""
+        return float(np.linalg.norm(sim.end_effector - goal.end_effector))
+
+    def _beside(self, rng: np.random.Generator, side: float) -> Goal:
+        """side: 1 left, -1 right."""
+        joints = sample_pose(rng, BESIDE_CURTAIN).joints * [side, 1, 1, 1, side, 1]
+        arm = _arm("reach")
+        arm.move(joints)
+        return Goal(joints, arm.end_effector, luck=int(rng.integers(2**31)))
+
+    def _leads_through(self, start: Goal, goal: Goal, steps: int = 40) -> bool:
+        arm = _arm("reach")
+        for part in np.linspace(0, 1, steps):
+            arm.move(start.joints + part * (goal.joints - start.joints))
+            if is_inside(arm.end_effector):
+                return True
+        return False
+
+
 def _with_cube(pose: Goal, cube_xy: np.ndarray, yaw: float) -> Goal | None:
     """The pose with a cube on the table, or None where they touch or the cube is out of view."""
     arm = _arm("push")
@@ -259,11 +387,11 @@ def _checked_seed(seed: int) -> int:
     return int(seed)
 
 
-_TASKS = {"reach": ReachTask, "push": PushTask}
+_TASKS = {"reach": ReachTask, "push": PushTask, "far": FarTask, "curtain": CurtainTask}
 
 
 def make_task(name: str) -> Task:
-    """The task of that name: "reach" or "push"."""
+    """The task of that name: "reach", "push", "far" or "curtain"."""
     if name not in _TASKS:
         raise JepaError(f"unknown task {name!r}; known tasks: {', '.join(_TASKS)}")
     return _TASKS[name]()
