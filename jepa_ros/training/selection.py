@@ -66,9 +66,9 @@ Trial = Callable[["WorldModel"], Mapping[str, Sequence["EpisodeResult"]]]
 class Candidates:
     """The weights that did best so far, and how all did that were tried; ``state_dict`` is what a run needs to go on.
 
-    Most successes over all tasks, which have as many episodes each, win: the sum's chance error is smaller than that of any
-    one task, the worst included. A draw goes to the one that is better in its worst task, then to the lower median of the
-    final error (mean over tasks), then to the earlier.
+    Most successes over all tasks, which have as many episodes each, win: they are less a matter of chance than those of the
+    worst task alone. A draw goes to the one that is better in its worst task, then to the lower median of the final error
+    (mean over tasks), then to the longer trained.
 
     tried: of every candidate its ``step`` and by task ``successes``, ``episodes``, ``median_error_m``.  weights: of the best.
     """
@@ -106,11 +106,12 @@ class Candidates:
         self.tried, self.weights = state["tried"], state["weights"]
 
 
-def merit(candidate: dict) -> tuple[int, int, float]:
+def merit(candidate: dict) -> tuple[int, int, float, int]:
     """What is greater the better a candidate did, see Candidates."""
     tasks = candidate["tasks"].values()
     successes = [task["successes"] for task in tasks]
-    return sum(successes), min(successes), -float(np.mean([task["median_error_m"] for task in tasks]))
+    error = float(np.mean([task["median_error_m"] for task in tasks]))
+    return sum(successes), min(successes), -error, candidate["step"]
 
 
 def in_words(candidate: dict) -> str:

@@ -8,9 +8,12 @@ import pytest
 import torch
 from dot_world import DATA, EPISODES, SPEC, config, logged
 
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.closed_loop import EpisodeResult
+from jepa_ros.evaluation.runner import PLANNER, Bench, Settings
 from jepa_ros.evaluation.trial import ClosedLoopTrial
+from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.training import trainer
 from jepa_ros.training.pace import Pace
 from jepa_ros.training.selection import Candidates, Selection, merit
@@ -131,28 +134,51 @@ def test_most_successes_win_then_the_worst_task_then_the_error():
     assert order == sorted(order) and len(set(order)) == 4
 
 
-def test_of_equals_the_earlier_is_kept():
+def test_of_equals_the_longer_trained_is_kept():
     candidates = Candidates(1, Script(2, 2))
     for step in (1, 2):
         torch.manual_seed(step)
         candidates.consider(step, WorldModel(config().model, SPEC))
-    torch.manual_seed(1)
-    assert candidates.best["step"] == 1
+    torch.manual_seed(2)
+    assert candidates.best["step"] == 2
     assert same(candidates.weights, WorldModel(config().model, SPEC).state_dict())
 
 
-def test_in_the_simulator_weights_that_reach_goals_win_over_weights_that_do_not():
-    torch.manual_seed(0)
-    trained = load_checkpoint(SHIPPED).model
-    untrained = WorldModel(trained.config, trained.spec)
-    trial = ClosedLoopTrial(["reach"], range(3000, 3003), trained.spec, trained.image_size, blocks=8)
-    candidates = Candidates(1, trial)
-    for step, model in enumerate((untrained, trained, untrained), 1):
-        candidates.consider(step, model)
+@pytest.fixture(scope="module")
+def shipped_model() -> WorldModel:
+    return load_checkpoint(SHIPPED).model
+
+
+@pytest.fixture(scope="module")
+def reach(shipped_model):
+    """A short trial in the simulator."""
+    trial = ClosedLoopTrial(
+        ["reach"], range(3000, 3003), shipped_model.spec, shipped_model.image_size, blocks=8
+    )
+    yield trial
     trial.close()
+
+
+def test_in_the_simulator_weights_that_reach_goals_win_over_weights_that_do_not(shipped_model, reach):
+    torch.manual_seed(0)
+    untrained = WorldModel(shipped_model.config, shipped_model.spec)
+    candidates = Candidates(1, reach)
+    for step, model in enumerate((untrained, shipped_model, untrained), 1):
+        candidates.consider(step, model)
     worse, better, again = (found["tasks"]["reach"] for found in candidates.tried)
     assert worse == again and worse["successes"] < better["successes"]
-    assert candidates.best["step"] == 2 and same(candidates.weights, trained.state_dict())
+    assert candidates.best["step"] == 2 and same(candidates.weights, shipped_model.state_dict())
+
+
+def test_a_trial_is_what_evaluation_finds_for_the_same_weights(shipped_model, reach):
+    planner = PlannerConfig(mode="search")
+    bench = Bench(Settings("reach", str(SHIPPED), "checkpoint", planner, DEFAULT_WEIGHTS, 8, runtime="torch"))
+    evaluated = [bench.run(PLANNER, seed) for seed in range(3000, 3003)]
+    bench.simulator.close()
+    found = reach(shipped_model)["reach"]
+    assert [(r.success, r.blocks, r.final_error_m) for r in found] == [
+        (r.success, r.blocks, r.final_error_m) for r in evaluated
+    ]
 
 
 def test_another_robot_than_the_simulated_one_is_refused_before_training(tmp_path):
