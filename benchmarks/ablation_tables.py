@@ -9,7 +9,7 @@ from result_files import NOT_MEASURED, made_by, markdown, read
 from jepa_ros.evaluation.shifts.figures import compare, rate_words, ratio_words
 
 FILE = "ablations.json"
-TASKS = ("reach", "push")
+TASKS = ("reach", "push", "far")
 """Columns where nothing is measured yet."""
 
 
@@ -36,14 +36,17 @@ def parts(content: dict | None) -> dict[str, Variant]:
 
 def command(content: dict) -> str:
     """What was run, in words."""
-    seeds = sorted({run["training_seed"] for found in content["variants"].values() for run in found["runs"]})
+    trained = sorted(
+        {run["training_seed"] for found in content["variants"].values() for run in found["runs"]}
+    )
     weights = ", ".join(f"{name} {weight:g}" for name, weight in content["weights"].items() if weight)
     planner = content["planner"]
+    driven = ", ".join(f"{name} {task['blocks']}" for name, task in content["tasks"].items())
     return (
         f"`{content['command']}`, {content['training'].get('steps')} steps, training seeds "
-        f"{', '.join(map(str, seeds))}, episodes of seeds {content['seeds'][0]} to {content['seeds'][1]}, "
-        f"{content['blocks']} blocks at most; the whole plans in mode `{planner['mode']}` on {planner['levels']} level(s) with weights {weights}; "
-        f"{made_by(content)}"
+        f"{', '.join(map(str, trained))}, episodes of seeds {content['seeds'][0]} to "
+        f"{content['seeds'][-1]}, blocks at most: {driven}; the whole plans in mode `{planner['mode']}` on {planner['levels']} level(s) "
+        f"with weights {weights}; {made_by(content)}"
     )
 
 

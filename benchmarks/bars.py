@@ -1,7 +1,7 @@
 """The bars of closed-loop success: checkpoints of several training seeds, in every mode of the planner, baselines beside.
 
     python benchmarks/bars.py --checkpoints runs/all_0 runs/all_1 runs/all_2 --tasks reach,push
-    python benchmarks/bars.py --checkpoints ... --tasks reach --as far --least-actions 100 --set speed=0.1 --blocks 100
+    python benchmarks/bars.py --checkpoints runs/all_0 runs/all_1 runs/all_2 --tasks far --set levels=2
 
 Writes OUT/bars_TASK.json, every episode's outcome, error and planning time; `python benchmarks/results_table.py --write` makes the
 tables and the verdicts of docs/results.md from them. Modes take turns on the same episodes, so that their planning times
@@ -19,19 +19,17 @@ from bench_command import command_line, model_id, origin, planner_config
 from episode_log import available, complete, figures
 
 from jepa_ros.cli.evaluate import FIRST_SEED, energy_weights
-from jepa_ros.data.collect import arm_spec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.report import require_writable, write_json
 from jepa_ros.evaluation.runner import Settings
-from jepa_ros.planning.config import MODES, PlannerConfig
-from jepa_ros.simulation.tasks import Goal, Task, make_task
+from jepa_ros.planning.config import MODES
+from jepa_ros.simulation.tasks import FarTask, Goal, Task, make_task
 
 WITHOUT_NETWORKS = ("no_op", "random", "true_joints")
 """Baselines that are the same for every checkpoint; they run once."""
 BASELINES = ("no_op", "random", "behaviour_cloning", "decoded_joints", "decoded_by_sight")
 BEHIND_DEG = 60.0
 """A start is behind the cube where the way to it is within this of the way that the cube has to go."""
-MOST_TRIED = 50
 NOT_OF_THE_MODEL = {"seed", "threads", "device", "log_every", "save_every"}
 """Settings of a training in which the checkpoints of one row may differ."""
 
@@ -40,12 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the episodes, write the files."""
     args = arguments(argv)
     try:
-        tasks = args.tasks.split(",")
-        if args.bar and len(tasks) > 1:
-            raise JepaError(f"--as {args.bar} names the result of one task, not of {args.tasks}")
         trainings = same_but_for_the_seed({path: training(path) for path in args.checkpoints})
-        for task in tasks:
-            out = args.out / f"bars_{args.bar or task}.json"
+        for task in [make_task(name) for name in args.tasks.split(",")]:
+            out = args.out / f"bars_{task.name}.json"
             require_writable(out)
             found = measure(args, task, trainings)
             write_json(out, found | origin(command_line("benchmarks/bars.py", argv)))
@@ -56,35 +51,32 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(args: argparse.Namespace, name: str, trainings: dict[Path, dict]) -> dict:
+def measure(args: argparse.Namespace, task: Task, trainings: dict[Path, dict]) -> dict:
     """One task with all checkpoints."""
-    task, bar = make_task(name), args.bar or name
     planner, weights = planner_config(args.set), energy_weights(args.weight)
-    away = actions_away(task, planner, args.seed, args.episodes, args.least_actions)
+    blocks, seeds, runs = args.blocks or task.blocks, range(args.seed, args.seed + args.episodes), []
     baselines = [name for name in args.baselines.split(",") if name and name != "none"]
-    seeds, runs = list(away), []
     for path, found in trainings.items():
-        settings = Settings(name, str(path), "checkpoint", planner, weights, args.blocks)
+        settings = Settings(task.name, str(path), "checkpoint", planner, weights, blocks)
         wanted = [b for b in baselines if not (runs and b in WITHOUT_NETWORKS)]
         agents = available(settings, [*args.modes.split(","), *wanted])
-        log = args.work / bar / f"training_seed_{found['seed']}.jsonl"
+        log = args.work / task.name / f"training_seed_{found['seed']}.jsonl"
         results = complete(log, settings, agents, seeds, args.processes)
         runs.append(
             {
                 "training_seed": found["seed"],
                 "model_id": model_id(path),
-                "agents": {agent: figures(episodes) for agent, episodes in results.items()},
+                "agents": {agent: figures(done) for agent, done in results.items()},
                 "unavailable": [agent for agent in wanted if agent not in agents],
             }
         )
     shared = next(iter(trainings.values()))
     return {
-        "bar": bar,
-        "task": name,
+        "task": task.name,
         "success_means": {"tolerance_m": task.tolerance, "hold_seconds": task.hold_seconds},
-        "seeds": seeds,
-        "raw_actions_away": list(away.values()),
-        "blocks": args.blocks,
+        "seeds": list(seeds),
+        "raw_actions_away": raw_actions_away(task, seeds),
+        "blocks": blocks,
         "starts": starts(task, seeds),
         "planner": planner.to_dict(),
         "weights": weights,
@@ -102,18 +94,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
         "--checkpoints", nargs="+", type=Path, required=True, metavar="CKPT", help="one of each training seed"
     )
     parser.add_argument("--tasks", default="reach,push", metavar="LIST")
-    parser.add_argument("--as", dest="bar", metavar="NAME", help="of the result, where it is not the task's")
-    parser.add_argument(
-        "--least-actions",
-        type=int,
-        default=0,
-        help="only episodes whose goal is at least so many raw actions away, at the planner's speed",
-    )
     parser.add_argument("--modes", default=",".join(MODES), metavar="LIST", help="of the planner")
     parser.add_argument("--baselines", default=",".join(BASELINES), metavar="LIST", help="or none")
     parser.add_argument("--episodes", type=int, default=100, help="of every agent and checkpoint")
     parser.add_argument("--seed", type=int, default=FIRST_SEED, help="of the first episode")
-    parser.add_argument("--blocks", type=int, default=30, help="budget of an episode")
+    parser.add_argument("--blocks", type=int, help="budget of an episode (default: the task's own)")
     parser.add_argument("--weight", action="append", default=[], metavar="TERM=W", help="of a cost term")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of the planner's settings")
     parser.add_argument("--processes", type=int, default=1, help="workers; 1 for planning times")
@@ -147,23 +132,11 @@ def same_but_for_the_seed(trainings: dict[Path, dict]) -> dict[Path, dict]:
     return dict(sorted(trainings.items(), key=lambda item: item[1]["seed"]))
 
 
-def actions_away(
-    task: Task, planner: PlannerConfig, first: int, count: int, least: int = 0
-) -> dict[int, int]:
-    """The first ``count`` episode seeds from ``first`` on -> raw actions that the arm needs at least from start to goal, at the
-    planner's speed; those below ``least`` are passed over."""
-    spec, found = arm_spec(), {}
-    bound = np.minimum(np.abs(spec.lower), spec.upper) * planner.to_dict().get("speed", 1.0)
-    for seed in range(first, first + MOST_TRIED * count):
-        start, goal = task.episode(seed)
-        needed = int(np.ceil(np.max(np.abs(goal.joints - start.joints) / bound) - 1e-9))
-        if needed >= least:
-            found[seed] = needed
-        if len(found) == count:
-            return found
-    raise JepaError(
-        f"--least-actions {least}: of {MOST_TRIED * count} episodes only {len(found)} are as far; lower it, or the speed"
-    )
+def raw_actions_away(task: Task, seeds: Sequence[int]) -> list[int] | None:
+    """The fewest raw actions to each goal, of a task that counts them; None of another one."""
+    if not isinstance(task, FarTask):
+        return None
+    return [task.actions(*task.episode(seed)) for seed in seeds]
 
 
 def starts(task: Task, seeds: Sequence[int]) -> dict[str, list[int]]:

@@ -8,7 +8,6 @@ import pytest
 from bench_command import command_line, origin, planner_config
 
 from jepa_ros.errors import JepaError
-from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.simulation.tasks import Goal, make_task
 
 
@@ -34,20 +33,12 @@ def test_checkpoints_of_one_row_differ_in_their_training_seed_alone(tmp_path):
 def test_what_is_no_checkpoint_is_refused(tmp_path, capsys):
     assert bars.main(["--checkpoints", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "tells no training seed" in capsys.readouterr().err
-    assert bars.main(["--checkpoints", str(tmp_path), "--as", "far", "--out", str(tmp_path)]) == 2
-    assert "--as far names the result of one task" in capsys.readouterr().err
 
 
-def test_raw_actions_away_are_those_of_the_joint_that_has_farthest_to_go():
-    task = make_task("reach")
-    away = bars.actions_away(task, PlannerConfig(), first=1000, count=3)
-    assert list(away) == [1000, 1001, 1002]
-    start, goal = task.episode(1001)
-    assert away[1001] == np.ceil(np.abs(goal.joints - start.joints).max() / 0.12)
-    far = bars.actions_away(task, PlannerConfig(), 1000, 2, least=max(away.values()))
-    assert len(far) == 2 and min(far.values()) >= max(away.values())
-    with pytest.raises(JepaError, match="only 0 are as far"):
-        bars.actions_away(task, PlannerConfig(), 1000, 1, least=10_000)
+def test_only_far_goals_are_counted_in_raw_actions():
+    away = bars.raw_actions_away(make_task("far"), range(1000, 1003))
+    assert len(away) == 3 and min(away) >= 100
+    assert bars.raw_actions_away(make_task("reach"), range(1000, 1003)) is None
 
 
 @pytest.mark.parametrize("gripper, behind", [((0.0, 0.0), True), ((0.1, 0.1), False), ((0.25, 0.02), False)])
