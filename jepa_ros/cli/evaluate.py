@@ -23,7 +23,7 @@ _PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa evaluate`."""
-    parser.add_argument("--task", default="reach", help="reach or push")
+    parser.add_argument("--task", default="reach", help="reach, push or far")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
     )
@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=FIRST_SEED, help="seed of the first episode; then upwards"
     )
-    parser.add_argument("--blocks", type=int, default=30, help="budget of an episode, in action blocks")
+    parser.add_argument(
+        "--blocks", type=int, help="budget of an episode, in action blocks (default: the task's own)"
+    )
     parser.add_argument(
         "--latency",
         type=float,
@@ -91,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
     from jepa_ros.evaluation.closed_loop import Timing
     from jepa_ros.evaluation.report import require_writable, summarise, table, unavailable
     from jepa_ros.evaluation.runner import ORACLE, PLANNER, Bench, Settings, run_all
+    from jepa_ros.simulation.tasks import make_task
 
+    if args.blocks is None:
+        args.blocks = make_task(args.task).blocks
     for name in ("episodes", "blocks", "processes"):
         if getattr(args, name) < 1:
             raise JepaError(f"--{name} is {getattr(args, name)}; it must be at least 1")
@@ -213,6 +218,19 @@ def speed(planner: PlannerConfig, propose) -> str:
     return found + (f"; {planner.refine_steps} gradient steps on the best" if planner.refine_steps else "")
 
 
+def levels(planner: PlannerConfig, pace: float) -> list[str]:
+    """What is not as usual about levels and bounds, in words; pace: the share of the action bounds that the task allows."""
+    lines = []
+    if planner.levels == 2:
+        lines.append(
+            f"levels       2: the slow level looks {planner.macros} of its steps ahead, for a new target every "
+            f"{planner.target_looks} looks; goals within {planner.near_blocks:g} blocks are planned for themselves"
+        )
+    if min(pace, planner.speed) < 1:
+        lines.append(f"bounds       {min(pace, planner.speed):g} of the action bounds are used")
+    return lines
+
+
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
     from jepa_ros.evaluation.runner import PLANNER
@@ -244,6 +262,7 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             f"{planner.iterations} iterations, horizon {planner.horizon} blocks; plans "
             + ("at every look" if plans_always else "where the plan at hand does not go as predicted"),
             f"speed        {speed(planner, propose)}",
+            *levels(planner, bench.pace),
         ]
     )
 
@@ -305,6 +324,7 @@ def _origin(args, settings, bench) -> dict:
         "task": settings.task,
         "seeds": [args.seed, args.seed + args.episodes - 1],
         "success_means": {"tolerance_m": bench.task.tolerance, "hold_seconds": bench.task.hold_seconds},
+        "pace": bench.pace,
         "budget": {"blocks": settings.blocks, "seconds": budget_seconds(settings, bench.spec)},
         "model": settings.model,
         "checkpoint": checkpoint,

@@ -90,6 +90,13 @@ class ActionSpec:
         """The same contract with the data's raw-action statistics, each (A,)."""
         return replace(self, mean=tuple(map(float, mean)), std=tuple(map(float, std)))
 
+    def slowed(self, share: float) -> "ActionSpec":
+        """The same contract with this share of the action bounds; itself for 1."""
+        if share == 1:
+            return self
+        bounds = (tuple(share * v for v in bound) for bound in (self.lower, self.upper))
+        return replace(self, **dict(zip(("lower", "upper"), bounds, strict=True)))
+
     def to_dict(self) -> dict:
         """A JSON-serialisable dict."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}

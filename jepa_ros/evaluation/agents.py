@@ -16,6 +16,7 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.episode import PlanningEpisode
+from jepa_ros.planning.hierarchy import Hierarchy
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import Propose
 from jepa_ros.planning.receding_horizon import Planner
@@ -78,7 +79,8 @@ class PlannerAgent(Agent):
     """Encode the image, plan for the least energy, execute the plan's first block.
 
     Calls the same pieces in the same order as the live graph in ``composition:=single``. The policy is the checkpoint's
-    heads, where it has some and the planner's mode is not "search"; JepaError where the mode is "policy" without.
+    heads, where it has some and the planner's mode is not "search"; JepaError where the mode is "policy" without, or the
+    planner has two levels and the heads no slow one.
     judgements: the gate's, one per look of this episode.
     """
 
@@ -93,8 +95,13 @@ class PlannerAgent(Agent):
         super().__init__(checkpoint.spec)
         self.checkpoint, self.model, self.energy = checkpoint, checkpoint.model, energy
         self.propose = policy(checkpoint, config.mode)
+        slow = checkpoint.require_slow_level("levels: 2") if config.levels == 2 else None
+        self.foresee = None if slow is None else slow.foresee
         self.episode = PlanningEpisode(
-            Planner(self.spec, config), ShortTermMemory(self.spec, self.model.context), gate
+            Planner(self.spec, config),
+            ShortTermMemory(self.spec, self.model.context),
+            gate,
+            None if slow is None else Hierarchy(slow.config.macro, config),
         )
         self.sub_goals = sub_goals
         self.judgements: list[Judgement] = []
@@ -126,6 +133,7 @@ class PlannerAgent(Agent):
             self.propose,
             self.checkpoint.goal_tolerance,
             lambda: self.checkpoint.network,
+            self.foresee,
         )
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
         solution = self.episode.solution

@@ -82,6 +82,11 @@ class HoldTimer:
         return now - self._since >= self.hold_seconds - 1e-9
 
 
+def pace(task: Task, spec: ActionSpec) -> float:
+    """Share of the action bounds that a task lets an arm use."""
+    return 1.0 if task.step is None else min(1.0, task.step / max(spec.upper))
+
+
 def run_episode(
     simulator: Simulator,
     task: Task,
@@ -96,7 +101,8 @@ def run_episode(
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode.
 
     view: where the agent's pictures come from; None is the simulator.  sub_goals: shown to the agent as pictures to pass
-    on the way, in their order; success is judged by the goal alone.
+    on the way, in their order; success is judged by the goal alone. Where the task is slower than the robot, the guard holds
+    every agent to that.
     """
     spec, view = agent.spec, view or simulator
     start, goal = task.episode(seed)
@@ -108,7 +114,7 @@ def run_episode(
         errors.append(task.error(simulator, goal))
         return hold.update(simulator.time, errors[-1])
 
-    arm = SimulatedArm(simulator, spec, solved)
+    arm = SimulatedArm(simulator, spec.slowed(pace(task, spec)), solved)
     agent.observe_truth(arm, goal)
     agent.reset(view.goal_image(goal), seed)
     agent.by_way_of([view.goal_image(sub_goal) for sub_goal in sub_goals])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
-from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, run_episode
+from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, pace, run_episode
 from jepa_ros.planning.config import MODES, PlannerConfig
 
 if TYPE_CHECKING:
@@ -108,6 +108,13 @@ class Bench:
         return arm_spec() if self.checkpoint is None else self.checkpoint.spec
 
     @property
+    def pace(self) -> float:
+        """Share of the action bounds that the task lets an arm use."""
+        from jepa_ros.simulation.tasks import make_task
+
+        return pace(make_task(self.settings.task), self.spec)
+
+    @property
     def simulator(self):
         """The simulated robot at the checkpoint's image size; its contract must match the checkpoint's."""
         if self._simulator is None:
@@ -137,10 +144,11 @@ class Bench:
         return self._agents[name]
 
     def _make(self, name: str) -> Agent:
+        spec, config = self.spec.slowed(self.pace), self.settings.planner
+        config = replace(config, speed=min(self.pace, config.speed))
         if name == PLANNER or name in MODES:
             from jepa_ros.costs.energy import Energy
 
-            config = self.settings.planner
             return PlannerAgent(
                 self.checkpoint,
                 config if name == PLANNER else replace(config, mode=name),
@@ -149,13 +157,13 @@ class Bench:
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent
 
-            return OracleAgent(self.spec, self.settings.planner, self.settings.timing)
+            return OracleAgent(self.spec, config, self.settings.timing)
         if name == "no_op":
-            return NoOp(self.spec)
+            return NoOp(spec)
         if name == "random":
-            return RandomMotion(self.spec)
+            return RandomMotion(spec)
         if name == "true_joints":
-            return JointServo(self.spec, None)
+            return JointServo(spec, None)
         if name not in BASELINES + YARDSTICKS:
             raise JepaError(f"unknown baseline {name!r}; known: {', '.join(BASELINES)}")
         if self.settings.checkpoint is None:
@@ -164,8 +172,8 @@ class Bench:
 
         networks = load_baselines(self.settings.checkpoint)
         if name == "behaviour_cloning":
-            return BehaviourCloning(self.spec, networks.policy_block)
-        return JointServo(self.spec, networks.joints_from_image, by_sight=name == "decoded_by_sight")
+            return BehaviourCloning(spec, networks.policy_block)
+        return JointServo(spec, networks.joints_from_image, by_sight=name == "decoded_by_sight")
 
 
 def run_all(

@@ -8,7 +8,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.collect import arm_spec
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import PlannerAgent
-from jepa_ros.evaluation.closed_loop import EpisodeResult, run_episode
+from jepa_ros.evaluation.closed_loop import EpisodeResult, pace, run_episode
 from jepa_ros.evaluation.runner import PLANNER
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.simulation.simulator import Simulator
@@ -21,7 +21,7 @@ class ClosedLoopTrial:
     """``trial(model)``: what ``jepa evaluate`` would find with the planner's own settings and no heads, task by task.
 
     spec, image_size: of the models to come; JepaError where the simulated robot is another one.
-    blocks: the budget of an episode.
+    blocks: the budget of an episode; None is the task's own.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ClosedLoopTrial:
         seeds: Sequence[int],
         spec: ActionSpec,
         image_size: tuple[int, int],
-        blocks: int = 30,
+        blocks: int | None = None,
     ):
         try:
             spec.require_match(arm_spec(), "the bags", "the simulated SO-101")
@@ -48,14 +48,16 @@ class ClosedLoopTrial:
         """The episodes of every task, in the order of the seeds; the same for the same weights."""
         # nothing here asks how far from a goal counts as there: no heads, no sub-goals
         checkpoint = Checkpoint(model, {}, "candidate", 0.0, None, Path())
-        agent = PlannerAgent(checkpoint, PlannerConfig(mode="search"), Energy(model.spec))
-        return {
-            task: [
-                run_episode(simulator, make_task(task), agent, seed, self._blocks, PLANNER)
+        found = {}
+        for name, simulator in self._simulators.items():
+            task = make_task(name)
+            config = PlannerConfig(mode="search", speed=pace(task, model.spec))
+            agent = PlannerAgent(checkpoint, config, Energy(model.spec))
+            found[name] = [
+                run_episode(simulator, task, agent, seed, self._blocks or task.blocks, PLANNER)
                 for seed in self._seeds
             ]
-            for task, simulator in self._simulators.items()
-        }
+        return found
 
     def close(self) -> None:
         """Close the simulators."""

@@ -40,6 +40,13 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "replan_energy": (0.0, 1.0, True),
     "replan_left": (0, 1000, True),
     "replan_after": (1, 1000, True),
+    "levels": (1, 2, True),
+    "macros": (1, 100, True),
+    "macro_samples": (4, 65536, True),
+    "macro_iterations": (1, 1000, True),
+    "near_blocks": (0.0, 1e6, True),
+    "target_looks": (1, 1000, True),
+    "speed": (0.0, 1.0, False),
     "seed": (0, 2**63 - 1, True),
 }
 
@@ -84,6 +91,13 @@ class PlannerConfig:
     predicted fall of the plan's energy; 0 lets it stay as it was.  replan_left: blocks with motion that a
     kept plan has left beyond its next one; the last ones before arrival are searched, where small corrections count.
     replan_after: blocks of one plan that are executed at most.
+
+    Two levels, see hierarchy.py. levels: 2: a slow level finds latent targets on the way to a far goal; 1: the goal is planned
+    for from everywhere.  macros: steps of the slow level that are foreseen.  macro_samples, macro_iterations: of its search.
+    near_blocks: a goal that is at most this far, by the distance head, is planned for itself.  target_looks: looks for which
+    a target is pursued at most.
+
+    speed: share of the action bounds that plans use.
     """
 
     solver: str = "cem"
@@ -118,6 +132,13 @@ class PlannerConfig:
     replan_energy: float = 0.5
     replan_left: int = 2
     replan_after: int = 5
+    levels: int = 1
+    macros: int = 3
+    macro_samples: int = 256
+    macro_iterations: int = 3
+    near_blocks: float = 5.0
+    target_looks: int = 3
+    speed: float = 1.0
 
     def __post_init__(self):
         def need(ok, what):

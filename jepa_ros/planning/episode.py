@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jepa_ros.planning.distance import nearest
+from jepa_ros.planning.hierarchy import Hierarchy
 from jepa_ros.planning.memory import Context, ShortTermMemory
-from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator, Imagination, Propose
+from jepa_ros.planning.protocols import EvaluationTimeout, Evaluator, Foresee, Imagination, Propose
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.solvers.search import Solution
 from jepa_ros.planning.sub_goals import SubGoals
@@ -49,10 +50,19 @@ class PlanningEpisode:
 
     sub_goals: where they are set, they are shown every look that may be taken for the scene, and say what to plan for;
     the plan at hand ends where that changes.
+
+    hierarchy: the slow level, None without one. ``aim`` then says what to plan for on the way to a goal.
     """
 
-    def __init__(self, planner: Planner, memory: ShortTermMemory, gate: SurpriseGate | None = None):
+    def __init__(
+        self,
+        planner: Planner,
+        memory: ShortTermMemory,
+        gate: SurpriseGate | None = None,
+        hierarchy: Hierarchy | None = None,
+    ):
         self.planner, self.memory, self.spec, self.gate = planner, memory, planner.spec, gate
+        self.hierarchy = hierarchy
         self.sub_goals: SubGoals | None = None
         self.reset()
 
@@ -62,6 +72,9 @@ class PlanningEpisode:
         self.memory.reset()
         if self.gate is not None:
             self.gate.reset()
+        if self.hierarchy is not None:
+            self.hierarchy.reset(seed)
+        self._aim: np.ndarray | None = None  # (D,) what is planned for
         self.judgement = Judgement()
         self._grounded = False  # whether the memory goes back to a look that was believed
         self.moved = self.ignored = False
@@ -109,6 +122,19 @@ class PlanningEpisode:
     def context(self) -> Context:
         """What rollouts start from."""
         return self.memory.context()
+
+    def aim(self, goal: np.ndarray, foresee: Foresee, tolerance: float = 0.0) -> np.ndarray:
+        """What to plan for from the last look on (D,): the goal (D,), or with a hierarchy its target on the way there.
+
+        tolerance: latent distance that counts as reached.  Raises EvaluationTimeout.
+        """
+        if self.hierarchy is None:
+            return goal
+        before, aim = self._aim, self.hierarchy.aim(foresee, self.context, goal, tolerance)
+        if before is not None and not np.array_equal(before, aim):
+            self.turn()
+        self._aim = aim
+        return aim
 
     def plan(
         self,

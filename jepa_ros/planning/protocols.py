@@ -49,5 +49,17 @@ class Propose(Protocol):
         ...
 
 
+class Foresee(Protocol):
+    """The slow level of a world model."""
+
+    def __call__(
+        self, context: Context, goal: np.ndarray, macros: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where macro-actions (S, M, U) float32 lead from a context's newest latent: the latent after the first of them
+        (S, D), and the blocks to go to a goal latent (D,), before the first and after every one (S, M + 1). Raises
+        EvaluationTimeout where nothing came in time."""
+        ...
+
+
 class EvaluationTimeout(JepaError):
     """No costs in time. A solver that has costs of an earlier iteration answers with the best of those."""

@@ -51,8 +51,8 @@ class Planner:
         clock: Callable[[], float] = time.monotonic,
     ):
         """clock: steady seconds, for deadlines."""
-        self.spec = spec
         self.config = config or PlannerConfig()
+        self.spec = spec = spec.slowed(self.config.speed)
         self.space: SearchSpace = make_space(self.config.space, spec, self.config.horizon)
         self.clock = clock
         self.reset()

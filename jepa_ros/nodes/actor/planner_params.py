@@ -58,6 +58,14 @@ _WORDS = {
     "the planner plans anew. 0: the energy must not rise.",
     "replan_left": "event: blocks with motion that a plan must have left beyond its next one to be kept; 0 keeps the "
     "block that arrives too.",
+    "levels": "2: a slow level of the checkpoint's heads finds latent targets on the way to a far goal; 1: the goal is planned for "
+    "from everywhere.",
+    "macros": "levels 2: steps of the slow level that are foreseen.",
+    "macro_samples": "levels 2: sequences of macro-actions per iteration.",
+    "macro_iterations": "levels 2: iterations of their search.",
+    "near_blocks": "levels 2: a goal that is at most so many blocks away, by the distance head, is planned for itself.",
+    "target_looks": "levels 2: looks for which a target is pursued at most.",
+    "speed": "Share of the action bounds that plans use.",
     "replan_after": "event: blocks of one plan that are executed at most, then the planner plans anew.",
 }
 
