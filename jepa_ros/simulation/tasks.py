@@ -2,8 +2,8 @@
 
 Random streams: ``task.episode(seed)`` is for demos and evaluation, ``task.collection_rng(seed)`` for
 recording training data. The two are keyed apart, so no seed of one ever gives the numbers of the other:
-evaluation episodes are unseen whatever seeds were used to collect. By convention demos use seeds below 1000
-and reported evaluations 1000 and up.
+evaluation episodes are unseen whatever seeds were used to collect. By convention demos use seeds below 1000,
+reported evaluations 1000 to 2999, and what models and limits are chosen by, 3000 and up.
 """
 
 from dataclasses import dataclass
