@@ -13,11 +13,12 @@ def read(file: Path) -> dict | None:
 
 
 def made_by(content: dict) -> str:
-    """When, at which commit and on what a result was measured; what the file does not tell is left out."""
-    machine = content.get("machine") or {}
+    """When, at which commit and on what a result was measured; what the file does not tell is left out. A commit
+    with "+" is one with changes."""
+    machine, commit = content.get("machine") or {}, content.get("commit", "")
     words = [
         content.get("date", ""),
-        f"commit {content['commit'][:7]}" if content.get("commit") else "",
+        f"commit {commit[:7]}{'+' * commit.endswith('+')}" if commit else "",
         f"{machine['processor']}, {machine['cores']} cores" if "processor" in machine else "",
     ]
     return ", ".join(word for word in words if word)
