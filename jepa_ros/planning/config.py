@@ -136,7 +136,7 @@ class PlannerConfig:
     macros: int = 3
     macro_samples: int = 256
     macro_iterations: int = 3
-    near_blocks: float = 5.0
+    near_blocks: float = 2.0
     target_looks: int = 3
     speed: float = 1.0
 

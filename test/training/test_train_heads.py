@@ -22,6 +22,19 @@ def test_a_run_leaves_heads_of_its_model_and_they_come_out_again(tmp_path):
     again, _ = train_heads(checkpoint.model, split.train, split.validation, HeadTraining(steps=3))
     latents, goal = torch.randn(5, 8), torch.randn(8)
     torch.testing.assert_close(again.distance(latents, goal), checkpoint.heads.distance(latents, goal))
+    macros = torch.randn(5, 8)
+    torch.testing.assert_close(
+        again.slow.predict(latents, macros), checkpoint.heads.slow.predict(latents, macros)
+    )
+    assert metrics["heads_slow_error_known"] > 0 and metrics["heads_slow_error_unknown"] > 0
+
+    # Without a slow level, as where no episode lasts for a step of it, the other heads are the same to the bit.
+    other, found = train_heads(
+        checkpoint.model, split.train, split.validation, HeadTraining(steps=3, stride=16)
+    )
+    assert other.slow is None and not [name for name in found if "slow" in name]
+    assert torch.equal(other.distance(latents, goal), again.distance(latents, goal))
+    assert torch.equal(other.value(latents, goal), again.value(latents, goal))
 
 
 def test_without_steps_there_are_no_heads(tmp_path):
