@@ -54,7 +54,7 @@ class DirectLink:
 
 
 class _Proposer:
-    """``propose`` by direct call. policy_ms: what it took."""
+    """``propose`` and ``foresee`` by direct call. policy_ms: what they took."""
 
     def __init__(self, link: DirectLink, request: PlanRequest):
         self._link, self._request, self.policy_ms = link, request, 0.0
@@ -65,6 +65,15 @@ class _Proposer:
         proposals = self._link.world_model.propose(context, goal)
         self.policy_ms += 1e3 * (time.perf_counter() - began)
         return proposals
+
+    def foresee(
+        self, context: Context, goal: np.ndarray, macros: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where macro-actions lead, see Foresee."""
+        began = time.perf_counter()
+        found = self._link.world_model.foresee(context, goal, macros)
+        self.policy_ms += 1e3 * (time.perf_counter() - began)
+        return found
 
 
 class DirectEvaluator(_Proposer):
@@ -129,7 +138,11 @@ class GpuEvaluator(_Proposer):
             request.reduction,
             lambda: link.world_model.network,
         )
-        self.ends, self.refine, self.steps = self._evaluator.ends, self._evaluator.refine, self._evaluator.steps
+        self.ends, self.refine, self.steps = (
+            self._evaluator.ends,
+            self._evaluator.refine,
+            self._evaluator.steps,
+        )
         self._results: list[EnergyResult] = []
         self.rollout_ms = 0.0
 

@@ -36,6 +36,7 @@ from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.hierarchy import Hierarchy
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
@@ -43,6 +44,7 @@ from jepa_ros.planning.sub_goals import SubGoalSettings
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.planning.trigger import Cause
 from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
+from jepa_ros.world_model.heads_file import macro_width
 from jepa_ros.world_model.trust import HEADS, heads_may_be_used, require_digest
 
 _ENCODE_TIMEOUT_S = 5.0
@@ -129,6 +131,7 @@ class PlannerNode(ManagedNode):
             self._gate,
             self._guard_is_silent,
             self._proposes,
+            self._make_hierarchy(config),
         )
         self._actions = ReachGoalServer(self, lambda: self.active, self._take, self._on_cancel)
         self.on_release(self._actions.destroy)
@@ -143,6 +146,19 @@ class PlannerNode(ManagedNode):
                 "search, or train heads: `jepa heads`"
             )
         return found and config.mode != "search"
+
+    def _make_hierarchy(self, config: PlannerConfig) -> Hierarchy | None:
+        """The planner's upper level; JepaError where the checkpoint has no slow level for it."""
+        if config.levels == 1:
+            return None
+        checkpoint, pin = self.param("checkpoint"), self.param("checkpoint_sha256")
+        size = macro_width(checkpoint) if heads_may_be_used(checkpoint, pin) else 0
+        if not size:
+            raise JepaError(
+                f"levels is 2, and {checkpoint} has no {HEADS} with a slow level that may be used (a pin must name it too); "
+                "set levels to 1, or train heads: `jepa heads`"
+            )
+        return Hierarchy(size, config)
 
     def _make_gate(self) -> SurpriseGate | None:
         """The surprise gate by the checkpoint's calibration; ``not_judged`` says why there is none."""
@@ -200,6 +216,8 @@ class PlannerNode(ManagedNode):
             "sub_goal",
             "sub_goals",
             "fallbacks",
+            "level",
+            "targets_asked",
             "distance",
             "plan_rate_hz",
         ):
@@ -329,6 +347,8 @@ class PlannerNode(ManagedNode):
 
     def _announce(self, goal: Goal) -> None:
         """Put what is pursued on the topic `goal`, where it does not come from there."""
+        if goal.part_of and goal.part_of == self._pursuit.status.goal_id:
+            self._own_goals.add(goal.goal_id)
         if goal.goal_id in self._own_goals:
             self._goals.publish(goal)
 

@@ -1,5 +1,5 @@
-"""The world model: latent rollouts of candidate action sequences, and what the policy on its latents proposes. Stateless:
-every request carries its context."""
+"""The world model: latent rollouts of candidate action sequences, what the policy on its latents proposes, and where its slow
+level leads. Stateless: every request carries its context."""
 
 import time
 
@@ -18,8 +18,8 @@ from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.memory import Context
 from jepa_ros.srv import LoadCheckpoint
-from jepa_ros.world_model.model import WorldModel
 from jepa_ros.world_model.futures import Futures
+from jepa_ros.world_model.model import WorldModel
 
 
 class WorldModelNode(ManagedNode):
@@ -27,7 +27,7 @@ class WorldModelNode(ManagedNode):
 
     The policy lives here and not in the planner, because its latents are this checkpoint's, and its network needs torch
     and the device that are here; the planner's process stays without.
-    in_graph: False where the planner shares this process and calls ``imagine`` and ``propose`` itself.
+    in_graph: False where the planner shares this process and calls ``imagine``, ``propose`` and ``foresee`` itself.
     """
 
     NAME = "world_model"
@@ -78,8 +78,8 @@ class WorldModelNode(ManagedNode):
         report.add("model_id", self.model_id)
         report.add("device", self.param("device"))
         report.add("runtime", self._checkpoint.model.runtime)
-        report.add("policy", "none" if self._checkpoint.heads is None else "heads")
         report.add("futures", model.futures.count if (model := self._checkpoint.model).codes else 1)
+        report.add("policy", "none" if self._checkpoint.heads is None else "heads")
 
     def imagine(
         self, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray
@@ -104,15 +104,24 @@ class WorldModelNode(ManagedNode):
         heads, spec = self._checkpoint.heads, self._checkpoint.spec
         return np.empty((0, 1, spec.block_dim), np.float32) if heads is None else heads.propose(context, goal)
 
+    def foresee(
+        self, context: Context, goal: np.ndarray, macros: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where macro-actions (S, M, U) of the checkpoint's slow level lead, see Heads.foresee; JepaError without one."""
+        return self._checkpoint.require_slow_level("a planner of two levels").foresee(context, goal, macros)
+
     def _use(self, checkpoint) -> None:
+        checkpoint.model.futures = Futures(self.param("futures"), self.param("futures_seed"))
         self._checkpoint = checkpoint
         model, spec = checkpoint.model, checkpoint.spec
         zeros = np.zeros((model.context, model.latent_dim)), np.zeros((model.context, spec.dim))
         still = np.zeros((model.context - 1, spec.block_dim))
         for _ in range(2):  # warm up
             self.imagine(*zeros, still, np.zeros((64, 5, spec.block_dim)))
-            self.propose(Context(*zeros, still, model.context, 0.0), np.zeros(model.latent_dim))
-        checkpoint.model.futures = Futures(self.param("futures"), self.param("futures_seed"))
+            context, goal = Context(*zeros, still, model.context, 0.0), np.zeros(model.latent_dim)
+            self.propose(context, goal)
+            if checkpoint.heads is not None and checkpoint.heads.slow is not None:
+                self.foresee(context, goal, np.zeros((64, 3, checkpoint.heads.config.macro)))
 
     def _answer(self, msg: ActionCandidates) -> None:
         began = time.perf_counter()
@@ -145,15 +154,31 @@ class WorldModelNode(ManagedNode):
                 f"proposal request dropped: its goal has {goal.size} numbers, the checkpoint's latent "
                 f"{self._checkpoint.model.latent_dim}"
             )
-        proposals = self.propose(Context(*context, len(context[0]), 0.0), goal)
+        start = Context(*context, len(context[0]), 0.0)
+        if msg.macros.shape:
+            latents, blocks = self.foresee(start, goal, self._macros(msg))
+            found = {"latents": tensor.to_msg("latents", latents), "blocks": tensor.to_msg("blocks", blocks)}
+        else:
+            found = {"actions": tensor.to_msg("actions", self.propose(start, goal))}
         self._proposals.publish(
             ActionProposals(
                 header=msg.header,
                 plan_id=msg.plan_id,
-                actions=tensor.to_msg("actions", proposals),
+                iteration=msg.iteration,
                 policy_ms=1e3 * (time.perf_counter() - began),
+                **found,
             )
         )
+
+    def _macros(self, msg: ProposalRequest) -> np.ndarray:
+        """(S, M, U) of a request; JepaError where they are not this checkpoint's."""
+        macros = tensor.from_msg(msg.macros)
+        width = self._checkpoint.require_slow_level("a planner of two levels").config.macro
+        if macros.ndim != 3 or 0 in macros.shape or macros.shape[2] != width:
+            raise JepaError(
+                f"proposal request dropped: macros have shape {macros.shape}, the checkpoint needs (S, M, {width})"
+            )
+        return macros
 
     def _start_of(self, msg: ActionCandidates | ProposalRequest, what: str) -> list[np.ndarray]:
         """Latents (T, D), proprio (T, A), past blocks (T-1, KA) of a request; JepaError where they are not this

@@ -86,12 +86,13 @@ class GraphLink:
             "no costs within {:g} s: are world_model and cost running, with the checkpoint of the encoder?",
         )
 
-    def ask_policy(self, request: ProposalRequest) -> ActionProposals:
-        """Publish and wait for the proposals for this plan_id."""
+    def ask_heads(self, request: ProposalRequest) -> ActionProposals:
+        """Publish and wait for what policy or slow level answer to this plan_id and iteration."""
         self._requests.publish(request)
+        asked = request.plan_id, request.iteration
         return self._answer(
             self._proposals,
-            lambda answer: answer.plan_id == request.plan_id,
+            lambda answer: (answer.plan_id, answer.iteration) == asked,
             "no proposals within {:g} s: is world_model running, with the checkpoint of the encoder?",
         )
 
@@ -117,6 +118,7 @@ class GraphEvaluator:
         self._dropped_before = link.dropped
         self._answers: list[CandidateCosts] = []
         self._reduction, self.policy_ms = REDUCTIONS.index(request.reduction), 0.0
+        self._heads_asked = 0
         self._asked = 0  # also what was not answered in time: a late answer is no answer to the next
         context = request.context
         self._fixed = dict(
@@ -153,10 +155,27 @@ class GraphEvaluator:
     def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
         """What the policy would do, (N, H, KA) rad, from the request's own context towards its goal (D,)."""
         del context, goal
-        request = ProposalRequest(goal=tensor.to_msg("goal", self._request.goal), **self._fixed)
-        answer = self._link.ask_policy(request)
+        return tensor.from_msg(self._ask_heads().actions)
+
+    def foresee(
+        self, context: Context, goal: np.ndarray, macros: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where macro-actions lead, see Foresee, from the request's own context for its goal (D,)."""
+        del context, goal
+        answer = self._ask_heads(macros=tensor.to_msg("macros", macros))
+        return tensor.from_msg(answer.latents), tensor.from_msg(answer.blocks)
+
+    def _ask_heads(self, **asked) -> ActionProposals:
+        request = ProposalRequest(
+            iteration=self._heads_asked,
+            goal=tensor.to_msg("goal", self._request.goal),
+            **self._fixed,
+            **asked,
+        )
+        self._heads_asked += 1
+        answer = self._link.ask_heads(request)
         self.policy_ms += answer.policy_ms
-        return tensor.from_msg(answer.actions)
+        return answer
 
     @property
     def dropped(self) -> int:

@@ -19,6 +19,7 @@ from jepa_ros.nodes.actor.target import Target
 from jepa_ros.nodes.wire import tensor
 from jepa_ros.planning.distance import latent_distance
 from jepa_ros.planning.episode import PlanningEpisode
+from jepa_ros.planning.hierarchy import Hierarchy
 from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.protocols import EvaluationTimeout
@@ -76,7 +77,7 @@ class Pursuit:
     ActionPlan.  announce: told of the goal or sub-goal that is pursued from now on, before anything about it is sent.
     report: sends ``status``, at every change.  now_ns: the ROS clock.  gate: judges looks of goals
     that are encoded by its model; None judges none.  guard_is_silent: whether nobody is there to move the arm.
-    proposes: whether evaluators have a policy to ask.
+    proposes: whether evaluators have a policy to ask.  hierarchy: the slow level, None without one.
     """
 
     def __init__(
@@ -95,8 +96,9 @@ class Pursuit:
         gate: SurpriseGate | None = None,
         guard_is_silent: Callable[[], bool] = lambda: False,
         proposes: bool = False,
+        hierarchy: Hierarchy | None = None,
     ):
-        self._spec, self._episode = spec, PlanningEpisode(planner, memory)
+        self._spec, self._episode = spec, PlanningEpisode(planner, memory, hierarchy=hierarchy)
         self._inbox, self._joints = inbox, joints
         self._settings, self._make_evaluator, self._publish = settings, make_evaluator, publish
         self._announce = announce
@@ -111,7 +113,8 @@ class Pursuit:
         self.status = new_status(
             goal_id=target.goal_id, tolerance=target.tolerance, sub_goals=self._sub_goals.count
         )
-        self._goal: Goal | None = None  # what is pursued
+        self._goal: Goal | None = None  # what is pursued: the goal or a sub-goal
+        self._aim: Goal | None = None  # what is planned for: that, or a target of the slow level
         self.status.surprise_threshold = gate.settings.surprise_limit if gate else math.nan
         self._episode.gate, self._episode.sub_goals = gate, self._sub_goals
         self._episode.reset()
@@ -199,6 +202,11 @@ class Pursuit:
     def _turn_to(self, goal: Goal) -> None:
         if goal is not self._goal:
             self._goal = goal
+            self._aim_at(goal)
+
+    def _aim_at(self, goal: Goal) -> None:
+        if goal is not self._aim:
+            self._aim = goal
             self._announce(goal)
 
     def _note(self, judgement: Judgement, look: Look, target: Target) -> None:
@@ -219,20 +227,13 @@ class Pursuit:
         status = self.status
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
-        request = PlanRequest(
-            uuid.uuid4().hex,
-            self._goal.goal_id,
-            look.encoder_id,
-            look.header,
-            self._episode.context,
-            self._sub_goals.latent,
-            self._episode.planner.reduction,
-        )
+        slow_ms = self._choose_aim(look)
+        request = self._request(look, self._aim)
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(
                 evaluator,
-                self._sub_goals.latent,
+                request.goal,
                 self._settings.deadline_s or None,
                 evaluator.propose if self._proposes else None,
                 self.status.tolerance,
@@ -254,7 +255,7 @@ class Pursuit:
         status.plan_ms = 1e3 * (time.perf_counter() - began)
         status.encode_ms, status.policy_ms, status.rollout_ms, status.cost_ms = (
             look.encode_ms,
-            evaluator.policy_ms,
+            evaluator.policy_ms + slow_ms,
             evaluator.rollout_ms,
             evaluator.cost_ms,
         )
@@ -269,6 +270,41 @@ class Pursuit:
         status.energies = array("f", self._episode.energies)
         self._blocked = None
         self._report(status)
+
+    def _request(self, look: Look, goal: Goal) -> PlanRequest:
+        return PlanRequest(
+            uuid.uuid4().hex,
+            goal.goal_id,
+            look.encoder_id,
+            look.header,
+            self._episode.context,
+            tensor.from_msg(goal.embedding.latent).reshape(-1),
+            self._episode.planner.reduction,
+        )
+
+    def _choose_aim(self, look: Look) -> float:
+        """Aim at the goal, or at the slow level's target; returns the time that the slow level took, ms."""
+        hierarchy, status = self._episode.hierarchy, self.status
+        if hierarchy is None:
+            return 0.0
+        evaluator = self._make_evaluator(self._request(look, self._goal))
+        try:
+            aim = self._episode.aim(self._sub_goals.latent, evaluator.foresee, status.tolerance)
+        finally:
+            status.dropped += evaluator.dropped
+            status.targets_asked, status.blocks_to_go = hierarchy.asked, hierarchy.blocks
+        status.level, status.target_distance = 1, math.nan
+        if hierarchy.target is None:
+            self._aim_at(self._goal)
+            return evaluator.policy_ms
+        target = Embedding(
+            header=look.header, encoder_id=look.encoder_id, latent=tensor.to_msg("target", aim[None])
+        )
+        if self._aim is self._goal or target.latent != self._aim.embedding.latent:
+            name = f"{self._goal.goal_id}/{hierarchy.asked}"
+            self._aim_at(Goal(header=look.header, goal_id=name, part_of=status.goal_id, embedding=target))
+        status.level, status.target_distance = 2, latent_distance(look.latent, aim)
+        return evaluator.policy_ms
 
     @property
     def _block_ns(self) -> int:
@@ -290,7 +326,7 @@ class Pursuit:
             ActionPlan(
                 header=look.header,
                 plan_id=plan_id,
-                goal_id=self._goal.goal_id,
+                goal_id=self._aim.goal_id,
                 model_id=look.encoder_id,
                 joint_names=list(spec.joint_names),
                 space=spec.space,
@@ -362,8 +398,10 @@ def new_status(**values) -> PlannerStatus:
         "surprise_threshold",
         "unfamiliarity",
         "proposal_left",
+        "target_distance",
+        "blocks_to_go",
     )
-    return PlannerStatus(**dict.fromkeys(unknown, math.nan), speed=1.0, **values)
+    return PlannerStatus(**dict.fromkeys(unknown, math.nan), speed=1.0, level=1, **values)
 
 
 def _reason(judgement: Judgement) -> int:
