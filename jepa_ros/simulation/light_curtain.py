@@ -77,7 +77,7 @@ class LightCurtain:
 
     def stopped(self, data: "mujoco.MjData") -> bool:
         """Whether the protective stop has tripped."""
-        return data.mocap_pos[self._beams, 2] == _SHOWN
+        return bool(data.mocap_pos[self._beams, 2] == _SHOWN)
 
     def watch(self, data: "mujoco.MjData", point: np.ndarray) -> bool:
         """Note where the gripper frame (3,) m is now; whether the stop trips at this very moment."""

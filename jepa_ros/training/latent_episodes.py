@@ -71,7 +71,8 @@ class LatentEpisodes:
 def latent_episodes(
     model: WorldModel, clips: ClipDataset, horizon: int, most_imagined: int = 60_000
 ) -> LatentEpisodes:
-    """Encode every frame of ``clips`` and imagine ``horizon`` blocks from at most ``most_imagined`` of them."""
+    """Encode every frame of ``clips`` and imagine ``horizon`` blocks from at most ``most_imagined`` of them; where the model has
+    several futures one of them, by chance."""
     episodes = LatentEpisodes(
         encode_frames(model, clips.images).clone(),  # what inference mode made cannot be learned from
         *(torch.from_numpy(x).to(model.device) for x in (clips.proprio, clips.actions)),
@@ -81,7 +82,9 @@ def latent_episodes(
         np.zeros(0, int),
         torch.zeros(0),
     )
-    return with_imagined(episodes, model.imagine, horizon, most_imagined)
+    return with_imagined(
+        episodes, _by_chance(model) if model.codes else model.imagine, horizon, most_imagined
+    )
 
 
 def with_imagined(episodes: LatentEpisodes, imagine: Callable, horizon: int, most: int) -> LatentEpisodes:
@@ -99,3 +102,14 @@ def with_imagined(episodes: LatentEpisodes, imagine: Callable, horizon: int, mos
     width = episodes.latents.shape[1]
     imagined = torch.cat(futures) if futures else episodes.latents.new_zeros((0, horizon, width))
     return replace(episodes, imagined_from=frames, imagined=imagined)
+
+
+def _by_chance(model: WorldModel) -> Callable:
+    """WorldModel.imagine with draws of its own for every sequence, the same every time."""
+    generator = torch.Generator().manual_seed(0)
+
+    def imagine(latents: Tensor, proprio: Tensor, past_actions: Tensor, actions: Tensor):
+        draws = torch.rand(actions.shape[:2], generator=generator).to(model.device)
+        return model.imagine(latents, proprio, past_actions, actions, draws)
+
+    return imagine

@@ -42,11 +42,14 @@ class Predictor(nn.Module):
         if proprioception:
             self.proprio_embedding = nn.Sequential(nn.Linear(joints, embedding), nn.SiLU())
         self.action_embedding = nn.Sequential(nn.Linear(block_dim, 2 * embedding), nn.SiLU())
-        window = context * (latent_dim + proprioception * embedding + 2 * embedding) + codes
+        window = context * (latent_dim + proprioception * embedding + 2 * embedding)
         self.inp = nn.Linear(window, width)
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(depth)])
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim + joints))
         nn.init.zeros_(self.out[1].bias)
+        if codes:
+            self.code = nn.Linear(codes, width, bias=False)
+            nn.init.normal_(self.code.weight)  # codes that begin alike take long to part
 
     def forward(
         self, latents: Tensor, proprio: Tensor, actions: Tensor, z: Tensor | None = None
@@ -55,7 +58,8 @@ class Predictor(nn.Module):
         where it has codes z (B, Z), one-hot -> next latent (B, D), next proprio (B, A)."""
         joints = [self.proprio_embedding(proprio).flatten(1)] if self.proprioception else []
         window = [latents.flatten(1), *joints, self.action_embedding(actions).flatten(1)]
+        hidden = self.inp(torch.cat(window, dim=1))
         if z is not None:
-            window.append(z)
-        change = self.out(self.blocks(self.inp(torch.cat(window, dim=1))))
+            hidden = hidden + self.code(z)
+        change = self.out(self.blocks(hidden))
         return latents[:, -1] + change[:, : self.latent_dim], proprio[:, -1] + change[:, self.latent_dim :]

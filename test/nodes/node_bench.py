@@ -142,14 +142,14 @@ def make_spec():
     )
 
 
-def make_checkpoint(folder, spec=None, seed=0):
+def make_checkpoint(folder, spec=None, seed=0, **model):
     import torch
 
     from jepa_ros.world_model.checkpoint import save_checkpoint
     from jepa_ros.world_model.model import ModelConfig, WorldModel
 
     torch.manual_seed(seed)
-    config = ModelConfig(latent_dim=16, predictor_width=32, predictor_depth=1)
+    config = ModelConfig(**{"latent_dim": 16, "predictor_width": 32, "predictor_depth": 1} | model)
     save_checkpoint(folder, WorldModel(config, spec or make_spec()), {"goal_tolerance": 0.05})
     return str(folder)
 

@@ -1,12 +1,17 @@
 """The latent variable z: off, nothing changes; on, its draws are the outcomes of a world that has two."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.dataset import ClipDataset
+from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
+from jepa_ros.training.latent_episodes import latent_episodes
 from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.losses import LossConfig, jepa_loss
 from jepa_ros.world_model.model import ModelConfig, WorldModel
@@ -47,6 +52,7 @@ def clips(count: int, rng: np.random.Generator):
     )
 
 
+@lru_cache
 def fit(codes: int, steps: int = 300) -> WorldModel:
     model, rng = small_model(codes), np.random.default_rng(0)
     config = LossConfig(regulariser=0.0, joint_head=0.0, projections=4)
@@ -93,6 +99,17 @@ def test_the_prior_knows_where_the_world_is_open_and_gives_both_outcomes_their_c
     settled, _ = model.predict_codes(latents[:, 1:3], proprio[:, 1:3], actions[:, 1:3])
     likely = model.prior(latents[:, 1:3], proprio[:, 1:3], actions[:, 1:3]).exp().T > 0.1
     assert (settled - latents[:, 3]).abs().amax(-1)[likely].max() < 0.5
+
+
+def test_heads_learn_from_either_outcome():
+    images, _, _ = clips(60, np.random.default_rng(3))
+    frames = np.repeat(images.numpy(), 2, axis=1)  # two raw actions a block
+    still = np.zeros((8, 2), np.float32)
+    episodes = ClipDataset([Episode(seen, still, still, np.arange(8.0)) for seen in frames], SPEC, 4)
+    found = latent_episodes(fit(4), episodes, horizon=1)
+    first = found.imagined[np.isin(found.imagined_from, found.offsets + 2), 0, 0]
+    assert (first > 0.6).float().mean() > 0.2 and (first < -0.6).float().mean() > 0.2
+    torch.testing.assert_close(latent_episodes(fit(4), episodes, horizon=1).imagined, found.imagined)
 
 
 def test_free_energy_is_between_the_best_code_and_their_mean_and_its_posterior_is_exact():
