@@ -183,13 +183,14 @@ class Displacement(SearchSpace):
 
 class TwoLegs(Displacement):
     """One displacement after another, each as in ``Displacement``: P = 2 A. What a straight way in joint space cannot say, a
-    way around something, it can; it takes more candidates. The legs join without a pause."""
+    way around something, it can; it takes more candidates. The legs join without a pause; either takes half the horizon at
+    most, so that both are done within it."""
 
     name = "two_legs"
 
     def __init__(self, spec: ActionSpec, horizon: int):
         super().__init__(spec, horizon)
-        self.lower, self.upper = np.tile(self.lower, 2), np.tile(self.upper, 2)
+        self.lower, self.upper = np.tile(self.lower / 2, 2), np.tile(self.upper / 2, 2)
 
     def at(self, proprio):
         """Keeps the end of the first leg within the position limits; beyond them the second is judged by its costs."""
@@ -222,14 +223,15 @@ class TwoLegs(Displacement):
         )
 
     def _theta(self, raw):
-        """The corner is where the way is farthest from the straight one."""
+        """The corner is where the way is farthest from the straight one; in the middle of a straight one."""
         way = raw.cumsum(axis=1)  # (N, H * K, A)
         whole = way[:, -1:]
         straight = (way * whole).sum(-1, keepdims=True) / np.maximum(
             (whole * whole).sum(-1, keepdims=True), 1e-12
         )
-        corner = np.linalg.norm(way - straight * whole, axis=-1).argmax(axis=1)
-        first = way[np.arange(len(way)), corner]
+        away = np.linalg.norm(way - straight * whole, axis=-1)
+        corner = way[np.arange(len(way)), away.argmax(axis=1)]
+        first = np.where(away.max(axis=1, keepdims=True) > 1e-6, corner, whole[:, 0] / 2)
         return np.concatenate([first, whole[:, 0] - first], axis=1)
 
     def shift(self, theta):
