@@ -1,12 +1,13 @@
 """Live under replay and offline, the same bag gives the same embeddings and the same plans, bit for bit."""
 
 import os
+import shutil
 import threading
 from contextlib import ExitStack
 
 import pytest
 from jepa_ros.msg import ActionPlan, Embedding, Goal
-from node_bench import Inbox
+from node_bench import Inbox, add_heads
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from jepa_ros.data.bag_files import BagFile
@@ -40,15 +41,15 @@ def episode(tmp_path_factory):
     return out / "episode_00000"
 
 
-def replay_live(bag, composition, folder):
+def replay_live(bag, composition, folder, checkpoint=CHECKPOINT, planner=PLANNER):
     """What a live graph said to the bag: topic -> its messages as CDR bytes."""
     graph = Graph(
         NAMESPACE,
         composition,
-        checkpoint=CHECKPOINT,
+        checkpoint=checkpoint,
         simulator=False,
         use_sim_time=True,
-        overrides={"planner": PLANNER},
+        overrides={"planner": planner},
     )
     with ExitStack() as stack:
         bringup = stack.enter_context(Bringup(graph, folder))
@@ -101,3 +102,19 @@ def test_live_under_replay_and_offline_give_the_same_embeddings_and_plans(compos
     assert reproduce(recording, checkpoint, other).bit_equal == 0
     by_torch = reproduce(recording, load_checkpoint(find_checkpoint(CHECKPOINT)), settings)
     assert 0 < by_torch.largest_latent_difference < TOLERANCE and "another runtime" in by_torch.note
+
+
+@pytest.mark.parametrize("composition", ["single", "distributed"])
+def test_with_two_levels_too(composition, episode, tmp_path):
+    """A slow level of random weights: its targets are on the topic `goal`, and plans towards them come out again."""
+    folder = tmp_path / "slow"
+    shutil.copytree(find_checkpoint(CHECKPOINT), folder)
+    add_heads(folder, stride=5)
+    two = {"levels": 2, "near_blocks": 0.0, "target_looks": 2}
+    said = replay_live(episode, composition, tmp_path / "log", str(folder), PLANNER | two)
+    recording = read_recording(merge(episode, said, tmp_path / "bag"))
+    targets = [goal for goal in recording.goals if goal.part_of]
+    assert {plan.goal_id for plan in recording.plans} & {goal.goal_id for goal in targets}
+    checkpoint = with_runtime(load_checkpoint(folder))
+    result = reproduce(recording, checkpoint, LiveSettings(PlannerConfig(seed=SEED, **two)))
+    assert 2 <= result.plans == result.bit_equal, result
