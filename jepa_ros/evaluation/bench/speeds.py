@@ -37,7 +37,7 @@ def measure(bench: Bench) -> dict:
     )
     if checkpoint.heads is None:
         raise NotHere(
-            f"checkpoint {settings.checkpoint} has no heads, so there is one speed only; train them: `jepa heads`"
+            "the checkpoint has no heads, so there is one speed only; train them: `jepa heads`"
         )
     try:
         checkpoint.spec.require_match(arm_spec(), "the checkpoint", "the simulated SO-101")
