@@ -9,7 +9,10 @@ import pytest
 
 NODE_TESTS = pathlib.Path(__file__).parent / "nodes"
 
-# A graph of its own per test session: neither other machines nor other sessions here see it. Set before rclpy loads.
+# A graph of its own per test process: neither other machines nor other processes here see it. Set before rclpy loads;
+# the processes of `pytest -n` inherit that of the one that started them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    del os.environ["ROS_DOMAIN_ID"]
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_LOG_DIR", "/tmp/jepa_ros_test_log")
