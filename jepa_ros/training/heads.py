@@ -11,6 +11,7 @@
 """
 
 import copy
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,6 +26,9 @@ from jepa_ros.training.latent_episodes import LatentEpisodes, latent_episodes
 from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import WorldModel
+
+_LEAST_BATCH = 16
+"""Of fewer pairs it happens that none has a known time, which leaves the distance nothing to learn from."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,15 @@ class HeadTraining:
         return asdict(self)
 
     def __post_init__(self):
-        for name in ("steps", "batch", "far"):
-            if getattr(self, name) < 1:
-                raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be at least 1")
+        for name, least in (("steps", 1), ("batch", _LEAST_BATCH), ("far", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise JepaError(
+                    f"training of heads: {name} is {getattr(self, name)}; it must be at least {least}"
+                )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise JepaError(
+                f"training of heads: learning_rate is {self.learning_rate}; it must be positive and finite"
+            )
         for name in ("imagined", "distance_expectile", "value_expectile", "target_rate", "others"):
             if not 0 <= getattr(self, name) <= 1:
                 raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be in [0, 1]")
@@ -74,8 +84,10 @@ def fit_heads(
         )
     target = copy.deepcopy(heads.critic).requires_grad_(False)
     optimiser = torch.optim.AdamW(heads.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    # Ten steps or fewer do not warm up: a warm-up that ends with the first step divides by zero in OneCycleLR.
+    warm_up = min(0.1, 100 / config.steps) if config.steps > 10 else 0.0
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps, pct_start=min(0.1, 100 / config.steps)
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=warm_up
     )
     heads.train()
     imagined, losses = round(config.imagined * config.batch), []
