@@ -45,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what keeps latents from collapsing",
     )
     parser.add_argument(
+        "--regulariser", type=float, default=1.0, help="weight of what keeps them from collapsing"
+    )
+    parser.add_argument(
+        "--slow-dims",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the first N dimensions of the latent hold what stays while the arm moves, such as where a cube lies; 0 for none",
+    )
+    parser.add_argument(
         "--augmentation",
         choices=("none", "views"),
         default="none",
@@ -86,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
         **settings,
-        loss=LossConfig(anti_collapse=args.anti_collapse),
+        loss=LossConfig(
+            anti_collapse=args.anti_collapse, regulariser=args.regulariser, slow_dims=args.slow_dims
+        ),
         model=ModelConfig(
             encoder=args.encoder, image_size=(args.image_size,) * 2, latent_dim=args.latent_dim
         ),
