@@ -20,11 +20,13 @@ from jepa_ros.safety.states import Reason, SafetyState
 MESSAGES = [
     "ActionCandidates",
     "ActionPlan",
+    "ActionProposals",
     "CandidateCosts",
     "Embedding",
     "Goal",
     "LatentRollouts",
     "PlannerStatus",
+    "ProposalRequest",
     "SafetyStatus",
     "Tensor",
 ]
@@ -160,7 +162,7 @@ def value_of(kind, rng):
     if kind.startswith("sequence<") or kind.endswith("]"):
         inner = kind[9:-1] if kind.startswith("sequence<") else kind.partition("[")[0]
         count = 3 if kind.startswith("sequence<") else int(kind.partition("[")[2][:-1])
-        return [value_of(inner, rng) for _ in range(count)]
+        return [fill(msg_class(inner), rng) if "/" in inner else value_of(inner, rng) for _ in range(count)]
     if kind.startswith("string"):
         return f"text {rng.integers(1000)} °"
     if kind == "boolean":
