@@ -18,7 +18,7 @@ demo: setup
 	@. ./activate && exec jepa demo $(ARGS)
 
 test: setup
-	@. ./activate && export OMP_NUM_THREADS=1 && exec python -m pytest $(ARGS)
+	@. ./activate && export OMP_NUM_THREADS=1 && exec python -m pytest -n 2 --dist loadfile $(ARGS)
 
 NIGHTLY := \
   "soak.py --minutes 5" \

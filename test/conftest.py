@@ -9,8 +9,11 @@ import pytest
 
 NODE_TESTS = pathlib.Path(__file__).parent / "nodes"
 
-# A graph of its own per test session: neither other machines nor other sessions here see it. Set before rclpy loads.
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+# A graph of its own per test process: neither other machines nor other processes here see it. Set before rclpy loads;
+# the processes of `pytest -n`, gw0, gw1, ..., inherit that of the one that started them, and count on from it.
+domain = int(os.environ.pop("ROS_DOMAIN_ID", None) or 1 + os.getpid() % 90)
+worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+os.environ["ROS_DOMAIN_ID"] = str(domain + worker)
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 os.environ.setdefault("ROS_LOG_DIR", "/tmp/jepa_ros_test_log")
 os.environ.setdefault("MUJOCO_GL", "egl")

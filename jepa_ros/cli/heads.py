@@ -7,7 +7,6 @@ from pathlib import Path
 
 from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
-from jepa_ros.errors import JepaError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from jepa_ros.data.bag_reader import read_episodes
     from jepa_ros.training.config import TrainingConfig
     from jepa_ros.training.heads import HeadTraining, train_heads
-    from jepa_ros.training.trainer import split_episodes
+    from jepa_ros.training.trainer import make_folder, split_episodes
     from jepa_ros.world_model.checkpoint import load_checkpoint, save_heads
     from jepa_ros.world_model.device import require_device
     from jepa_ros.world_model.trust import HEADS
@@ -65,7 +64,11 @@ def run(args: argparse.Namespace) -> int:
     )
     checkpoint = load_checkpoint(args.checkpoint, str(require_device(args.device)))
     model = checkpoint.model
-    torch.set_num_threads(args.threads)
+    data = TrainingConfig(
+        model=model.config, device=args.device, threads=args.threads, **split_settings(checkpoint.config)
+    )
+    make_folder(args.checkpoint)
+    torch.set_num_threads(data.threads)
     episodes, report = read_episodes(
         args.bags,
         checkpoint.spec,
@@ -77,18 +80,9 @@ def run(args: argparse.Namespace) -> int:
     )
     print(report)
     print(compare_data(report, checkpoint.config.get("data") or {}))
-    split = split_episodes(
-        episodes,
-        checkpoint.spec,
-        TrainingConfig(model=model.config, device=args.device, **split_settings(checkpoint.config)),
-    )
+    split = split_episodes(episodes, checkpoint.spec, data)
     heads, metrics = train_heads(model, split.train, split.validation, config)
-    try:
-        save_heads(args.checkpoint, heads, {**config.to_dict(), "data": report.digest, "metrics": metrics})
-    except OSError as error:
-        raise JepaError(
-            f"{args.checkpoint / HEADS}: cannot be written ({error.strerror}); copy the checkpoint to a folder of yours"
-        ) from error
+    save_heads(args.checkpoint, heads, {**config.to_dict(), "data": report.digest, "metrics": metrics})
     for name, value in metrics.items():
         print(f"{name:36s} {value:.3f}")
     if heads.slow is None:

@@ -84,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train on what `jepa collect` drove with these alone, such as scripted,noisy (default: on all)",
     )
     parser.add_argument(
+        "--slow-dims",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the first N dimensions of the latent hold what stays while the arm moves, such as where a cube lies; 0 for none",
+    )
+    parser.add_argument(
         "--baseline-steps",
         type=int,
         default=2000,
@@ -198,7 +205,10 @@ def run(args: argparse.Namespace) -> int:
         **settings | preset,
         selection=Selection(**selection, seed=args.select_seed),
         loss=LossConfig(
-            anti_collapse=args.anti_collapse, unroll=args.unroll, **loss_weights(args.loss_weight)
+            anti_collapse=args.anti_collapse,
+            unroll=args.unroll,
+            slow_dims=args.slow_dims,
+            **loss_weights(args.loss_weight),
         ),
         model=ModelConfig(
             encoder=args.encoder,

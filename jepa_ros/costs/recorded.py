@@ -52,8 +52,8 @@ class RecordedEnergies:
                 self._outputs = compute()
 
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, Tensor, Tensor]:
-        """Float32 arrays of the shapes -> totals and energies after every block (1 + H, S) in host memory; on the GPU the terms' weighted shares (terms, S) and
-        the latents after the first block ([F,] S, D)."""
+        """Float32 arrays of the shapes -> totals and energies after every block (1 + H, S) in host memory; on the GPU the
+        terms' weighted shares (terms, S) and the latents after the first block ([F,] S, D)."""
         with self._lock, torch.cuda.device(self._device):
             for own, staged, given in zip(self._inputs, self._staged, arrays, strict=True):
                 staged.copy_(torch.from_numpy(given))

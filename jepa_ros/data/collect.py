@@ -29,7 +29,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.simulation.held_out import HELD_OUT_SEEDS
 
 SETTINGS_FILE = "collection.json"
-CONTENT_VERSION = 1
+CONTENT_VERSION = {"reach": 1, "push": 2}
 """Raised whenever the same settings give other episodes than before, so that the two are not mixed."""
 SEED_STRIDE = 1_000_000
 """Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""
@@ -163,7 +163,13 @@ def _open_collection(out: Path, settings: CollectSettings) -> None:
     """Make `out`, or check that it is this collection."""
     file = out / SETTINGS_FILE
     wanted = json.loads(
-        json.dumps({"version": CONTENT_VERSION, **asdict(settings), "action_spec": arm_spec().to_dict()})
+        json.dumps(
+            {
+                "version": CONTENT_VERSION[settings.task],
+                **asdict(settings),
+                "action_spec": arm_spec().to_dict(),
+            }
+        )
     )
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -267,6 +273,8 @@ class Recorder:
         behaviour = PATTERN[index % len(PATTERN)]
         simulator = self._simulator
         simulator.reset(self.task.sample_start(rng))
+        if self._push_goals is not None:
+            self._push_goals.begin(rng)
         scene = Scene(self.spec, lambda: self._sample_goal(rng), self._is_clear, rng)
         targets = commanded_targets(behaviour, simulator.target, scene)
         metadata = {

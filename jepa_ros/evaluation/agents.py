@@ -42,12 +42,14 @@ class Agent:
     nothing.
     made_by: who made the last ``act``'s plan: "policy", "search", "keep" for the plan at hand, "hold" where the arm was
     held; None where the agent does not plan.
+    gave_up: why the agent ends the episode at the last look, as the live planner ends a goal; "" while it goes on.
     """
 
     plan_ms: float = 0.0
     encode_ms: float | None = None
     candidates: int | None = None
     made_by: str | None = None
+    gave_up: str = ""
 
     def __init__(self, spec: ActionSpec):
         self.spec = spec
@@ -110,7 +112,7 @@ class PlannerAgent(Agent):
         self.episode.reset(seed)
         self.goal = self.model.embed(goal_image)
         self.by_way_of(())
-        self.judgements = []
+        self.judgements, self.gave_up = [], ""
 
     def by_way_of(self, sub_goal_images):
         latents = [*map(self.model.embed, sub_goal_images), self.goal]
@@ -125,16 +127,20 @@ class PlannerAgent(Agent):
         encoded = time.perf_counter()
         stamp = len(self.judgements) * self.spec.block * self.spec.dt
         self.judgements.append(self.episode.look(latent, proprio, stamp))
-        actions = respond(
-            self.episode,
-            self.model,
-            self.energy,
-            self.episode.sub_goals.latent,
-            self.propose,
-            self.checkpoint.goal_tolerance,
-            lambda: self.checkpoint.network,
-            self.foresee,
-        )
+        self.gave_up = self.episode.sub_goals.lost
+        if self.gave_up:
+            actions = self.episode.hold()
+        else:
+            actions = respond(
+                self.episode,
+                self.model,
+                self.energy,
+                self.episode.sub_goals.latent,
+                self.propose,
+                self.checkpoint.goal_tolerance,
+                lambda: self.checkpoint.network,
+                self.foresee,
+            )
         self.encode_ms, self.plan_ms = 1e3 * (encoded - began), 1e3 * (time.perf_counter() - encoded)
         solution = self.episode.solution
         self.candidates = solution.evaluations if solution else 0

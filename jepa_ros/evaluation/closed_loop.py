@@ -46,7 +46,7 @@ class Timing:
 class EpisodeResult:
     """One episode. success: within ``task.tolerance`` without a break for ``task.hold_seconds``.
 
-    seconds, blocks: robot time and blocks until success, or the whole budget.  start_error_m,
+    seconds, blocks: robot time and blocks until success, until the agent gave up, or the whole budget.  start_error_m,
     final_error_m, least_error_m: task error at the start, when the episode ended, and at best.  plan_ms,
     encode_ms, candidates, made_by: one per block, see Agent.
     """
@@ -101,8 +101,8 @@ def run_episode(
     """Drive one episode of ``task`` with ``agent`` for at most ``blocks`` blocks; same seed, same episode.
 
     view: where the agent's pictures come from; None is the simulator.  sub_goals: shown to the agent as pictures to pass
-    on the way, in their order; success is judged by the goal alone. Where the task is slower than the robot, the guard holds
-    every agent to that.
+    on the way, in their order; success is judged by the goal alone. An agent that gives up ends the episode. Where the task is
+    slower than the robot, the guard holds every agent to that.
     """
     spec, view = agent.spec, view or simulator
     start, goal = task.episode(seed)
@@ -122,6 +122,8 @@ def run_episode(
     while done < blocks and not success:
         looked_at = simulator.time
         actions = agent.act(view.render(), simulator.joint_positions)
+        if agent.gave_up:
+            break
         done += 1
         plan_ms.append(agent.plan_ms)
         if agent.encode_ms is not None:

@@ -181,7 +181,8 @@ class GraphClient:
     ) -> GoalRun:
         """Send an (H, W, 3) uint8 RGB goal image. tolerance, timeout_s, sub_goal_tolerance: 0 takes the planner's defaults.
 
-        sub_goals: images like it to pass on the way, in their order.  on_feedback: called in the client's thread. Raises JepaError where the planner does not take the goal.
+        sub_goals: images like it to pass on the way, in their order.  on_feedback: called in the client's thread. Raises
+        JepaError where the planner does not take the goal.
         """
         goal = ReachGoal.Goal(
             goal_image=images.to_msg(image, Header()),

@@ -54,9 +54,9 @@ class PlannerNode(ManagedNode):
     """`embedding`, `joint_states`, `goal`, `costs`, `proposals` -> `candidates`, `proposal_request`, `plan`, `~/status`;
     action `reach_goal`.
 
-    One goal at a time, by way of its sub-goals, a newer one takes the place of an older one. Goals come from the action, and from the
-    topic `goal` where no action is running; a latched goal from before activation moves nothing. A goal ends
-    where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
+    One goal at a time, by way of its sub-goals, a newer one takes the place of an older one. Goals come from the
+    action, and from the topic `goal` where no action is running; a latched goal from before activation moves nothing.
+    A goal ends where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
     where that fell silent.
 
     link: what scores candidates and encodes goal images, for the composition where that is done in this

@@ -18,6 +18,7 @@ from jepa_ros.nodes.base.run import run
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.memory import Context
 from jepa_ros.srv import LoadCheckpoint
+from jepa_ros.world_model.checkpoint import Checkpoint
 from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.model import WorldModel
 
@@ -78,7 +79,7 @@ class WorldModelNode(ManagedNode):
         report.add("model_id", self.model_id)
         report.add("device", self.param("device"))
         report.add("runtime", self._checkpoint.model.runtime)
-        report.add("futures", model.futures.count if (model := self._checkpoint.model).codes else 1)
+        report.add("futures", self.model.futures.count if self.model.codes else 1)
         report.add("policy", "none" if self._checkpoint.heads is None else "heads")
 
     def imagine(
@@ -90,55 +91,49 @@ class WorldModelNode(ManagedNode):
         Inputs are copied into torch's aligned memory, so that equal inputs give equal bits in every
         composition.
         """
-        checkpoint = self._checkpoint
-        inputs = [
-            torch.tensor(x, dtype=torch.float32, device=self.param("device"))
-            for x in (latents, proprio, past, actions)
-        ]
-        futures, joints = map(torch.as_tensor, checkpoint.model.rollout(*inputs))
-        return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
+        return _imagine(self._checkpoint, latents, proprio, past, actions)
 
     def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
         """What the checkpoint's policy would do from a context towards a goal latent (D,): (N, H, KA) float32 rad, N = 0
         without a policy."""
-        heads, spec = self._checkpoint.heads, self._checkpoint.spec
-        return np.empty((0, 1, spec.block_dim), np.float32) if heads is None else heads.propose(context, goal)
+        return _propose(self._checkpoint, context, goal)
 
     def foresee(
         self, context: Context, goal: np.ndarray, macros: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where macro-actions (S, M, U) of the checkpoint's slow level lead, see Heads.foresee; JepaError without one."""
-        return self._checkpoint.require_slow_level("a planner of two levels").foresee(context, goal, macros)
+        return _foresee(self._checkpoint, context, goal, macros)
 
-    def _use(self, checkpoint) -> None:
+    def _use(self, checkpoint: Checkpoint) -> None:
+        """Warm up, which reads the heads as well; the one before stays where that fails."""
         checkpoint.model.futures = Futures(self.param("futures"), self.param("futures_seed"))
-        self._checkpoint = checkpoint
         model, spec = checkpoint.model, checkpoint.spec
         zeros = np.zeros((model.context, model.latent_dim)), np.zeros((model.context, spec.dim))
         still = np.zeros((model.context - 1, spec.block_dim))
-        for _ in range(2):  # warm up
-            self.imagine(*zeros, still, np.zeros((64, 5, spec.block_dim)))
+        for _ in range(2):
+            _imagine(checkpoint, *zeros, still, np.zeros((64, 5, spec.block_dim)))
             context, goal = Context(*zeros, still, model.context, 0.0), np.zeros(model.latent_dim)
-            self.propose(context, goal)
+            _propose(checkpoint, context, goal)
             if checkpoint.heads is not None and checkpoint.heads.slow is not None:
-                self.foresee(context, goal, np.zeros((64, 3, checkpoint.heads.config.macro)))
+                _foresee(checkpoint, context, goal, np.zeros((64, 3, checkpoint.heads.config.macro)))
+        self._checkpoint = checkpoint
 
     def _answer(self, msg: ActionCandidates) -> None:
-        began = time.perf_counter()
-        context, actions = self._start_of(msg, "candidates"), tensor.from_msg(msg.actions)
-        width = self._checkpoint.spec.block_dim
+        began, checkpoint = time.perf_counter(), self._checkpoint
+        context, actions = _start_of(msg, "candidates", checkpoint), tensor.from_msg(msg.actions)
+        width = checkpoint.spec.block_dim
         if actions.ndim != 3 or actions.shape[2] != width:
             raise JepaError(
                 f"candidates dropped: actions have shape {actions.shape}, the checkpoint needs (S, H, {width})"
             )
-        rollouts = self.imagine(*context, actions)
+        rollouts = _imagine(checkpoint, *context, actions)
         self._rollouts.publish(
             LatentRollouts(
                 header=msg.header,
                 plan_id=msg.plan_id,
                 iteration=msg.iteration,
                 goal_id=msg.goal_id,
-                model_id=self.model_id,
+                model_id=checkpoint.model_id,
                 reduction=msg.reduction,
                 latents=tensor.to_msg("latents", rollouts.latents.cpu().numpy()),
                 proprio=tensor.to_msg("proprio", rollouts.proprio.cpu().numpy()),
@@ -147,19 +142,19 @@ class WorldModelNode(ManagedNode):
         )
 
     def _answer_policy(self, msg: ProposalRequest) -> None:
-        began = time.perf_counter()
-        context, goal = self._start_of(msg, "proposal request"), tensor.from_msg(msg.goal).reshape(-1)
-        if goal.size != self._checkpoint.model.latent_dim:
+        began, checkpoint = time.perf_counter(), self._checkpoint
+        context = _start_of(msg, "proposal request", checkpoint)
+        goal, width = tensor.from_msg(msg.goal).reshape(-1), checkpoint.model.latent_dim
+        if goal.size != width:
             raise JepaError(
-                f"proposal request dropped: its goal has {goal.size} numbers, the checkpoint's latent "
-                f"{self._checkpoint.model.latent_dim}"
+                f"proposal request dropped: its goal has {goal.size} numbers, the checkpoint's latent {width}"
             )
         start = Context(*context, len(context[0]), 0.0)
         if msg.macros.shape:
-            latents, blocks = self.foresee(start, goal, self._macros(msg))
+            latents, blocks = _foresee(checkpoint, start, goal, _macros(msg, checkpoint))
             found = {"latents": tensor.to_msg("latents", latents), "blocks": tensor.to_msg("blocks", blocks)}
         else:
-            found = {"actions": tensor.to_msg("actions", self.propose(start, goal))}
+            found = {"actions": tensor.to_msg("actions", _propose(checkpoint, start, goal))}
         self._proposals.publish(
             ActionProposals(
                 header=msg.header,
@@ -170,48 +165,74 @@ class WorldModelNode(ManagedNode):
             )
         )
 
-    def _macros(self, msg: ProposalRequest) -> np.ndarray:
-        """(S, M, U) of a request; JepaError where they are not this checkpoint's."""
-        macros = tensor.from_msg(msg.macros)
-        width = self._checkpoint.require_slow_level("a planner of two levels").config.macro
-        if macros.ndim != 3 or 0 in macros.shape or macros.shape[2] != width:
-            raise JepaError(
-                f"proposal request dropped: macros have shape {macros.shape}, the checkpoint needs (S, M, {width})"
-            )
-        return macros
-
-    def _start_of(self, msg: ActionCandidates | ProposalRequest, what: str) -> list[np.ndarray]:
-        """Latents (T, D), proprio (T, A), past blocks (T-1, KA) of a request; JepaError where they are not this
-        checkpoint's."""
-        model, spec = self._checkpoint.model, self._checkpoint.spec
-        if msg.model_id != self.model_id:
-            raise JepaError(
-                f"{what} dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
-                f"{self.model_id!r}; give encoder and world_model the same checkpoint"
-            )
-        if tuple(msg.joint_names) != spec.joint_names:
-            raise JepaError(
-                f"{what} dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
-                f"{list(spec.joint_names)}"
-            )
-        arrays = [tensor.from_msg(t) for t in (msg.context_latents, msg.context_proprio, msg.context_actions)]
-        expected = (
-            (model.context, model.latent_dim),
-            (model.context, spec.dim),
-            (model.context - 1, spec.block_dim),
-        )
-        if tuple(a.shape for a in arrays) != expected:
-            raise JepaError(
-                f"{what} dropped: context has shapes {[a.shape for a in arrays]}, the checkpoint needs {expected}"
-            )
-        return arrays
-
     def _serve_load(self, request, response) -> None:
         try:
             self._use(load(self, request.path))
             response.success, response.message = True, f"loaded {request.path}"
         finally:
             response.model_id = self.model_id
+
+
+def _imagine(
+    checkpoint: Checkpoint, latents: np.ndarray, proprio: np.ndarray, past: np.ndarray, actions: np.ndarray
+) -> Rollouts:
+    inputs = [
+        torch.tensor(x, dtype=torch.float32, device=checkpoint.model.device)
+        for x in (latents, proprio, past, actions)
+    ]
+    futures, joints = map(torch.as_tensor, checkpoint.model.rollout(*inputs))
+    return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
+
+
+def _propose(checkpoint: Checkpoint, context: Context, goal: np.ndarray) -> np.ndarray:
+    heads = checkpoint.heads
+    if heads is None:
+        return np.empty((0, 1, checkpoint.spec.block_dim), np.float32)
+    return heads.propose(context, goal)
+
+
+def _foresee(
+    checkpoint: Checkpoint, context: Context, goal: np.ndarray, macros: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    return checkpoint.require_slow_level("a planner of two levels").foresee(context, goal, macros)
+
+
+def _macros(msg: ProposalRequest, checkpoint: Checkpoint) -> np.ndarray:
+    """(S, M, U) of a request; JepaError where they are not the checkpoint's."""
+    macros = tensor.from_msg(msg.macros)
+    width = checkpoint.require_slow_level("a planner of two levels").config.macro
+    if macros.ndim != 3 or 0 in macros.shape or macros.shape[2] != width:
+        raise JepaError(
+            f"proposal request dropped: macros have shape {macros.shape}, the checkpoint needs (S, M, {width})"
+        )
+    return macros
+
+
+def _start_of(msg: ActionCandidates | ProposalRequest, what: str, checkpoint: Checkpoint) -> list[np.ndarray]:
+    """Latents (T, D), proprio (T, A), past blocks (T-1, KA) of a request; JepaError where they are not the
+    checkpoint's."""
+    model, spec = checkpoint.model, checkpoint.spec
+    if msg.model_id != checkpoint.model_id:
+        raise JepaError(
+            f"{what} dropped: their latents are of checkpoint {msg.model_id!r}, in use is "
+            f"{checkpoint.model_id!r}; give encoder and world_model the same checkpoint"
+        )
+    if tuple(msg.joint_names) != spec.joint_names:
+        raise JepaError(
+            f"{what} dropped: their joints are {list(msg.joint_names)}, the checkpoint's are "
+            f"{list(spec.joint_names)}"
+        )
+    arrays = [tensor.from_msg(t) for t in (msg.context_latents, msg.context_proprio, msg.context_actions)]
+    expected = (
+        (model.context, model.latent_dim),
+        (model.context, spec.dim),
+        (model.context - 1, spec.block_dim),
+    )
+    if tuple(a.shape for a in arrays) != expected:
+        raise JepaError(
+            f"{what} dropped: context has shapes {[a.shape for a in arrays]}, the checkpoint needs {expected}"
+        )
+    return arrays
 
 
 def main() -> None:

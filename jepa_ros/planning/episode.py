@@ -161,9 +161,9 @@ class PlanningEpisode:
                 spent = self.planner.clock() - began
                 left = None if deadline_s is None else deadline_s - spent
                 asked = propose and (lambda: propose(self.context, goal))
-                solution = self._anew(evaluate, left, asked, tolerance)
+                solution = self._anew(evaluate, left, asked, tolerance, int(tried))
                 if tried:  # in vain: the newest look makes the plan cost more than it did
-                    self.cause, solution = Cause.PROGRESS, solution.after(1)
+                    self.cause = Cause.PROGRESS
         except EvaluationTimeout:
             self._made = None
             raise
@@ -205,7 +205,7 @@ class PlanningEpisode:
         return int(np.max(np.flatnonzero(asking) + 1, initial=0))
 
     def _anew(
-        self, evaluate, deadline_s: float | None, propose: Callable | None, tolerance: float
+        self, evaluate, deadline_s: float | None, propose: Callable | None, tolerance: float, tried: int
     ) -> Solution:
         if self.judgement.strange:
             self.planner.forget()
@@ -216,12 +216,13 @@ class PlanningEpisode:
             propose=propose,
             tolerance=tolerance,
             executed_blocks=self._executed,
+            tried=tried,
         )
 
     def predict(self, evaluate: Evaluator, predicted: Callable, solution: Solution, actions: np.ndarray):
         """(D,) latent after the first block of what ``plan`` gave, with its evaluator; (F, D) of several futures.
 
-        predicted: (iteration, index) of the best candidate of an iteration -> its latent after the first block.
+        predicted: (call, index) of the best candidate of a call -> its latent after the first block.
         """
         if self.judgement.speed == 1 and solution.leads:
             return predicted(solution.best_at)

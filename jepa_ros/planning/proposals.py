@@ -7,9 +7,12 @@ from jepa_ros.errors import JepaError
 
 
 def usable(proposals: np.ndarray, spec: ActionSpec, horizon: int, proprio: np.ndarray) -> np.ndarray:
-    """proposals (N, H', KA) rad -> (M, horizon, KA): those that are finite, at most N, within the action bounds and the
-    position limits as seen from joints proprio (A,) rad; a shorter one ends without motion, of a longer one the rest is
-    left out.  JepaError where the shape is not that of action blocks."""
+    """The M <= N proposals that are finite, brought into the action bounds, and into the position limits as seen from
+    joints proprio (A,) rad.
+
+    proposals: (N, H', KA) rad. Returns (M, horizon, KA) rad: a shorter one ends without motion, of a longer one the rest is
+    left out. JepaError where the shape is not that of action blocks.
+    """
     proposals = np.asarray(proposals, dtype=np.float64)
     if proposals.ndim != 3 or proposals.shape[2] != spec.block_dim:
         raise JepaError(

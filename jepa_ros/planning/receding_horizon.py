@@ -81,6 +81,7 @@ class Planner:
         propose: Callable[[], np.ndarray] | None = None,
         tolerance: float = 0.0,
         executed_blocks: int = 1,
+        tried: int = 0,
     ) -> Solution:
         """The best plan from here, by the configuration's mode; execute the first block of its actions, then call again.
 
@@ -91,7 +92,9 @@ class Planner:
         propose: what a policy would do from here, (N, H', KA) rad; None without a policy.
         tolerance: latent distance that counts as reached.
         executed_blocks: how many blocks of the last plan were executed since; 0 where it was not used.
-        Raises JepaError where no candidate has a finite cost, EvaluationTimeout where no costs came at all.
+        tried: how often ``keep`` called ``evaluate`` before, in vain.
+        Raises JepaError where no candidate has a finite cost, or mode is "policy" and there is none or it proposes nothing
+        usable; EvaluationTimeout where no costs came at all, or no proposals.
         """
         if deadline_s is not None and not deadline_s <= _LONGEST_DEADLINE_S:
             raise JepaError(
@@ -103,14 +106,15 @@ class Planner:
         space = self.space.at(proprio)
         rng = np.random.default_rng([self._seed, self._plans])
         leaders = config.refine_best if config.refine_steps else 1
-        search = Search(evaluate, space, deadline, self.clock, leaders)
+        search = Search(evaluate, space, deadline, self.clock, leaders, tried)
         fast = self._fast(evaluate, search, propose, proprio)
         arrived = config.hybrid_arrived * tolerance
         if config.mode != "policy" and not (fast.left <= config.hybrid_left or fast.end <= arrived):
             start = self._start(space, executed_blocks, space.project(fast.proposals))
             _SOLVERS[config.solver](search, space, start, config, rng)
         if config.refine_steps and not search.is_late():
-            search.offer(evaluate.refine(search.leaders, config.refine_steps, config.refine_rate))
+            refined = evaluate.refine(search.leaders, config.refine_steps, config.refine_rate)
+            search.offer(within_limits(refined, self.spec, proprio))
         found = search.solution()
         if found.made_by == "search" and self._is_stuck(evaluate, found, fast, arrived):
             spent = {name: getattr(found, name) for name in ("iterations", "evaluations", "deadline_missed")}
@@ -159,6 +163,10 @@ class Planner:
             return nothing
         proposals = usable(propose(), self.spec, config.horizon, proprio)
         if not len(proposals):
+            self._require_no_policy(
+                "world_model proposed nothing usable; check that its checkpoint has heads, and that its pin "
+                "(checkpoint_sha256), where it has one, names them"
+            )
             return nothing
         still = np.zeros((1, *proposals.shape[1:]))
         costs = search.offer(np.concatenate([proposals, still]), beside=len(still))
@@ -167,10 +175,16 @@ class Planner:
         best_first = best_first[costs[best_first] < math.inf]
         here = float(outcomes[-1])
         if not len(best_first):
+            self._require_no_policy("no proposal has a finite cost; check the checkpoint's heads")
             return _Fast(proposals[:0], math.inf, math.inf, here)
         end = float(outcomes[best_first[0]])
         left = end / here if 0 < here < math.inf else math.inf
         return _Fast(proposals[best_first], left, end, here, search.solution())
+
+    def _require_no_policy(self, missing: str) -> None:
+        """JepaError where the policy alone is to plan."""
+        if self.config.mode == "policy":
+            raise JepaError(f"planner: mode is policy, and {missing}; or set mode to hybrid")
 
     def _is_stuck(self, evaluate: Imagination, found: Solution, fast: "_Fast", arrived: float) -> bool:
         """Whether the search sees no way either, far from the goal: it is the policy's turn."""

@@ -67,6 +67,10 @@ class TrainingConfig:
         for name in ("steps", "batch", "threads", "log_every", "save_every"):
             if getattr(self, name) < 1:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must be at least 1")
+        if self.loss.slow_dims > self.model.latent_dim:
+            raise JepaError(
+                f"slow_dims is {self.loss.slow_dims}; the latent has {self.model.latent_dim} dimensions in all"
+            )
         if self.clip <= self.model.context:
             raise JepaError(
                 f"clip is {self.clip} frames; it must be longer than the context of {self.model.context}"

@@ -12,6 +12,7 @@
 """
 
 import copy
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -27,6 +28,9 @@ from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_
 from jepa_ros.training.slow_level import macro_starts, slow_errors, slow_loss
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import WorldModel
+
+_LEAST_BATCH = 16
+"""Of fewer pairs it happens that none has a known time, which leaves the distance nothing to learn from."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,15 @@ class HeadTraining:
         return asdict(self)
 
     def __post_init__(self):
-        for name in ("steps", "batch", "far"):
-            if getattr(self, name) < 1:
-                raise JepaError(f"training of heads: {name} is {getattr(self, name)}; it must be at least 1")
-        if self.stride < 0:
-            raise JepaError(f"training of heads: stride is {self.stride}; it must not be negative")
+        for name, least in (("steps", 1), ("batch", _LEAST_BATCH), ("far", 1), ("seed", 0), ("stride", 0)):
+            if getattr(self, name) < least:
+                raise JepaError(
+                    f"training of heads: {name} is {getattr(self, name)}; it must be at least {least}"
+                )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise JepaError(
+                f"training of heads: learning_rate is {self.learning_rate}; it must be positive and finite"
+            )
         for name in (
             "imagined",
             "distance_expectile",
@@ -92,8 +100,10 @@ def fit_heads(
     starts = macro_starts(episodes, heads.slow.stride) if heads.slow else None
     target = copy.deepcopy(heads.critic).requires_grad_(False)
     optimiser = torch.optim.AdamW(heads.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    # Ten steps or fewer do not warm up: a warm-up that ends with the first step divides by zero in OneCycleLR.
+    warm_up = min(0.1, 100 / config.steps) if config.steps > 10 else 0.0
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps, pct_start=min(0.1, 100 / config.steps)
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=warm_up
     )
     heads.train()
     imagined, losses = round(config.imagined * config.batch), []

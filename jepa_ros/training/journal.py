@@ -12,6 +12,7 @@ from jepa_ros.training.distributed import Ranks
 from jepa_ros.training.pace import Pace
 from jepa_ros.training.plots import plot_training
 from jepa_ros.training.selection import in_words
+from jepa_ros.world_model.checkpoint import write_whole
 
 METRICS = "metrics.jsonl"
 STATE = "training_state.pt"
@@ -109,6 +110,16 @@ class Journal:
 
 
 def _cut_metrics(path: Path, step: int) -> None:
-    """Keep the rows up to ``step``: what was logged after the state was saved is logged again."""
+    """Keep the rows up to ``step``: what was logged after the state was saved is logged again. A last row that a kill left
+    torn is dropped."""
     rows = path.read_text().splitlines(keepends=True) if step and path.is_file() else []
-    path.write_text("".join(row for row in rows if json.loads(row)["step"] <= step))
+    if rows and not _is_whole(rows[-1]):
+        rows.pop()
+    write_whole(path, "".join(row for row in rows if json.loads(row)["step"] <= step).encode())
+
+
+def _is_whole(row: str) -> bool:
+    try:
+        return row.endswith("\n") and bool(json.loads(row))
+    except json.JSONDecodeError:
+        return False

@@ -36,7 +36,7 @@ from jepa_ros.training.journal import STATE, Journal
 from jepa_ros.training.selection import Candidates, Selection, Trial
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
-from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint, save_heads
+from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint, save_heads, save_metrics
 from jepa_ros.world_model.collapse import latent_health
 from jepa_ros.world_model.losses import TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import WorldModel
@@ -94,7 +94,8 @@ def train(
     """Train world model and baselines into the checkpoint directory ``out``; returns its metrics.
 
     data: what the bags were (digest, episode counts), kept in config.json. A run that finds its own unfinished state
-    in ``out`` goes on from there; a state of other settings or data is refused.
+    in ``out`` goes on from there; a state of other settings or data is refused. The world model is saved before baselines
+    and heads are trained: where that fails, it is there, and the run may be repeated with other steps for them.
     ranks: the processes that fit the world model together, ``config.batch`` clips a step among them. All but the first are
     done then, and return nothing.
     """
@@ -103,7 +104,8 @@ def train(
     out = make_folder(out) if ranks.first else Path(out)
     commit = source_commit()
     split = split_episodes(episodes, spec, config)
-    fingerprint = hashlib.sha256(json.dumps([config.to_dict(), data], sort_keys=True).encode()).hexdigest()
+    fitted = {k: v for k, v in config.to_dict().items() if k not in ("baseline_steps", "head_steps")}
+    fingerprint = hashlib.sha256(json.dumps([fitted, data], sort_keys=True).encode()).hexdigest()
 
     model = WorldModel(config.model, split.spec)
     _set_statistics(model, split)
@@ -119,16 +121,6 @@ def train(
         speed["chosen_step"] = candidates.best["step"]
     metrics = validate(model, split.validation, config) | {k: round(v, 4) for k, v in speed.items()}
     started = time.monotonic()
-    if config.baseline_steps:
-        baselines = Baselines(config.model, split.spec)
-        _set_statistics(baselines, split)
-        metrics |= fit_baselines(baselines.to(config.device), split, config)
-        save_baselines(out, baselines)
-    if config.head_steps:
-        how = HeadTraining(steps=config.head_steps, seed=config.seed)
-        heads, found = train_heads(model, split.train, split.validation, how)
-        metrics |= found
-    metrics["total_seconds"] = round(speed["training_seconds"] + time.monotonic() - started, 1)
     save_checkpoint(
         out,
         model,
@@ -142,9 +134,19 @@ def train(
         },
         split.reference_view,
     )
-    if config.head_steps:
-        save_heads(out, heads, how.to_dict())
     save_calibration(out, calibrate(model, split.train, split.validation, data.get("digest", "")))
+    if config.baseline_steps:
+        baselines = Baselines(config.model, split.spec)
+        _set_statistics(baselines, split)
+        metrics |= fit_baselines(baselines.to(config.device), split, config)
+        save_baselines(out, baselines)
+    if config.head_steps:
+        how = HeadTraining(steps=config.head_steps, seed=config.seed)
+        heads, found = train_heads(model, split.train, split.validation, how)
+        metrics |= found
+        save_heads(out, heads, how.to_dict())
+    metrics["total_seconds"] = round(speed["training_seconds"] + time.monotonic() - started, 1)
+    save_metrics(out, metrics)
     (out / STATE).unlink(missing_ok=True)
     return metrics
 

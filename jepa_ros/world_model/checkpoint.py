@@ -141,13 +141,24 @@ def save_checkpoint(
     write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
 
+def save_metrics(path: Path, metrics: dict) -> None:
+    """Put what is known now into the config.json of the folder ``path``."""
+    content = _read_json(path / CONFIG) | {"metrics": metrics}
+    write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
+
+
 def save_tensors(
     path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write one safetensors file, whole or not at all."""
+    """Write one safetensors file, whole or not at all; JepaError where it cannot be written."""
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata)
-    os.replace(partial, path)
+    try:
+        save_file(tensors, partial, metadata)
+        os.replace(partial, path)
+    except (SafetensorError, OSError) as error:
+        raise JepaError(
+            f"{path}: cannot be written ({_words(error)}); is there room, and may you write there?"
+        ) from error
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -255,12 +266,15 @@ def load_heads(path: Path, model_id: str, model: WorldModel) -> Heads:
         )
     except (KeyError, TypeError, ValueError, JepaError) as error:
         raise JepaError(f"checkpoint {file}: {_words(error)}; {again}") from error
-    load_weights(file, heads)
+    load_weights(file, heads, "its own header")
     return heads.eval().requires_grad_(False)
 
 
-def load_weights(path: Path, module: torch.nn.Module) -> None:
-    """Fill ``module`` from a safetensors file of exactly its tensors, all finite; JepaError otherwise."""
+def load_weights(path: Path, module: torch.nn.Module, described: str = CONFIG) -> None:
+    """Fill ``module`` from a safetensors file of exactly its tensors, all finite; JepaError otherwise.
+
+    described: what says which tensors those are.
+    """
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -271,7 +285,8 @@ def load_weights(path: Path, module: torch.nn.Module) -> None:
         module.load_state_dict(tensors)
     except RuntimeError as error:
         raise JepaError(
-            f"checkpoint {path}: its tensors are not those config.json describes: {_words(error)}"
+            f"checkpoint {path}: its tensors are not those that {described} describes: {_words(error)}; copy or train it "
+            "again"
         ) from error
     broken = [
         name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()

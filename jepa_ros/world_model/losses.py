@@ -3,6 +3,11 @@
 Recipe of LeWorldModel (arXiv 2603.19312): next-latent MSE plus SIGReg, gradients through encoder and target alike.
 Added here: open-loop multi-step prediction, joint positions as a second thing to predict, and a linear read-out of
 joint positions from the latent, a training target only, which keeps small wrist motions in the latent.
+
+Optional: slow dimensions. Of two things that are equally predictable the loss has no preference, and an arm fills more of
+the picture than a cube. Slow feature analysis (Wiskott and Sejnowski, Neural Computation 2002) has one: the first
+``slow_dims`` dimensions shall change little within a clip and be Gaussian over clips. That leaves them what stays while the
+arm moves: where things lie.
 """
 
 import copy
@@ -19,7 +24,16 @@ from jepa_ros.world_model.model import WorldModel
 from jepa_ros.world_model.prior import free_energy
 
 ANTI_COLLAPSE = ("sigreg", "vicreg", "ema")
-LOSS_TERMS = ("regulariser", "one_step", "multi_step", "proprio", "joint_head", "views")
+LOSS_TERMS = (
+    "regulariser",
+    "one_step",
+    "multi_step",
+    "proprio",
+    "joint_head",
+    "views",
+    "slow",
+    "slow_regulariser",
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class LossConfig:
 
     unroll: blocks that the multi-step loss imagines open loop; 0: to the end of the clip, 1: there is no such loss.
     z_price: of a nat that z tells of the next frame, in units of the squared error (a model with codes, see prior.py).
+    slow_dims: how many dimensions of the latent are slow, 0 for none.  slow: weight of their variance within a clip.
+    slow_regulariser: of SIGReg on them alone.
     """
 
     anti_collapse: str = "sigreg"
@@ -41,6 +57,9 @@ class LossConfig:
     ema_decay: float = 0.996
     projections: int = 128
     unroll: int = 0
+    slow_dims: int = 0
+    slow: float = 3.0
+    slow_regulariser: float = 10.0
 
     def __post_init__(self):
         if self.anti_collapse not in ANTI_COLLAPSE:
@@ -56,6 +75,8 @@ class LossConfig:
             raise JepaError(f"training z_price is {self.z_price}; it must be positive")
         if self.unroll < 0:
             raise JepaError(f"training unroll is {self.unroll}; it must not be negative")
+        if self.slow_dims < 0:
+            raise JepaError(f"slow_dims is {self.slow_dims}; it must be 0 (none) or more")
 
 
 class TargetEncoder(nn.Module):
@@ -166,5 +187,11 @@ def jepa_loss(
         terms["regulariser"] = sigreg(flat, config.projections, generator=generator, across=across)
     elif config.anti_collapse == "vicreg":
         terms["regulariser"] = vicreg(flat, across)
+    if config.slow_dims:
+        slow = latents[..., : config.slow_dims]
+        terms["slow"] = slow.var(1, unbiased=False).mean()
+        terms["slow_regulariser"] = sigreg(
+            slow.flatten(0, 1), config.projections, generator=generator, across=across
+        )
     loss = sum(getattr(config, name) * value for name, value in terms.items())
     return loss, {name: value.detach() for name, value in terms.items()}, flat.detach()

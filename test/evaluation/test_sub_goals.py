@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import run_episode
 from jepa_ros.evaluation.runner import PLANNER, Bench, Settings
 from jepa_ros.nodes.bringup.graph import find_checkpoint
 from jepa_ros.planning.config import PlannerConfig
+from jepa_ros.planning.sub_goals import SubGoalSettings
 from jepa_ros.planning.trigger import Cause
 
 SEED = 8
@@ -58,3 +60,33 @@ def test_sub_goals_are_passed_in_their_order_on_the_way_to_the_goal(bench, agent
     ways, causes = agent.episode.sub_goals, agent.episode.causes
     assert (ways.advances, ways.fallbacks) == (2, 0)
     assert causes[Cause.NO_PLAN] >= 3  # each is planned for anew
+
+
+class Carried:
+    """A camera that shows the arm elsewhere at every look: at ``shares`` of the way from start to goal."""
+
+    def __init__(self, simulator, places):
+        self.simulator, self.places = simulator, iter(places)
+        self.goal_image = simulator.goal_image
+
+    def render(self):
+        return self.simulator.goal_image(next(self.places))
+
+
+def test_a_goal_that_is_lost_once_too_often_ends_the_episode_as_live(bench):
+    simulator, task = bench.simulator, bench.task
+    start, goal = task.episode(SEED)
+    way = np.subtract(goal.joints, start.joints)
+    at = {
+        share: dataclasses.replace(goal, joints=np.array(start.joints) + share * way) for share in (0.0, 0.6)
+    }
+    settings = SubGoalSettings(lost_factor=1.0, lost_looks=1, max_fallbacks=0)
+    agent = PlannerAgent(
+        bench.checkpoint, PlannerConfig(mode="search"), Energy(bench.checkpoint.spec), None, settings
+    )
+    view = Carried(simulator, [at[0.0], at[0.6], at[0.0], at[0.0]])
+    found = run_episode(simulator, task, agent, SEED, 60, PLANNER, view=view, sub_goals=[at[0.6]])
+    assert "the goal was lost again" in agent.gave_up and agent.made_by == "hold"
+    assert not found.success and found.blocks == len(found.plan_ms) == len(found.made_by) == 2
+    agent.reset(simulator.goal_image(goal), SEED)
+    assert not agent.gave_up

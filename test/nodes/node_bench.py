@@ -77,6 +77,19 @@ class World:
         self.bench.create_subscription(kind, topic, inbox, qos)
         return inbox
 
+    def said(self) -> Inbox:
+        """What the nodes of this world log, as /rosout carries it: lines of before the call, too. (Captured stderr
+        loses what is written while it is read.)"""
+        from rcl_interfaces.msg import Log
+        from rclpy.qos import QoSDurabilityPolicy, QoSProfile
+
+        inbox, mine = Inbox(), self.namespace.strip("/") + "."
+        latched = QoSProfile(depth=1000, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        self.bench.create_subscription(
+            Log, "/rosout", lambda log: log.name.startswith(mine) and inbox(log), latched
+        )
+        return inbox
+
     def talk(self, kind, topic, qos=10, readers=1):
         """A publisher that has found its readers."""
         publisher = self.bench.create_publisher(kind, topic, qos)

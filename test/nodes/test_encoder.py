@@ -43,7 +43,7 @@ def test_any_image_size_is_cropped_and_resized(world, checkpoint):
     )
 
 
-def test_wrong_image_size_is_named_and_the_next_image_encoded(world, checkpoint, image, capfd):
+def test_wrong_image_size_is_named_and_the_next_image_encoded(world, checkpoint, image):
     world.make(EncoderNode, parameters={"checkpoint": checkpoint})
     embeddings, camera = world.listen(Embedding, "embedding"), world.talk(Image, "image")
     short = images.to_msg(image, Header(frame_id="short"))
@@ -51,8 +51,9 @@ def test_wrong_image_size_is_named_and_the_next_image_encoded(world, checkpoint,
     good = images.to_msg(image, Header(frame_id="good"))
     reply = world.call(EncodeImage, "encoder/encode", EncodeImage.Request(image=short))
     assert not reply.success and "height 128" in reply.message and "rgb8" in reply.message
+    logs = world.said()
     camera.publish(short)
-    world.until(lambda: "image: image of encoding 'rgb8'" in capfd.readouterr().err)
+    logs.wait(lambda log: "image: image of encoding 'rgb8'" in log.msg)
     camera.publish(good)
     assert embeddings.wait().header.frame_id == "good"
 

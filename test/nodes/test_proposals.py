@@ -1,11 +1,13 @@
 """The policy in the graph: the planner asks world_model, takes what is good enough, and says how often it was."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, PlannerStatus, ProposalRequest
+from jepa_ros.srv import LoadCheckpoint
 from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
 from std_msgs.msg import Header
 from test_planner import GOAL, Bench
@@ -180,14 +182,40 @@ def test_the_world_model_answers_with_what_its_heads_propose(world, with_heads, 
         assert len(found) == 0
 
 
-@pytest.mark.parametrize("change", ["model_id", "goal", "context_proprio"])
-def test_foreign_or_misshapen_requests_are_dropped_and_named(world, with_heads, context, change, capfd):
-    world.make(WorldModelNode, parameters={"checkpoint": with_heads})
+def test_a_checkpoint_whose_heads_are_of_another_leaves_the_one_in_use(world, with_heads, context, tmp_path):
+    """Its own weights can be read, so that only the heads are in the way."""
+    strange = Path(make_checkpoint(tmp_path / "strange", seed=1))
+    shutil.copy(Path(with_heads) / HEADS, strange / HEADS)
+    node = world.make(WorldModelNode, parameters={"checkpoint": with_heads})
     answers = world.listen(ActionProposals, "proposals")
+    ask = world.talk(ProposalRequest, "proposal_request", qos.LATENT)
+    before = load_checkpoint(with_heads)
+    answer = world.call(
+        LoadCheckpoint,
+        f"{node.get_fully_qualified_name()}/load_checkpoint",
+        LoadCheckpoint.Request(path=str(strange)),
+    )
+    assert not answer.success and "made for model" in answer.message and answer.model_id == before.model_id
+    ask.publish(request(with_heads, context, np.zeros(D, np.float32)))
+    found = tensor.from_msg(answers.wait().actions)
+    np.testing.assert_array_equal(found, before.heads.propose(context, np.zeros(D)))
+    (strange / HEADS).unlink()
+    answer = world.call(
+        LoadCheckpoint,
+        f"{node.get_fully_qualified_name()}/load_checkpoint",
+        LoadCheckpoint.Request(path=str(strange)),
+    )
+    assert answer.success and answer.model_id == load_checkpoint(strange).model_id != before.model_id
+
+
+@pytest.mark.parametrize("change", ["model_id", "goal", "context_proprio"])
+def test_foreign_or_misshapen_requests_are_dropped_and_named(world, with_heads, context, change):
+    world.make(WorldModelNode, parameters={"checkpoint": with_heads})
+    answers, logs = world.listen(ActionProposals, "proposals"), world.said()
     ask = world.talk(ProposalRequest, "proposal_request", qos.LATENT)
     wrong = "other" if change == "model_id" else tensor.to_msg("x", np.zeros((3, 3), np.float32))
     goal = np.zeros(D, np.float32)
     ask.publish(request(with_heads, context, goal, **{change: wrong}))
-    world.until(lambda: "proposal request dropped" in capfd.readouterr().err)
+    logs.wait(lambda log: "proposal request dropped" in log.msg)
     ask.publish(request(with_heads, context, goal, plan_id="right"))
     assert answers.wait().plan_id == "right" and len(answers.messages) == 1

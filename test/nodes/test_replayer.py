@@ -244,17 +244,18 @@ def test_a_part_begins_with_the_goal_that_held_then(world, tmp_path):
 
 
 def bag_with_goals_of_another_version(path, lacks):
-    """Its Embedding has all fields of today but these."""
-    today = own_types()
-    constants, fields = today["jepa_ros/msg/Embedding"]
-    then = {**today, "jepa_ros/msg/Embedding": (constants, [f for f in fields if f[0] not in lacks])}
-    store, goal = build_typestore(then), goal_message(stamps()[0])
-    kept = {name: getattr(goal.embedding, name) for name, _ in fields if name not in lacks}
-    goal = store.types["jepa_ros/msg/Goal"](
-        header=goal.header,
-        goal_id=goal.goal_id,
-        embedding=store.types["jepa_ros/msg/Embedding"](**kept),
-    )
+    """Its Embedding and its Goal have all fields of today but these."""
+    then, goal = dict(own_types()), goal_message(stamps()[0])
+    for kind in ("jepa_ros/msg/Embedding", "jepa_ros/msg/Goal"):
+        constants, fields = then[kind]
+        then[kind] = constants, [field for field in fields if field[0] not in lacks]
+    store = build_typestore(then)
+
+    def kept(message, kind):
+        return {name: getattr(message, name) for name, _ in then[kind][1]}
+
+    embedding = store.types["jepa_ros/msg/Embedding"](**kept(goal.embedding, "jepa_ros/msg/Embedding"))
+    goal = store.types["jepa_ros/msg/Goal"](**kept(goal, "jepa_ros/msg/Goal") | {"embedding": embedding})
     with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         goals = writer.add_connection("/a/goal", "jepa_ros/msg/Goal", typestore=store)
         joints = writer.add_connection("/a/joint_states", "sensor_msgs/msg/JointState", typestore=store)
@@ -264,22 +265,24 @@ def bag_with_goals_of_another_version(path, lacks):
             writer.write(joints, stamp, store.serialize_cdr(message, message.__msgtype__))
 
 
-def test_a_goal_from_before_embeddings_told_what_was_encoded_is_played_as_one_of_today(world, tmp_path):
-    bag_with_goals_of_another_version(tmp_path / "bag", ("encoded_stamp",))
+@pytest.mark.parametrize("lacks", [("part_of",), ("encoded_stamp", "part_of")], ids=len)
+def test_a_goal_from_before_some_fields_is_played_as_one_of_today(world, tmp_path, lacks):
+    bag_with_goals_of_another_version(tmp_path / "bag", lacks)
     latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     goals, said = world.listen(Goal, "goal", latched), []
     with replayer(world, tmp_path / "bag", said) as player:
         progress = player.play(threading.Event())
         played, recorded = goals.wait(), goal_message(stamps()[0])
     assert progress.messages == {"/a/goal": 1, "/a/joint_states": FRAMES}
-    assert (played.goal_id, played.embedding.encoder_id) == (recorded.goal_id, "someone's")
+    assert (played.goal_id, played.part_of) == (recorded.goal_id, "")
+    assert played.embedding.encoder_id == "someone's"
     assert ns(played.header.stamp) == ns(played.embedding.encoded_stamp) == stamps()[0]
     np.testing.assert_array_equal(from_msg(played.embedding.latent), np.zeros(1, np.float32))
     assert not any("goal" in text for text in said)
 
 
 def test_a_goal_of_yet_another_version_is_left_out_and_it_is_said_what_to_do(world, tmp_path):
-    bag_with_goals_of_another_version(tmp_path / "bag", ("encoded_stamp", "encode_ms"))
+    bag_with_goals_of_another_version(tmp_path / "bag", ("encoded_stamp", "part_of", "encode_ms"))
     said = []
     assert play(world, tmp_path / "bag", said).messages == {"/a/joint_states": FRAMES}
     assert any("/a/goal" in text and "record the run anew" in text for text in said)

@@ -154,14 +154,15 @@ def test_rollouts_wait_for_their_candidates_where_a_term_needs_them(world, check
     ],
     ids=lambda c: next(iter(c)),
 )
-def test_foreign_or_misshapen_candidates_are_dropped_and_named(world, checkpoint, arrays, change, capfd):
+def test_foreign_or_misshapen_candidates_are_dropped_and_named(world, checkpoint, arrays, change):
     world.make(WorldModelNode, parameters={"checkpoint": checkpoint})
     rollouts, ask = (
         world.listen(LatentRollouts, "rollouts"),
         world.talk(ActionCandidates, "candidates", qos.LATENT),
     )
+    logs = world.said()
     ask.publish(candidates(checkpoint, arrays, plan_id="foreign", **change))
-    world.until(lambda: "candidates dropped" in capfd.readouterr().err)
+    logs.wait(lambda log: "candidates dropped" in log.msg)
     ask.publish(candidates(checkpoint, arrays, plan_id="good"))
     rollouts.wait(lambda m: m.plan_id == "good")
     assert [m.plan_id for m in rollouts.messages] == ["good"]

@@ -213,8 +213,11 @@ def test_proposals_that_are_not_finite_are_left_out():
     np.testing.assert_array_equal(found.actions, plain.actions)
     assert math.isnan(found.proposal_left)
     for proposals in (nothing, np.empty((0, H, K * A))):
-        with pytest.raises(JepaError, match="no proposal of the policy"):
-            plan(World(), "policy", proposals)
+        for refine_steps in (0, 3):
+            with pytest.raises(
+                JepaError, match="proposed nothing usable; check that its checkpoint has heads.*pin"
+            ):
+                plan(World(), "policy", proposals, refine_steps=refine_steps)
 
 
 def test_where_no_proposal_has_a_finite_cost_hybrid_searches_and_policy_says_so():
@@ -226,8 +229,9 @@ def test_where_no_proposal_has_a_finite_cost_hybrid_searches_and_policy_says_so(
     world = Nan()
     found, _ = plan(world, "hybrid", perfect(world))
     assert found.made_by == "search" and np.isfinite(found.cost) and found.proposal_left == math.inf
-    with pytest.raises(JepaError, match="no proposal of the policy has a finite cost"):
-        plan(Nan(), "policy", perfect(world))
+    for refine_steps in (0, 3):
+        with pytest.raises(JepaError, match="no proposal has a finite cost"):
+            plan(Nan(), "policy", perfect(world), refine_steps=refine_steps)
 
 
 def test_proposals_are_brought_into_the_bounds_and_the_position_limits():
@@ -389,6 +393,68 @@ def test_the_best_are_refined_and_taken_where_that_is_better(mode):
     costs = World()(actions)
     assert np.all(np.diff(costs) >= 0)
     assert solution.theta is None and miss(world, solution) < 1e-6 and solution.cost < plain.cost
+
+
+@pytest.mark.parametrize("mode", ["search", "policy", "hybrid"])
+def test_what_is_refined_stays_within_the_position_limits(mode):
+    joints = SPEC.position_upper[0] - 0.2
+    world = World(
+        (joints, joints), goal=np.array([joints + 0.9, joints])
+    )  # out of reach, straight through the limit
+    proposals = useless(world) if mode != "search" else None
+    solution, _ = plan(world, mode, proposals, refine_steps=7)
+    assert solution.theta is None, "the refined plan was taken"
+    assert world.futures(world.refine([], 7, 0.1)).max() > SPEC.position_upper[0]
+    assert world.futures(solution.actions[None]).max() == pytest.approx(SPEC.position_upper[0])
+
+
+class Behind(Wall):
+    """A wall from the second plan on: the proposal costs more on its way than staying, and ends halfway there."""
+
+    blocked = False
+
+    def __call__(self, actions):
+        if not self.blocked:
+            return World.__call__(self, actions)
+        costs = super().__call__(actions)
+        for i in np.flatnonzero(np.isclose(actions, perfect(self)[2]).all((1, 2))):
+            self._steps[-1][i] = [1.5] * (H - 1) + [0.5]
+            costs[i] = self._steps[-1][i].sum()
+        self._ends = self._steps[-1][:, -1]
+        return costs
+
+
+def second_plan(world, propose, **changed):
+    """The episode after a second look, where the plan of the first one, by the search, is tried and no longer good."""
+    planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"replan": "event", "replan_left": 0} | changed))
+    episode = PlanningEpisode(planner, ShortTermMemory(SPEC, 2))
+    episode.look(world.joints, world.joints, 0.0)
+    solution, actions = episode.plan(world, world.goal, propose=lambda *_: useless(world))
+    assert solution.made_by == "search"
+    episode.execute(actions, world.futures(solution.actions[None])[0, 0])
+    world.joints = world.joints + actions[:K].sum(axis=0)
+    world.calls, world._steps, world.blocked, world.extra = [], [], True, 9.0
+    episode.look(world.joints, world.joints, 1.0)
+    episode.plan(world, world.goal, propose=propose)
+    assert episode.cause == Cause.PROGRESS and len(world.calls[0]) == 1
+    return episode
+
+
+def test_after_a_plan_was_tried_in_vain_the_search_is_judged_by_its_own_plan():
+    world = Behind()
+    episode = second_plan(world, lambda *_: perfect(world)[2:3], hybrid_stuck=0.95)
+    assert episode.solution.made_by == "policy", "staying is all that the search found"
+    assert episode.energies == [1.5] * (H - 1) + [0.5]
+    assert episode.solution.evaluations == sum(map(len, world.calls))
+
+
+def test_after_a_plan_was_tried_in_vain_the_best_may_be_any_proposal():
+    world = World()
+    episode = second_plan(world, lambda *_: perfect(world), hybrid_stuck=0.999, hybrid_left=0.0)
+    call, index = episode.solution.best_at
+    np.testing.assert_allclose(world.calls[call][index], episode.solution.actions, atol=1e-9)
+    assert sum(episode.energies) == pytest.approx(episode.solution.cost)
+    assert episode.solution.iterations == len(world.calls)
 
 
 @pytest.mark.parametrize(

@@ -203,11 +203,23 @@ def test_the_seed_decides():
     assert not torch.equal(one["critic.network.0.weight"], other["critic.network.0.weight"])
 
 
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 20])
+def test_any_number_of_steps_can_be_trained(steps):
+    trained(world([[0, 1, 2, 3, 4, 5]] * 5), steps, batch=16)
+
+
 def test_what_cannot_be_trained_is_refused():
-    with pytest.raises(JepaError, match="batch is 0"):
-        HeadTraining(batch=0)
-    with pytest.raises(JepaError, match="value_expectile is 2"):
-        HeadTraining(value_expectile=2)
+    for bad, words in (
+        ({"batch": 15}, "batch is 15; it must be at least 16"),
+        ({"steps": 0}, "steps is 0"),
+        ({"seed": -1}, "seed is -1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan"),
+        ({"value_expectile": 2}, "value_expectile is 2"),
+    ):
+        with pytest.raises(JepaError, match=words):
+            HeadTraining(**bad)
     short = world([[0], [1]])
     with pytest.raises(JepaError, match="no episode is long enough"):
         trained(short, 1)

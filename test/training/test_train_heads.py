@@ -1,9 +1,13 @@
 """A whole run leaves heads beside its weights; they can be trained again without it."""
 
+import json
+
 import numpy as np
+import pytest
 import torch
 from dot_world import DATA, EPISODES, SPEC, config
 
+from jepa_ros.errors import JepaError
 from jepa_ros.training import trainer
 from jepa_ros.training.head_ranks import fewest_blocks
 from jepa_ros.training.heads import HeadTraining, train_heads
@@ -35,6 +39,24 @@ def test_a_run_leaves_heads_of_its_model_and_they_come_out_again(tmp_path):
     assert other.slow is None and not [name for name in found if "slow" in name]
     assert torch.equal(other.distance(latents, goal), again.distance(latents, goal))
     assert torch.equal(other.value(latents, goal), again.value(latents, goal))
+
+
+def test_where_heads_cannot_be_trained_the_model_is_kept_and_the_run_ends_without_them(tmp_path, monkeypatch):
+    def fail(*args):
+        raise JepaError("no heads today")
+
+    monkeypatch.setattr(trainer, "train_heads", fail)
+    with pytest.raises(JepaError, match="no heads today"):
+        trainer.train(EPISODES, SPEC, tmp_path, config(head_steps=3, baseline_steps=2), DATA)
+    first = load_checkpoint(tmp_path)
+    assert first.heads is None and first.calibration.data_digest == "abc"
+    assert (tmp_path / trainer.STATE).exists() and (tmp_path / "baselines.safetensors").exists()
+    monkeypatch.setattr(trainer, "jepa_loss", fail)  # nothing of the world model is left to be trained
+    metrics = trainer.train(EPISODES, SPEC, tmp_path, config(head_steps=0, baseline_steps=2), DATA)
+    assert load_checkpoint(tmp_path).model_id == first.model_id
+    assert json.loads((tmp_path / "config.json").read_text())["metrics"] == metrics
+    assert "total_seconds" in metrics and "baseline_cloning_loss" in metrics
+    assert not (tmp_path / trainer.STATE).exists()
 
 
 def test_without_steps_there_are_no_heads(tmp_path):

@@ -152,6 +152,18 @@ def test_a_stopped_run_resumed_is_the_run_that_was_not_stopped(
         torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("torn", ['{"step": 4, "lo', '{"step": 2}', "\0\0\0\n"])
+def test_a_row_that_a_kill_left_torn_is_dropped(tmp_path, monkeypatch, torn):
+    monkeypatch.setattr(trainer, "validate", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(EPISODES, SPEC, tmp_path, config(), DATA)
+    monkeypatch.undo()
+    with open(tmp_path / "metrics.jsonl", "a") as log:
+        log.write(torn)
+    trainer.train(EPISODES, SPEC, tmp_path, config(), DATA)
+    assert [row["step"] for row in logged(tmp_path)] == [2, 4, 6]
+
+
 def test_a_state_of_other_settings_is_refused_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "validate", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import torch
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.baselines import Baselines, load_baselines, save_baselines
-from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_tensors
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 SPEC = ActionSpec(
@@ -71,7 +71,7 @@ def test_damaged_weights_are_refused(saved):
     "change, words",
     [
         ({"format": 99}, "format is 99"),
-        ({"model": {"latent_dim": 16, "predictor_width": 16}}, "tensors are not those"),
+        ({"model": {"latent_dim": 16, "predictor_width": 16}}, "tensors are not those that config.json"),
         ({"model": {"depth": 3}}, "not one `jepa train` wrote"),
         ({"action_spec": {"joint_names": ["a"]}}, "missing keys"),
     ],
@@ -88,6 +88,13 @@ def test_config_that_is_not_json_is_refused(saved):
     (saved[1] / "config.json").write_text("{")
     with pytest.raises(JepaError, match="not readable JSON"):
         load_checkpoint(saved[1])
+
+
+@pytest.mark.parametrize("taken", ["partial", "safetensors"])
+def test_tensors_that_cannot_be_written_are_named(tmp_path, taken):
+    (tmp_path / f"some.{taken}").mkdir()
+    with pytest.raises(JepaError, match="some.safetensors: cannot be written"):
+        save_tensors(tmp_path / "some.safetensors", {"a": torch.zeros(1)})
 
 
 def test_diverged_weights_are_refused(saved, tmp_path):

@@ -143,7 +143,7 @@ def rewrite(path, metadata=None, **tensors):
     "change, words",
     [
         ({"metadata": {"model_id": "0123456789ab"}}, "made for model 0123456789ab"),
-        ({"metadata": {"heads": '{"width": 8, "depth": 1}'}}, "tensors are not those"),
+        ({"metadata": {"heads": '{"width": 8, "depth": 1}'}}, "tensors are not those that its own header"),
         ({"metadata": {"heads": '{"wings": 2}'}}, "wings"),
         ({"metadata": {"heads": '{"width": -1}'}}, "width is -1"),
         ({"metadata": {"heads": "{"}}, "train them again"),

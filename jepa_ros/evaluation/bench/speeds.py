@@ -24,7 +24,8 @@ FIRST_SEED, BLOCKS, TASK = 1000, 30, "reach"
 def measure(bench: Bench) -> dict:
     """rows: per mode, over the same episodes of `reach`, closed loop without ROS; episodes of the modes take turns.
 
-    plan_ms_...: wall time of a look without its encoding; processor_ms_per_episode: processor time of the same.
+    plan_ms_...: wall time of a look without its encoding.  processor_ms_per_episode: processor time of all looks, encoding
+    included.
     policy_share: of the plans that were made anew, those without a search. NotHere without heads.
     """
     settings = bench.settings
@@ -36,9 +37,7 @@ def measure(bench: Bench) -> dict:
         settings.threads,
     )
     if checkpoint.heads is None:
-        raise NotHere(
-            f"checkpoint {settings.checkpoint} has no heads, so there is one speed only; train them: `jepa heads`"
-        )
+        raise NotHere("the checkpoint has no heads, so there is one speed only; train them: `jepa heads`")
     try:
         checkpoint.spec.require_match(arm_spec(), "the checkpoint", "the simulated SO-101")
     except JepaError as error:

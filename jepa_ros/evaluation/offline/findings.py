@@ -75,6 +75,8 @@ def _checkpoint(m: dict) -> Iterator[tuple[str, str, str, str]]:
                 "Plans differ after deadline misses, other settings or another machine.",
                 "reproduced",
             )
+    elif again and again["note"]:
+        yield NOTE, f"{again['note']}.", "", "reproduced"
 
 
 def _prediction(p: dict | None) -> Iterator[tuple[str, str, str, str]]:

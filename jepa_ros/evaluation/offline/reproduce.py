@@ -11,7 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy, wanted_heads
 from jepa_ros.data.recording import RecordedPlan, Recording
 from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.agents import policy
@@ -23,6 +23,7 @@ from jepa_ros.planning.memory import DEFAULT_GAP_S, ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.checkpoint import Checkpoint
+from jepa_ros.world_model.trust import HEADS, file_sha256, pinned_digests
 
 _HISTORY_NS = 2_000_000_000
 _MOST_PLANS = 100
@@ -36,6 +37,7 @@ class LiveSettings:
     """What a live planner and cost node were run with; the nodes' defaults where the bag does not tell.
 
     surprise: settings of the planner's surprise gate, names and values; None where it judged nothing.
+    heads_sha256: of the heads that proposed, or gave a cost term; "" where none did, or the bag does not tell.
     """
 
     planner: PlannerConfig = PlannerConfig()
@@ -43,6 +45,7 @@ class LiveSettings:
     memory_gap_s: float = DEFAULT_GAP_S
     joint_state_tolerance_s: float = DEFAULT_TOLERANCE_S
     surprise: tuple[tuple[str, float], ...] | None = None
+    heads_sha256: str = ""
 
     @classmethod
     def of(cls, recording: Recording) -> "LiveSettings":
@@ -57,18 +60,24 @@ class LiveSettings:
         search = {k: v for k, v in planner.items() if k in known}
         if search:  # without the parameters, as before they were there, every look is searched for
             search = {"replan": "always", "mode": "search", "replan_energy": 0.0} | search
+        config = PlannerConfig.from_dict(search)
+        pin = planner.get("checkpoint_sha256", "")
+        trusted = not pin or pinned_digests(pin)[1]
+        used = trusted and (config.mode != "search" or wanted_heads(weights))
         return cls(
-            PlannerConfig.from_dict(search),
+            config,
             tuple(weights.items()),
             planner.get("memory_gap_s", DEFAULT_GAP_S),
             planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
             tuple(gate.items()) if judged else None,
+            recording.metadata.get("heads_sha256", "") if used else "",
         )
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Of ``plans`` that the recorded graph made with this checkpoint, how many came out again bit for bit.
+    """Of ``plans`` that the recorded graph made with this checkpoint, how many came out again bit for bit; none are counted
+    where other heads had a part in them.
 
     largest_difference_rad: of any raw action in the first plan of a goal that differs, else 0 (later plans of
     that goal start from another memory).  embeddings, largest_latent_difference: the same for the latents of
@@ -98,27 +107,33 @@ def reproduce(
     seen = seen[:: max(1, -(-len(seen) // _MOST_EMBEDDINGS))]
     if not plans and not seen:
         return None
+    settings = settings or LiveSettings.of(recording)
+    foreign = _foreign_heads(checkpoint, settings) if plans else ""
+    if foreign:
+        plans, pursuits = [], []
     latents = _latents(recording, checkpoint, {p.stamp_ns for p in plans} | {e.stamp_ns for e in seen})
     compared = [(e.latent, latents[e.stamp_ns]) for e in seen if e.stamp_ns in latents]
     reused = [
         e for e in recording.embeddings if e.encoder_id == checkpoint.model_id and e.encoded_ns != e.stamp_ns
     ]
     told = {e.stamp_ns: e.latent for e in reused}  # the encoded image may be from before the bag began
-    repeat = _Repeat(recording, checkpoint, settings or LiveSettings.of(recording), told | latents)
-    outcomes = [repeat.pursuit(pursuit) for pursuit in pursuits]
+    outcomes = []
+    if pursuits:
+        repeat = _Repeat(recording, checkpoint, settings, told | latents)
+        outcomes = [repeat.pursuit(pursuit) for pursuit in pursuits]
     equal = sum(n for n, _ in outcomes)
     missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))
     apart = float(max((np.abs(a - b).max() for a, b in compared), default=0.0))
-    note = ""
+    notes = [foreign] if foreign else []
     if 0 < apart <= TOLERANCE:
-        note = (
+        notes.append(
             f"the live encoder computed with another runtime than {checkpoint.model.runtime}, or on another machine: its "
             f"embeddings differ by up to {apart:.0e}; --runtime chooses"
         )
+    elif equal < len(plans) and missed:
+        notes.append(f"{missed} goals had plans that ended at their deadline, with fewer iterations")
     elif equal < len(plans):
-        note = "the bag lacks a goal, or an image or joint state that the live planner had"
-        if missed:
-            note = f"{missed} goals had plans that ended at their deadline, with fewer iterations"
+        notes.append("the bag lacks a goal, or an image or joint state that the live planner had")
     return Reproduction(
         len(plans),
         equal,
@@ -126,7 +141,7 @@ def reproduce(
         len(compared),
         sum(np.array_equal(a, b) for a, b in compared),
         apart,
-        note,
+        "; ".join(notes),
     )
 
 
@@ -141,6 +156,21 @@ def merge(found: Sequence[Reproduction]) -> dict | None:
         "largest_latent_difference": max(r.largest_latent_difference for r in found),
         "note": "; ".join(dict.fromkeys(r.note for r in found if r.note)),
     }
+
+
+def _foreign_heads(checkpoint: Checkpoint, settings: LiveSettings) -> str:
+    """Why plans in which heads had a part cannot be made again, in words; "" where they can."""
+    recorded, file = settings.heads_sha256, checkpoint.path / HEADS
+    if not recorded:
+        untold = "plans were not made again: the bag does not tell which heads proposed them"
+        return untold if settings.planner.mode == "policy" else ""
+    found = file_sha256(file) if file.is_file() else ""
+    if found == recorded:
+        return ""
+    return (
+        f"plans were not made again: their heads have sha256 {recorded[:12]}, and beside the checkpoint there are "
+        f"{f'others, {found[:12]}' if found else 'none'}; put the recorded {HEADS} there"
+    )
 
 
 def _searched(pursuits: Sequence[list[RecordedPlan]]) -> list[list[RecordedPlan]]:
@@ -182,7 +212,7 @@ class _Repeat:
         self.goals = {g.goal_id: g.latent for g in recording.goals}
         self.tolerances = {s["plan_id"]: s["tolerance"] for s in recording.statuses}
         self.energy = Energy.of(checkpoint, dict(settings.weights))
-        self.propose = policy(checkpoint, settings.planner.mode)
+        self.propose = policy(checkpoint, settings.planner.mode) if settings.heads_sha256 else None
         gate = None
         if settings.surprise is not None and checkpoint.calibration is not None:
             gate = SurpriseGate.calibrated(checkpoint.calibration, **dict(settings.surprise))

@@ -23,10 +23,10 @@ _WORDS = {
     "the solver where that is not good enough; without heads the solver).",
     "hybrid_left": "hybrid: share of the energy of staying here that the best proposal may have at its imagined end; above it "
     "the solver is asked, unless the proposal arrives.",
-    "hybrid_arrived": "hybrid: a proposal whose imagined end has at most this many goal tolerances of energy arrives, and is good "
-    "enough.",
-    "hybrid_stuck": "hybrid: where the solver's plan too leaves more than this share of the energy of staying, far from the goal, "
-    "the best proposal is executed; 0: never.",
+    "hybrid_arrived": "hybrid: a proposal whose imagined end has at most this many goal tolerances of energy arrives, and is "
+    "good enough.",
+    "hybrid_stuck": "hybrid: where the solver's plan too leaves more than this share of the energy of staying, far from the "
+    "goal, the best proposal is executed; 0: never.",
     "proposal_fraction": "hybrid: part of the solver's first candidates that may be proposals.",
     "refine_steps": "Steps of Adam on the best candidates' actions, through the world model in torch; 0: none. "
     "composition:=single only.",

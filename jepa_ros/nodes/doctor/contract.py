@@ -47,15 +47,22 @@ def check_contract(
 
 
 def _heads(found: Findings, where: str, checkpoint: Checkpoint, expected: Expected) -> bool:
-    """Whether the heads are as good as what is asked of them: those that are there can be read, those with a weight are there."""
+    """Whether the heads are as good as what is asked of them: those that are there can be read, and they are there where they
+    have a weight or are to plan."""
     try:
         wanting = wanted_heads({name: expected.cost.param(f"weights.{name}") for name in HEAD_TERMS})
         if wanting:
             checkpoint.require_heads(wanting)
+        if expected.planner.param("mode") == "policy":
+            checkpoint.require_heads("mode policy")
         if checkpoint.heads is not None:
             found.ok(where, "has heads: temporal distance, value, policy")
     except JepaError as error:
-        found.error(where, str(error), "train the heads again with `jepa heads`, or give them no weight")
+        found.error(
+            where,
+            str(error),
+            "train the heads again with `jepa heads`, or give them no weight and set the planner's mode to search",
+        )
         return False
     return True
 

@@ -1,7 +1,7 @@
 """The latency budget: what encoding and planning take here, against deadlines, watchdogs and the image rate."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,7 +24,8 @@ _PLANS, _ENCODES, _LONGEST_S = 5, 20, 5.0
 
 @dataclass(frozen=True)
 class Budget:
-    """s: median times of one image encoded and one plan searched to its end, on this machine.
+    """s: median times of one image encoded and one plan searched to its end, on this machine; without a policy and without
+    refinement.
 
     runtime: what computed the model.  trouble: why it is not the one that the nodes are asked for; "" where it is.
     """
@@ -43,7 +44,7 @@ def measure(checkpoint: Checkpoint, image: np.ndarray, joints: np.ndarray, expec
     memory = ShortTermMemory(spec, model.context)
     memory.push(latent, joints, 0.0)
     config = PlannerConfig(**{p.name: expected.planner.param(p.name) for p in SEARCH_PARAMS})
-    planner = Planner(spec, config)
+    planner = Planner(spec, replace(config, mode="search", refine_steps=0))
     energy = Energy.of(checkpoint, {name: expected.cost.param(f"weights.{name}") for name in TERMS})
     evaluator = LatentEvaluator(model, energy, memory.context(), latent, planner.reduction)
     encode_s = _median_s(lambda: model.embed(image), _ENCODES)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,10 +32,10 @@ class Solution:
     """The best plan seen.
 
     actions: (H, KA).  theta: (P,), None where the actions are no point of the space: proposed, or refined.
-    cost: its cost.  iterations, evaluations: what was spent.
+    cost: its cost.  iterations, evaluations: what was spent on its evaluator, a plan that was tried before included.
     deadline_missed: the search was cut short, or ended past its deadline.
-    cost_trace: (iterations,) best cost so far after each iteration.
-    best_at: (iteration, index) of the best candidate, to look up what its evaluator knows of it.
+    cost_trace: best cost so far after each of the search's own iterations.
+    best_at: (call, index) of the best candidate among all calls of its evaluator, to look up what that knows of it.
     made_by: "policy", where its proposals were all that was looked at; "search"; or "keep", a plan that goes on.
     proposal_left: share of the energy of staying here that the best proposal left at its end; NaN without proposals.
     leads: whether no other candidate of its iteration cost less; what was imagined for comparison may.
@@ -53,15 +53,6 @@ class Solution:
     proposal_left: float = math.nan
     leads: bool = True
 
-    def after(self, calls: int) -> "Solution":
-        """The same, where the evaluator was called that often with one candidate before the search."""
-        return replace(
-            self,
-            iterations=self.iterations + calls,
-            evaluations=self.evaluations + calls,
-            best_at=(self.best_at[0] + calls, self.best_at[1]),
-        )
-
 
 class Search:
     """Evaluates candidates, remembers the best, watches the deadline: any moment has an answer.
@@ -77,13 +68,15 @@ class Search:
         deadline: float,
         clock: Callable[[], float],
         leaders: int = 1,
+        tried: int = 0,
     ):
-        """deadline: absolute seconds on ``clock``; math.inf for none.  leaders: how many of the best are remembered."""
+        """deadline: absolute seconds on ``clock``; math.inf for none.  leaders: how many of the best are remembered.
+        tried: calls with one candidate each that ``evaluate`` had before; they count, and are not in the race."""
         self._evaluate, self._space, self._deadline, self._clock = evaluate, space, deadline, clock
         self._best: list[_Seen] = []
         self._leaders = leaders
         self._trace: list[float] = []
-        self._evaluations, self._longest, self._searched = 0, 0.0, 0
+        self._tried, self._evaluations, self._longest, self._searched = tried, tried, 0.0, 0
         self._cut_short = False
 
     @property
@@ -136,17 +129,12 @@ class Search:
 
     def solution(self) -> Solution:
         """The answer; there is one after the first ``costs``, or an ``offer`` with a finite cost."""
-        if not self._best:
-            raise JepaError(
-                "planner: no proposal of the policy has a finite cost; check the checkpoint's heads, or set mode to "
-                "hybrid"
-            )
         best = self._best[0]
         return Solution(
             best.actions,
             best.theta,
             best.cost,
-            len(self._trace),
+            self._tried + len(self._trace),
             self._evaluations,
             self._cut_short or self.is_late(),
             self._trace,
@@ -170,7 +158,7 @@ class Search:
         self, costs: np.ndarray, actions: np.ndarray, theta: np.ndarray | None = None, beside: int = 0
     ) -> None:
         """Remember the best of one call; of equal ones the first."""
-        call, least = len(self._trace), int(np.argmin(costs))
+        call, least = self._tried + len(self._trace), int(np.argmin(costs))
         for index in np.argsort(costs[: len(costs) - beside], kind="stable")[: self._leaders]:
             cost = float(costs[index])
             if cost < math.inf and (len(self._best) < self._leaders or cost < self._best[-1].cost):

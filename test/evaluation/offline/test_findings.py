@@ -30,6 +30,18 @@ def tones(change=lambda result: None):
     return {f["anchor"]: f for f in findings(result)} | {"all": findings(result)}
 
 
+def test_plans_that_other_heads_proposed_are_named_and_not_blamed():
+    def change(result):
+        result["checkpoints"][0]["measures"]["reproduced"] |= {
+            "plans": 0,
+            "bit_equal": 0,
+            "note": "other heads",
+        }
+
+    found = tones(change)["reproduced"]
+    assert found["tone"] == "note" and found["text"].endswith("ther heads.")
+
+
 def test_a_healthy_run_is_praised_throughout():
     found = tones()["all"]
     assert len(found) == 8 and {f["tone"] for f in found} == {"good"} and not any(f["todo"] for f in found)

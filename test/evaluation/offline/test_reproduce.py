@@ -1,7 +1,10 @@
 """What a bag tells of how it was recorded: which images were encoded, and when the planner searched."""
 
+import shutil
+
 import numpy as np
 import pytest
+import torch
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
 from jepa_ros.data.recording import RecordedEmbedding, RecordedGoal, RecordedPlan, read_recording
@@ -13,6 +16,9 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.sub_goals import SubGoals
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_heads
+from jepa_ros.world_model.heads import Heads, HeadsConfig
+from jepa_ros.world_model.trust import HEADS, file_sha256
 
 
 @pytest.fixture
@@ -49,6 +55,105 @@ def test_plans_are_repeated_as_they_were_made(recording, parameters, replan):
 def test_a_bag_that_tells_nothing_of_its_planner_is_repeated_by_the_defaults(recording):
     recording.metadata.pop("parameters", None)
     assert LiveSettings.of(recording).planner == PlannerConfig()
+
+
+@pytest.fixture
+def with_heads(checkpoint, tmp_path):
+    """The checkpoint, and heads of random weights beside it."""
+    folder = shutil.copytree(checkpoint.path, tmp_path / "with_heads")
+    add_heads(folder, 1)
+    return load_checkpoint(folder)
+
+
+def add_heads(folder, seed):
+    """Returns their sha256."""
+    torch.manual_seed(seed)
+    model = load_checkpoint(folder).model
+    config = HeadsConfig(width=16, depth=1, hypotheses=4, horizon=2)
+    save_heads(folder, Heads(config, model.latent_dim, model.context, model.spec))
+    return file_sha256(folder / HEADS)
+
+
+def planned(recording, checkpoint, propose):
+    """Three plans in hybrid, as a live graph would have recorded them; how often the policy made one."""
+    parameters = {
+        "mode": "hybrid",
+        "hybrid_left": 9.0,
+        "replan": "always",
+        "samples": 16,
+        "iterations": 2,
+        "horizon": 2,
+    }
+    recording.metadata["parameters"] = {"/jepa/planner": parameters}
+    settings = LiveSettings.of(recording)
+    streams, model, names = recording.streams, checkpoint.model, checkpoint.spec.joint_names
+    looks = {
+        int(streams.image_stamps[i]): model.embed(image)
+        for i, image in recording.images(range(0, 9, 4), None)
+    }
+    goal = model.embed(dict(recording.images([32], None))[32])
+    history = JointHistory(names, settings.joint_state_tolerance_s, length=10**6)
+    for stamp, position in zip(streams.joint_stamps, streams.joint_positions, strict=True):
+        history.add(int(stamp), names, position)
+    episode = PlanningEpisode(
+        Planner(checkpoint.spec, settings.planner),
+        ShortTermMemory(checkpoint.spec, model.context, settings.memory_gap_s),
+    )
+    recording.goals = [RecordedGoal(0, 0, "g", checkpoint.model_id, goal)]
+    recording.plans, recording.embeddings = [], []
+    for n, (stamp, latent) in enumerate(looks.items()):
+        episode.look(latent, history.at(stamp), stamp * 1e-9)
+        energy = Energy.of(checkpoint, dict(DEFAULT_WEIGHTS))
+        actions = respond(episode, model, energy, goal, propose, checkpoint.goal_tolerance)
+        recording.plans.append(
+            RecordedPlan(
+                n, stamp, f"p{n}", "g", checkpoint.model_id, names, actions, latent, episode.solution.cost
+            )
+        )
+    return episode.makers["policy"]
+
+
+def test_what_was_searched_without_heads_is_searched_again_though_there_are_some_now(recording, with_heads):
+    assert planned(recording, with_heads, None) == 0
+    told = reproduce(recording, with_heads)
+    assert (told.plans, told.bit_equal, told.note) == (3, 3, "")
+
+
+def test_what_heads_proposed_is_proposed_again_by_them_and_by_no_others(recording, with_heads):
+    folder = with_heads.path
+    assert planned(recording, with_heads, with_heads.heads.propose) == 3
+    recording.metadata["heads_sha256"] = recorded = file_sha256(folder / HEADS)
+    told = reproduce(recording, with_heads)
+    assert (told.plans, told.bit_equal, told.note) == (3, 3, "")
+    other = add_heads(folder, 2)
+    for there in (f"others, {other[:12]}", "none"):
+        told = reproduce(recording, load_checkpoint(folder))
+        assert (told.plans, told.bit_equal, told.largest_difference_rad) == (0, 0, 0.0)
+        assert recorded[:12] in told.note and there in told.note
+        (folder / HEADS).unlink(missing_ok=True)
+    del recording.metadata["heads_sha256"]  # recorded where the checkpoint does not lie
+    recording.metadata["parameters"]["/jepa/planner"]["mode"] = "policy"
+    told = reproduce(recording, load_checkpoint(folder))
+    assert told.plans == 0 and "the bag does not tell which heads" in told.note
+
+
+@pytest.mark.parametrize(
+    "mode, pin, term, used",
+    [
+        ("hybrid", "a", 0.0, False),
+        ("policy", "a,b", 0.0, True),
+        ("search", "", 0.0, False),
+        ("search", "", 1.0, True),
+    ],
+)
+def test_heads_that_had_no_part_in_the_plans_do_not_matter(recording, mode, pin, term, used):
+    digests = ",".join(64 * digit for digit in pin.split(",")) if pin else ""
+    recording.metadata["heads_sha256"] = "c" * 64
+    recording.metadata["parameters"] = {
+        "/jepa/planner": {"mode": mode, "checkpoint_sha256": digests},
+        "/jepa/cost": {"weights.temporal_distance": term},
+    }
+    assert LiveSettings.of(recording).heads_sha256 == ("c" * 64 if used else "")
 
 
 def test_plans_by_way_of_a_sub_goal_are_repeated_as_one_pursuit(recording, checkpoint):

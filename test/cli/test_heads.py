@@ -1,0 +1,68 @@
+"""`jepa heads`: bags and a checkpoint in, heads.safetensors and how well they rank out; what it refuses."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from jepa_ros.cli.main import main
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
+from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+
+@pytest.fixture
+def checkpoint(spec, tmp_path):
+    torch.manual_seed(0)
+    model = WorldModel(ModelConfig(latent_dim=6, image_size=(16, 16), predictor_width=16), spec).eval()
+    training = {"clip": 4, "validation": 0.2}
+    save_checkpoint(tmp_path / "model", model, {"goal_tolerance": 0.2, "training": training})
+    return tmp_path / "model"
+
+
+def heads(checkpoint, bags, *options):
+    return main(
+        ["heads", "--checkpoint", str(checkpoint), "--bags", str(bags), "--threads", "1", "--batch", "16"]
+        + [str(option) for option in options]
+    )
+
+
+def test_bags_give_heads_that_belong_to_the_model(checkpoint, bags, capsys):
+    assert heads(checkpoint, bags, "--steps", 20, "--seed", 3) == 0
+    told = capsys.readouterr().out
+    assert "not the bags the checkpoint was trained on" in told
+    assert f"heads: {checkpoint / 'heads.safetensors'}" in told
+    with safe_open(checkpoint / "heads.safetensors", framework="pt") as content:
+        training = json.loads(content.metadata()["training"])
+    assert (training["steps"], training["batch"], training["seed"]) == (20, 16, 3)
+    assert training["data"].startswith("sha256:")
+    for name, value in training["metrics"].items():
+        assert f"{name:36s} {value:.3f}" in told
+    assert "heads_policy_loss" in training["metrics"]
+    assert load_checkpoint(checkpoint).heads.spec == load_checkpoint(checkpoint).spec
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (("--learning-rate", "nan"), "learning_rate is nan"),
+        (("--seed", -1), "seed is -1"),
+        (("--batch", 2), "batch is 2"),
+        (("--threads", 0), "threads is 0"),
+    ],
+)
+def test_bad_settings_are_named_before_anything_is_read(checkpoint, tmp_path, capsys, options, words):
+    assert heads(checkpoint, tmp_path / "no_bags", *options) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_bags_are_read(checkpoint, tmp_path, capsys):
+    (checkpoint / ".writable").mkdir()  # what a test that may write anywhere has for a read-only folder
+    assert heads(checkpoint, tmp_path / "no_bags") == 2
+    assert f"{checkpoint}: cannot write there" in capsys.readouterr().err
+
+
+def test_heads_that_cannot_be_written_are_named(checkpoint, bags, capsys):
+    (checkpoint / "heads.partial").mkdir()
+    assert heads(checkpoint, bags, "--steps", 1) == 2
+    assert "heads.safetensors: cannot be written" in capsys.readouterr().err
