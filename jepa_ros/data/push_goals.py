@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jepa_ros.simulation.arm import JOINT_NAMES
 from jepa_ros.simulation.tasks import CUBE_LOWER, CUBE_UPPER, PUSH, Goal, Task, sample_pose
 
 POOL = 1500
@@ -17,8 +18,7 @@ ASTRAY = 0.1
 """Chance of a move without purpose in a purposeful episode."""
 LIFT_RAD = 0.5
 """Of the shoulder, to leave the cube without dragging it along."""
-SHOULDER = 1
-"""The joint that lifts."""
+SHOULDER = JOINT_NAMES.index("shoulder_lift")
 
 
 class PushGoals:

@@ -231,11 +231,16 @@ class GraphClient:
     def reset_simulator(self, task: str, seed: int) -> None:
         """Begin the episode of that seed: the arm is disarmed, put at the start pose and armed again."""
         self.arm(False)
+        self.put_at_start(task, seed)
+        self.arm(True)
+
+    def put_at_start(self, task: str, seed: int) -> None:
+        """Put the simulated arm at the start pose of that seed's episode, whatever commands it: a guard that is still
+        braking takes it back."""
         self.set_parameters("simulator", task=task, seed=seed)
         response = self.call(Trigger, "simulator/reset", Trigger.Request(), 30.0)
         if not response.success:
             raise JepaError(f"simulator: {response.message}")
-        self.arm(True)
 
     def _ask(self, send: Callable[[], object], timeout_s: float, what: str):
         """The outcome of the rclpy future that ``send`` returns; JepaError where it does not come in time.

@@ -11,7 +11,6 @@ from jepa_ros.msg import ActionPlan, CandidateCosts, Goal, PlannerStatus
 from node_bench import Inbox
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
-from std_srvs.srv import Trigger
 
 from jepa_ros.nodes.bringup.graph import Graph
 from jepa_ros.nodes.bringup.running import Bringup
@@ -79,8 +78,7 @@ class Run:
         start, _ = make_task("reach").episode(SEED)
         self.client.arm(False)
         self.wait_for_rest()  # or what brakes it takes it back
-        self.client.set_parameters("simulator", task="reach", seed=SEED)
-        assert self.client.call(Trigger, "simulator/reset", Trigger.Request(), WAIT_S).success
+        self.client.put_at_start("reach", SEED)
         self.joints.clear()
         self.joints.wait(lambda m: np.allclose(m.position, start.joints, atol=0.05))
 
