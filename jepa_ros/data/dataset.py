@@ -24,6 +24,7 @@ class ClipDataset(Dataset):
 
     An item: images (L, h, w, 3) uint8, proprio (L, A) float32 rad, actions (L-1, KA) float32 rad.
     Episodes of the same motion to the bit are views of it: another camera, or another scene.
+    Pictures are held once: those of the episodes are from then on parts of ``images``.
     mixture: weight of every share; one that has no clip here is left out. Empty: all clips are drawn alike.
     """
 
@@ -47,7 +48,7 @@ class ClipDataset(Dataset):
                 f"no episode is long enough: a clip of {length} frames at a block of {spec.block} needs "
                 f"{span} frames at {spec.rate_hz:g} Hz; record longer episodes"
             )
-        self.images = np.concatenate([e.images for e in episodes])
+        self.images = _held_once(episodes, self.offsets)
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
         self._views = _views(episodes)
@@ -133,6 +134,15 @@ class ClipDataset(Dataset):
         second = within + self.offsets[[rng.choice(v) for v in views]]
         images, proprio, actions = self._gather(first[part])
         return torch.stack([images, self._frames(second[part])]), proprio, actions
+
+
+def _held_once(episodes: Sequence[Episode], offsets: np.ndarray) -> np.ndarray:
+    """All pictures (F, h, w, 3), each episode's own freed as soon as it is copied: together they may fill the memory."""
+    joined = np.empty((offsets[-1], *episodes[0].images.shape[1:]), np.uint8)
+    for episode, begin, end in zip(episodes, offsets, offsets[1:], strict=False):
+        joined[begin:end] = episode.images
+        episode.images = joined[begin:end]
+    return joined
 
 
 def motions(episodes: Sequence[Episode]) -> list[list[int]]:

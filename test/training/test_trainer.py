@@ -211,3 +211,12 @@ def test_without_git_the_commit_is_unknown_and_nothing_is_lost(tmp_path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     trainer.train(EPISODES, SPEC, tmp_path / "out", config(steps=1), DATA)
     assert load_checkpoint(tmp_path / "out").config["commit"] == "unknown"
+
+
+def test_pictures_are_held_once():
+    episodes = [replace(episode) for episode in EPISODES[:3]]
+    before = [episode.images.copy() for episode in episodes]
+    clips = ClipDataset(episodes, SPEC, length=4)
+    for episode, images in zip(episodes, before, strict=True):
+        np.testing.assert_array_equal(episode.images, images)
+        assert np.shares_memory(episode.images, clips.images)
