@@ -183,14 +183,15 @@ class Displacement(SearchSpace):
 
 class TwoLegs(Displacement):
     """One displacement after another, each as in ``Displacement``: P = 2 A. What a straight way in joint space cannot say, a
-    way around something, it can; it takes more candidates. The legs join without a pause; either takes half the horizon at
-    most, so that both are done within it."""
+    way around something, it can; it takes more candidates. The second leg begins with the raw step after the first one's
+    last; either takes half the horizon at most, so that both are done within it."""
 
     name = "two_legs"
 
     def __init__(self, spec: ActionSpec, horizon: int):
         super().__init__(spec, horizon)
-        self.lower, self.upper = np.tile(self.lower / 2, 2), np.tile(self.upper / 2, 2)
+        steps = max(1, horizon * spec.block // 2)
+        self.lower, self.upper = np.tile(self._lower * steps, 2), np.tile(self._upper * steps, 2)
 
     def at(self, proprio):
         """Keeps the end of the first leg within the position limits; beyond them the second is judged by its costs."""
@@ -204,42 +205,32 @@ class TwoLegs(Displacement):
         )
         return space
 
-    def _legs(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """theta (..., 2 A) -> the legs (..., A), and the raw steps (...) that each takes, real-valued."""
-        first, second = np.split(theta, 2, axis=-1)
-        needed = (
-            np.maximum(np.maximum(leg / self._upper, leg / self._lower).max(axis=-1), 1e-9)
-            for leg in (first, second)
-        )
-        return first, second, *needed
+    def _corner(self, first: np.ndarray) -> np.ndarray:
+        """first legs (..., A) -> raw steps until they end, whole ones; 0 for none."""
+        return np.where(np.any(first, axis=-1), np.ceil(self._steps_needed(first) - 1e-9), 0.0)
 
     def _raw(self, theta):
-        first, second, until, after = self._legs(theta)
-        done = np.clip(self._time / until[:, None], 0.0, 1.0)  # (S, H * K + 1)
-        then = np.clip((self._time - until[:, None]) / np.maximum(after[:, None], 1.0), 0.0, 1.0)
-        return (
-            np.diff(done, axis=1)[:, :, None] * first[:, None]
-            + np.diff(then, axis=1)[:, :, None] * second[:, None]
-        )
+        first, second = np.split(theta, 2, axis=-1)
+        since = np.maximum(self._time - self._corner(first)[:, None], 0.0)  # (S, H * K + 1)
+        progress = np.minimum(since / self._steps_needed(second)[:, None], 1.0)
+        return super()._raw(first) + np.diff(progress, axis=1)[:, :, None] * second[:, None, :]
 
     def _theta(self, raw):
-        """The corner is where the way is farthest from the straight one; in the middle of a straight one."""
-        way = raw.cumsum(axis=1)  # (N, H * K, A)
-        whole = way[:, -1:]
-        straight = (way * whole).sum(-1, keepdims=True) / np.maximum(
-            (whole * whole).sum(-1, keepdims=True), 1e-12
-        )
-        away = np.linalg.norm(way - straight * whole, axis=-1)
-        corner = way[np.arange(len(way)), away.argmax(axis=1)]
-        first = np.where(away.max(axis=1, keepdims=True) > 1e-6, corner, whole[:, 0] / 2)
-        return np.concatenate([first, whole[:, 0] - first], axis=1)
+        """The corner is where the way is longest by way of it; of a straight one, after half its raw steps."""
+        way = np.concatenate([np.zeros_like(raw[:, :1]), raw.cumsum(axis=1)], axis=1)  # (N, H * K + 1, A)
+        left = np.linalg.norm(way[:, -1:] - way, axis=-1)
+        by_way = np.linalg.norm(way, axis=-1) + left
+        straight = by_way.max(axis=1) - left[:, 0] < 1e-6
+        middle = np.count_nonzero(left > 1e-9, axis=1) // 2
+        corner = way[np.arange(len(way)), np.where(straight, middle, by_way.argmax(axis=1))]
+        return np.concatenate([corner, way[:, -1] - corner], axis=1)
 
     def shift(self, theta):
         """What is left of both legs."""
-        first, second, until, after = self._legs(theta)
-        on_second = max(0.0, self.spec.block - float(until))
-        left = max(0.0, 1.0 - self.spec.block / float(until))
-        return np.concatenate([first * left, second * max(0.0, 1.0 - on_second / max(float(after), 1.0))])
+        first, second = np.split(theta, 2)
+        gone = max(0.0, self.spec.block - float(self._corner(first)))
+        left = max(0.0, 1.0 - gone / float(self._steps_needed(second)))
+        return np.concatenate([super().shift(first), left * second])
 
 
 SPACES = {space.name: space for space in (Displacement, TwoLegs, HoldAction, OneBlock, FreeBlocks)}

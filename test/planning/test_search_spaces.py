@@ -42,6 +42,7 @@ def test_decoded_actions_have_the_protocols_shape_and_keep_the_bounds(name):
     "name, size, reduction",
     [
         ("displacement", 3, "sum"),
+        ("two_legs", 6, "sum"),
         ("hold_action", 3, "min"),
         ("one_block", 12, "sum"),
         ("free_blocks", 60, "sum"),

@@ -1,5 +1,7 @@
 """The search space of ways around a corner."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from jepa_ros.data.action_spec import ActionSpec
@@ -41,11 +43,28 @@ def test_what_is_left_after_a_block_goes_on_as_planned():
     space, theta = candidates()
     for one, whole in zip(theta, raw(space, theta), strict=True):
         rest = raw(space, space.shift(one)[None])[0]
-        # a last step of less than a bound takes a step of its own; the way is the same to that
-        np.testing.assert_allclose(
-            rest[: -SPEC.block].cumsum(0), whole[SPEC.block :].cumsum(0), atol=np.max(SPEC.upper)
-        )
-        np.testing.assert_allclose(rest.sum(0), whole[SPEC.block :].sum(0), atol=1e-9)
+        np.testing.assert_allclose(rest[: -SPEC.block], whole[SPEC.block :], atol=1e-12)
+
+
+def test_the_second_leg_begins_with_a_raw_step_of_its_own():
+    actions = raw(candidates()[0], np.array([[0.25, 0.0, 0.0, 0.5]]))[0]  # 2.5 steps each
+    np.testing.assert_allclose(actions[:3, 0], [0.1, 0.1, 0.05], atol=1e-12)
+    np.testing.assert_allclose(actions[3:6, 1], [0.2, 0.2, 0.1], atol=1e-12)
+    assert not actions[:3, 1].any() and not actions[3:, 0].any()
+
+
+def test_of_an_odd_horizon_both_legs_are_done_within_it():
+    spec = replace(SPEC, block=3)
+    space = make_space("two_legs", spec, 3)  # 9 raw steps
+    np.testing.assert_allclose(space.upper, [0.4, 0.8] * 2)
+    farthest = space.decode(space.upper[None]).reshape(9, 2)
+    np.testing.assert_allclose(farthest.sum(0), [0.8, 1.6])
+
+
+def test_there_and_back_is_projected_to_itself():
+    space = make_space("two_legs", SPEC, H)
+    theta = np.array([[0.3, 0.4, -0.15, -0.2], [0.2, 0.1, -0.2, -0.1]])
+    np.testing.assert_allclose(space.project(space.decode(theta)), theta, atol=1e-9)
 
 
 def test_a_way_around_a_corner_is_projected_to_itself():
