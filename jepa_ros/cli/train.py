@@ -58,13 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="blocks that the multi-step loss imagines open loop; 0: to the clip's end, 1: no such loss",
     )
     parser.add_argument(
-        "--loss-weight",
-        action="append",
-        default=[],
-        metavar="TERM=W",
-        help="weight of a term of the loss; may be repeated",
-    )
-    parser.add_argument(
         "--no-proprioception",
         dest="proprioception",
         action="store_false",
@@ -82,13 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=lambda text: text.split(","),
         metavar="LIST",
         help="train on what `jepa collect` drove with these alone, such as scripted,noisy (default: on all)",
-    )
-    parser.add_argument(
-        "--slow-dims",
-        type=int,
-        default=0,
-        metavar="N",
-        help="the first N dimensions of the latent hold what stays while the arm moves, such as where a cube lies; 0 for none",
     )
     parser.add_argument(
         "--baseline-steps",
@@ -134,6 +120,19 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
         "steps for the heads: temporal distance, value critic, policy; 0 for none (`jepa heads` trains them later)",
         type=int,
     )
+    add(
+        "slow_dims",
+        "the first N dimensions of the latent hold what stays while the arm moves, such as where a cube lies; 0 for none",
+        type=int,
+        metavar="N",
+    )
+    parser.add_argument(
+        "--loss-weight",
+        action="append",
+        default=[],
+        metavar="TERM=W",
+        help="weight of a term of the loss (default: the preset's, else its own); may be repeated",
+    )
     parser.add_argument(
         "--mixture",
         nargs="*",
@@ -163,11 +162,13 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
 def chosen_preset(args: argparse.Namespace) -> Preset:
     """The settings of `--preset` with what was given in their place."""
     given = {name: getattr(args, name) for name in NAMES if hasattr(args, name)}
+    weights = loss_weights(args.loss_weight)
     if "mixture" in given:
         given["mixture"] = read_mixture(given["mixture"])
     if "select_tasks" in given:
         given["select_tasks"] = tuple(given["select_tasks"])
-    return chosen(args.preset, given)
+    preset = chosen(args.preset, given)
+    return replace(preset, loss_weights=preset.loss_weights | weights)
 
 
 def with_recorded_tasks(config: TrainingConfig, episodes: list[Episode], told: bool) -> TrainingConfig:
@@ -198,7 +199,9 @@ def run(args: argparse.Namespace) -> int:
     preset = asdict(chosen_preset(args))
     if ranks.first and args.preset:
         print(f"preset {args.preset}: {', '.join(f'{name} {value}' for name, value in preset.items())}")
-    latent_dim = preset.pop("latent_dim")
+    latent_dim, slow_dims, weights = (
+        preset.pop(name) for name in ("latent_dim", "slow_dims", "loss_weights")
+    )
     selection = {name: preset.pop(f"select_{name}") for name in ("tasks", "every", "episodes")}
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
@@ -207,8 +210,8 @@ def run(args: argparse.Namespace) -> int:
         loss=LossConfig(
             anti_collapse=args.anti_collapse,
             unroll=args.unroll,
-            slow_dims=args.slow_dims,
-            **loss_weights(args.loss_weight),
+            slow_dims=slow_dims,
+            **weights,
         ),
         model=ModelConfig(
             encoder=args.encoder,
