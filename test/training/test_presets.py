@@ -10,6 +10,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.presets import PRESETS, Preset, chosen
 from jepa_ros.training.selection import Selection
+from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
 
 
@@ -55,10 +56,11 @@ def test_every_preset_is_a_training_that_can_be_begun_and_chooses_by_the_tasks_i
     for name, preset in PRESETS.items():
         settings = asdict(preset)
         model = ModelConfig(latent_dim=settings.pop("latent_dim"))
+        loss = LossConfig(slow_dims=settings.pop("slow_dims"), **settings.pop("loss_weights"))
         selection = Selection(
             **{key: settings.pop(f"select_{key}") for key in ("tasks", "every", "episodes")}
         )
-        config = TrainingConfig(model=model, selection=selection, preset=name, **settings)
+        config = TrainingConfig(model=model, loss=loss, selection=selection, preset=name, **settings)
         assert config.to_dict()["preset"] == name and config.to_dict()["mixture"] == preset.mixture
         assert set(selection.tasks) == {"reach", "push"} & ({name} if name != "all" else {"reach", "push"})
         assert selection.every < config.steps and selection.episodes == 20
@@ -69,3 +71,10 @@ def test_tasks_to_choose_by_are_given_or_left_out():
     assert options("--preset", "all", "--select-tasks").select_tasks == ()
     given = options("--preset", "reach", "--select-every", "7", "--select-episodes", "9")
     assert (given.select_tasks, given.select_every, given.select_episodes) == (("reach",), 7, 9)
+
+
+def test_weights_of_the_loss_that_are_given_win_over_the_presets_term_by_term():
+    given = options("--preset", "all", "--loss-weight", "slow=2", "--loss-weight", "views=0.5")
+    assert given.loss_weights == PRESETS["all"].loss_weights | {"slow": 2.0, "views": 0.5}
+    assert options("--loss-weight", "regulariser=7", "--preset", "all").loss_weights["regulariser"] == 7.0
+    assert options("--preset", "all", "--slow-dims", "0").slow_dims == 0
