@@ -12,6 +12,7 @@ from itertools import groupby
 import numpy as np
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy, wanted_heads
+from jepa_ros.costs.risk import Risk
 from jepa_ros.data.recording import RecordedPlan, Recording
 from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.agents import policy
@@ -23,6 +24,7 @@ from jepa_ros.planning.memory import DEFAULT_GAP_S, ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.surprise import SurpriseGate
 from jepa_ros.world_model.checkpoint import Checkpoint
+from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.trust import HEADS, file_sha256, pinned_digests
 
 _HISTORY_NS = 2_000_000_000
@@ -34,7 +36,7 @@ _MOST_EMBEDDINGS = 300
 
 @dataclass(frozen=True)
 class LiveSettings:
-    """What a live planner and cost node were run with; the nodes' defaults where the bag does not tell.
+    """What live planner, cost node and world model were run with; the nodes' defaults where the bag does not tell.
 
     surprise: settings of the planner's surprise gate, names and values; None where it judged nothing.
     heads_sha256: of the heads that proposed, or gave a cost term; "" where none did, or the bag does not tell.
@@ -46,13 +48,15 @@ class LiveSettings:
     joint_state_tolerance_s: float = DEFAULT_TOLERANCE_S
     surprise: tuple[tuple[str, float], ...] | None = None
     heads_sha256: str = ""
+    risk: Risk = Risk()
+    futures: Futures = Futures()
 
     @classmethod
     def of(cls, recording: Recording) -> "LiveSettings":
         """From the parameters that `jepa record` keeps in a bag's metadata."""
         parameters = recording.metadata.get("parameters", {})
         by_node = {name.rsplit("/", 1)[-1]: values for name, values in parameters.items()}
-        planner, cost = by_node.get("planner", {}), by_node.get("cost", {})
+        planner, cost, model = (by_node.get(name, {}) for name in ("planner", "cost", "world_model"))
         known = {f.name for f in fields(PlannerConfig)}
         weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
@@ -71,6 +75,12 @@ class LiveSettings:
             planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
             tuple(gate.items()) if judged else None,
             recording.metadata.get("heads_sha256", "") if used else "",
+            Risk(
+                cost.get("risk", Risk.kind),
+                cost.get("risk_weight", Risk.weight),
+                cost.get("risk_tail", Risk.tail),
+            ),
+            Futures(model.get("futures", Futures.count), model.get("futures_seed", Futures.seed)),
         )
 
 
@@ -120,7 +130,11 @@ def reproduce(
     outcomes = []
     if pursuits:
         repeat = _Repeat(recording, checkpoint, settings, told | latents)
-        outcomes = [repeat.pursuit(pursuit) for pursuit in pursuits]
+        usual, checkpoint.model.futures = checkpoint.model.futures, settings.futures
+        try:
+            outcomes = [repeat.pursuit(pursuit) for pursuit in pursuits]
+        finally:
+            checkpoint.model.futures = usual
     equal = sum(n for n, _ in outcomes)
     missed = sum(s["deadline_misses"] > 0 for s in _last_statuses(recording))
     apart = float(max((np.abs(a - b).max() for a, b in compared), default=0.0))
@@ -211,7 +225,7 @@ class _Repeat:
         )
         self.goals = {g.goal_id: g.latent for g in recording.goals}
         self.tolerances = {s["plan_id"]: s["tolerance"] for s in recording.statuses}
-        self.energy = Energy.of(checkpoint, dict(settings.weights))
+        self.energy = Energy.of(checkpoint, dict(settings.weights), settings.risk)
         self.propose = policy(checkpoint, settings.planner.mode) if settings.heads_sha256 else None
         gate = None
         if settings.surprise is not None and checkpoint.calibration is not None:

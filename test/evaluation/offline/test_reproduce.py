@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.risk import Risk
 from jepa_ros.data.recording import RecordedEmbedding, RecordedGoal, RecordedPlan, read_recording
 from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
@@ -16,8 +17,10 @@ from jepa_ros.planning.joint_history import JointHistory
 from jepa_ros.planning.memory import ShortTermMemory
 from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.sub_goals import SubGoals
-from jepa_ros.world_model.checkpoint import load_checkpoint, save_heads
+from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
+from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.heads import Heads, HeadsConfig
+from jepa_ros.world_model.model import ModelConfig, WorldModel
 from jepa_ros.world_model.trust import HEADS, file_sha256
 
 
@@ -74,8 +77,10 @@ def add_heads(folder, seed):
     return file_sha256(folder / HEADS)
 
 
-def planned(recording, checkpoint, propose):
-    """Three plans in hybrid, as a live graph would have recorded them; how often the policy made one."""
+def planned(recording, checkpoint, propose, risk=Risk(), **others):
+    """Three plans in hybrid, as a live graph would have recorded them; how often the policy made one.
+
+    others: parameters of other nodes than the planner."""
     parameters = {
         "mode": "hybrid",
         "hybrid_left": 9.0,
@@ -84,7 +89,8 @@ def planned(recording, checkpoint, propose):
         "iterations": 2,
         "horizon": 2,
     }
-    recording.metadata["parameters"] = {"/jepa/planner": parameters}
+    nodes = {"planner": parameters} | others
+    recording.metadata["parameters"] = {f"/jepa/{name}": values for name, values in nodes.items()}
     settings = LiveSettings.of(recording)
     streams, model, names = recording.streams, checkpoint.model, checkpoint.spec.joint_names
     looks = {
@@ -103,7 +109,7 @@ def planned(recording, checkpoint, propose):
     recording.plans, recording.embeddings = [], []
     for n, (stamp, latent) in enumerate(looks.items()):
         episode.look(latent, history.at(stamp), stamp * 1e-9)
-        energy = Energy.of(checkpoint, dict(DEFAULT_WEIGHTS))
+        energy = Energy.of(checkpoint, dict(DEFAULT_WEIGHTS), risk)
         actions = respond(episode, model, energy, goal, propose, checkpoint.goal_tolerance)
         recording.plans.append(
             RecordedPlan(
@@ -135,6 +141,28 @@ def test_what_heads_proposed_is_proposed_again_by_them_and_by_no_others(recordin
     recording.metadata["parameters"]["/jepa/planner"]["mode"] = "policy"
     told = reproduce(recording, load_checkpoint(folder))
     assert told.plans == 0 and "the bag does not tell which heads" in told.note
+
+
+def test_plans_of_several_futures_are_repeated_with_the_same_ones_joined_alike(
+    recording, checkpoint, tmp_path
+):
+    torch.manual_seed(0)
+    config = ModelConfig(latent_dim=16, predictor_width=32, predictor_depth=1, codes=4)
+    save_checkpoint(tmp_path, WorldModel(config, checkpoint.spec), {"goal_tolerance": 0.05})
+    live, offline = load_checkpoint(tmp_path), load_checkpoint(tmp_path)
+    live.model.futures = Futures(3, seed=5)
+    told = {
+        "cost": {"risk": "mix", "risk_weight": 0.9, "risk_tail": 0.4},
+        "world_model": {"futures": 3, "futures_seed": 5},
+    }
+    planned(recording, live, None, Risk("mix", 0.9, 0.4), **told)
+    again = reproduce(recording, offline)
+    assert (again.plans, again.bit_equal, again.note) == (3, 3, "")
+    assert offline.model.futures == Futures(), "what is measured beside it is not changed"
+    for node in told:
+        wrong = {f"/jepa/{name}": values for name, values in told.items() if name != node}
+        recording.metadata["parameters"] = recording.metadata["parameters"] | {f"/jepa/{node}": {}} | wrong
+        assert reproduce(recording, offline).bit_equal < 3, node
 
 
 @pytest.mark.parametrize(
