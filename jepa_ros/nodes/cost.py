@@ -148,7 +148,10 @@ class CostNode(ManagedNode):
         return self._energy.evaluate(rollouts, target, reduction)
 
     def _on_goal(self, msg: Goal) -> None:
+        """A goal is kept as long as there are new parts of it: after them it is planned for again, and not said again."""
         goal = tensor.from_msg(msg.embedding.latent).reshape(-1)
+        if msg.part_of in self._goals:
+            self._keep(self._goals, msg.part_of, self._goals[msg.part_of])
         self._keep(self._goals, msg.goal_id, goal)
 
     def _on_candidates(self, msg: ActionCandidates) -> None:

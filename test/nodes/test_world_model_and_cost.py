@@ -46,8 +46,9 @@ def candidates(checkpoint, arrays, **changes):
     return ActionCandidates(**values | changes)
 
 
-def goal_message(goal_id, latent):
-    return Goal(goal_id=goal_id, embedding=Embedding(latent=tensor.to_msg("latent", latent[None])))
+def goal_message(goal_id, latent, part_of=""):
+    embedding = Embedding(latent=tensor.to_msg("latent", latent[None]))
+    return Goal(goal_id=goal_id, embedding=embedding, part_of=part_of)
 
 
 def test_costs_through_the_graph_are_those_of_the_model_bit_for_bit(world, checkpoint, arrays):
@@ -103,16 +104,26 @@ def test_rollouts_wait_for_their_goal(world, checkpoint, arrays):
     assert world.bench.count_subscribers(f"{world.namespace}/candidates") == 0  # no term needs them
 
 
-def test_a_goal_that_is_said_again_is_kept_as_the_newest(world, arrays):
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["g", "a", "b", "c", "g", "x", "y", "z"],  # of the six, the four newest are kept
+        ["g", *(("g", f"g/{n}") for n in range(1, 9))],  # its parts do not take its place
+    ],
+    ids=["again", "by its parts"],
+)
+def test_a_goal_that_is_said_again_or_has_new_parts_is_kept(world, arrays, said):
     world.make(CostNode)
     costs, imagined = (
         world.listen(CandidateCosts, "costs"),
         world.talk(LatentRollouts, "rollouts", qos.LATENT),
     )
     goals = world.talk(Goal, "goal", qos.GOAL)
-    for goal_id in "gabcgxyz":  # of the six, the four newest are kept
-        goals.publish(goal_message(goal_id, np.ones(D, np.float32)))
+    for each in said:
+        part_of, goal_id = each if isinstance(each, tuple) else ("", each)
+        goals.publish(goal_message(goal_id, np.ones(D, np.float32), part_of))
         world.until(lambda goal_id=goal_id: list(world.nodes[0]._goals)[-1:] == [goal_id])
+        assert len(world.nodes[0]._goals) <= 4
     imagined.publish(
         LatentRollouts(
             goal_id="g",
