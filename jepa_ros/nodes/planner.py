@@ -55,7 +55,8 @@ class PlannerNode(ManagedNode):
     action `reach_goal`.
 
     One goal at a time, by way of its sub-goals, a newer one takes the place of an older one. Goals come from the
-    action, and from the topic `goal` where no action is running; a latched goal from before activation moves nothing.
+    action, and from the topic `goal` where no action is running; a latched goal from before activation moves nothing, nor
+    does a sub-goal of another goal.
     A goal ends where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
     where that fell silent.
 
@@ -68,7 +69,7 @@ class PlannerNode(ManagedNode):
 
     def __init__(self, link=None, **kwargs):
         self._given_link = link
-        self._own_goals: set[str] = set()  # ids that this node puts on the topic, of the last action
+        self._own_goal = ""  # id of the last action's, which this node puts on the topic
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         super().__init__(**kwargs)
@@ -263,7 +264,8 @@ class PlannerNode(ManagedNode):
 
     def _on_goal_topic(self, msg: Goal, info) -> None:
         if (
-            msg.goal_id in self._own_goals
+            msg.part_of  # pursued by whoever pursues the whole
+            or msg.goal_id == self._own_goal
             or self._by_action(self._inbox.current)
             or not self.param("follow_goal_topic")
         ):
@@ -339,7 +341,7 @@ class PlannerNode(ManagedNode):
                 f"{encoder_id!r}; make it again: `jepa calibrate`"
             )
         if self._by_action(goal):
-            self._own_goals = {each.goal_id for each in goals.values()}
+            self._own_goal = goals[THE_GOAL].goal_id
         sub_goal_tolerance = sub_goal_tolerance or self.param("sub_goals.looseness") * tolerance
         return Target(
             tuple(goals.values()), latents, float(tolerance), float(sub_goal_tolerance), float(timeout_s)
@@ -347,9 +349,7 @@ class PlannerNode(ManagedNode):
 
     def _announce(self, goal: Goal) -> None:
         """Put what is pursued on the topic `goal`, where it does not come from there."""
-        if goal.part_of and goal.part_of == self._pursuit.status.goal_id:
-            self._own_goals.add(goal.goal_id)
-        if goal.goal_id in self._own_goals:
+        if goal.part_of or goal.goal_id == self._own_goal:
             self._goals.publish(goal)
 
     def _report_status(self, status: PlannerStatus) -> None:

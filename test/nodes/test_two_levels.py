@@ -1,11 +1,12 @@
 """Two levels in the graph: the planner asks world_model where macro-actions lead, announces the target, and plans for it."""
 
 import re
+import threading
 
 import numpy as np
 import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, Goal, PlannerStatus, ProposalRequest
-from node_bench import add_heads, make_checkpoint, make_spec
+from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
 from std_msgs.msg import Header
 from test_planner import GOAL, Bench
 
@@ -42,7 +43,9 @@ class SlowBench(Bench):
         super().__init__(world, checkpoint, **TWO | parameters)
         self.requests = world.listen(ProposalRequest, "proposal_request")
         self.answers = world.talk(ActionProposals, "proposals", qos.LATENT)
-        world.bench.create_subscription(ProposalRequest, "proposal_request", self.on_request, qos.LATENT)
+        world.bench.create_subscription(
+            ProposalRequest, "proposal_request", lambda msg: self.on_request(msg), qos.LATENT
+        )
         world.until(lambda: self.node._link._requests.get_subscription_count() == 2)
 
     def on_request(self, msg):
@@ -114,6 +117,17 @@ def test_a_silent_slow_level_sends_no_plan_and_says_so(world, two_levels):
     assert "no proposals within" in status.text and not bench.plans.messages
 
 
+def test_what_the_slow_level_took_is_not_left_to_the_lower_one(world, two_levels):
+    deadline_s = 0.2
+    bench = SlowBench(world, two_levels, deadline_s=deadline_s, costs_timeout_s=WAIT_S, iterations=50)
+    answer = bench.on_request
+    bench.on_request = lambda msg: threading.Timer(deadline_s, answer, (msg,)).start()
+    bench.send()
+    status = bench.status.wait(lambda m: m.state == PlannerStatus.EXECUTING)
+    asked = [m for m in bench.candidates.messages if m.plan_id == status.plan_id]
+    assert status.deadline_misses == 1 and len(asked) == 1
+
+
 def test_without_a_slow_level_two_levels_are_refused(world, checkpoint, tmp_path):
     flat = add_heads(make_checkpoint(tmp_path))
     for path in (checkpoint, flat):
@@ -183,5 +197,9 @@ def test_goals_of_the_topic_have_targets_too(world, two_levels):
     plan = bench.plans.wait()
     assert plan.goal_id == "from the topic/1"
     bench.plans.wait(lambda _: len(bench.plans.messages) >= 3)
+    foreign = Goal(goal_id="a part of another", part_of="another", embedding=message.embedding)
+    sender.publish(foreign)  # from whoever pursues the other
+    bench.goals.wait(lambda m: m.goal_id == foreign.goal_id)
+    bench.status.wait(lambda m: m.targets_asked >= 4)
     assert {m.goal_id for m in bench.status.messages if m.goal_id} == {"from the topic"}
     assert not [m for m in bench.status.messages if m.reason == PlannerStatus.PREEMPTED]

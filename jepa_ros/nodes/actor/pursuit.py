@@ -40,7 +40,7 @@ _END = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Times in s. deadline_s: for one plan.  settle_s: waited after a block before the next look.
+    """Times in s. deadline_s: for one plan, the slow level's target included; 0: none.  settle_s: waited after a block before the next look.
     image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for
     this long, the goal is given up.  confirm_looks: looks in a row within the tolerance that count as
     reached.  sub_goals: when one is passed, and when it is lost."""
@@ -228,13 +228,14 @@ class Pursuit:
         status.state = PlannerStatus.PLANNING
         began = time.perf_counter()
         slow_ms = self._choose_aim(look)
+        spent = time.perf_counter() - began
         request = self._request(look, self._aim)
         evaluator = self._make_evaluator(request)
         try:
             solution, actions = self._episode.plan(
                 evaluator,
                 request.goal,
-                self._settings.deadline_s or None,
+                self._settings.deadline_s - spent if self._settings.deadline_s else None,
                 evaluator.propose if self._proposes else None,
                 self.status.tolerance,
             )
@@ -250,7 +251,7 @@ class Pursuit:
         self._send(request.plan_id, look, actions, expected_cost=solution.cost, predicted=embedding)
         self._episode.execute(actions, predicted)
         self._published.append(time.monotonic())
-        spent = self._published[-1] - self._published[0]
+        lasted = self._published[-1] - self._published[0]
         status.state, status.reason, status.text = PlannerStatus.EXECUTING, _reason(judgement), judgement.text
         status.plan_ms = 1e3 * (time.perf_counter() - began)
         status.encode_ms, status.policy_ms, status.rollout_ms, status.cost_ms = (
@@ -260,7 +261,7 @@ class Pursuit:
             evaluator.cost_ms,
         )
         status.image_age_ms = (self._now_ns() - look.stamp_ns) * 1e-6
-        status.plan_rate_hz = (len(self._published) - 1) / spent if spent > 0 else 0.0
+        status.plan_rate_hz = (len(self._published) - 1) / lasted if lasted > 0 else 0.0
         status.cause, makers = int(self._episode.cause), self._episode.makers
         status.kept, status.searched, status.proposed = makers["keep"], makers["search"], makers["policy"]
         status.proposal_left = solution.proposal_left
