@@ -48,6 +48,8 @@ from jepa_ros.world_model.heads_file import macro_width
 from jepa_ros.world_model.trust import HEADS, heads_may_be_used, require_digest
 
 _ENCODE_TIMEOUT_S = 5.0
+_ANNOUNCED = 64
+"""Goals on the topic that are known again as this node's own: more than may be on their way to it."""
 
 
 class PlannerNode(ManagedNode):
@@ -55,8 +57,7 @@ class PlannerNode(ManagedNode):
     action `reach_goal`.
 
     One goal at a time, by way of its sub-goals, a newer one takes the place of an older one. Goals come from the
-    action, and from the topic `goal` where no action is running; a latched goal from before activation moves nothing, nor
-    does a sub-goal of another goal.
+    action, and from the topic `goal` where no action is running; a latched goal from before activation moves nothing.
     A goal ends where `action_publisher/safety_status` says that the arm will not move until somebody sees to it, and waits
     where that fell silent.
 
@@ -69,7 +70,7 @@ class PlannerNode(ManagedNode):
 
     def __init__(self, link=None, **kwargs):
         self._given_link = link
-        self._own_goal = ""  # id of the last action's, which this node puts on the topic
+        self._announced: tuple[str, ...] = ()  # ids of the last goals that this node put on the topic
         self._inbox = Inbox()
         self._thread: threading.Thread | None = None
         super().__init__(**kwargs)
@@ -264,8 +265,7 @@ class PlannerNode(ManagedNode):
 
     def _on_goal_topic(self, msg: Goal, info) -> None:
         if (
-            msg.part_of  # pursued by whoever pursues the whole
-            or msg.goal_id == self._own_goal
+            msg.goal_id in self._announced
             or self._by_action(self._inbox.current)
             or not self.param("follow_goal_topic")
         ):
@@ -340,8 +340,7 @@ class PlannerNode(ManagedNode):
                 f"looks are not judged: {CALIBRATION} is of model {self._gate.model_id!r}, the goal of "
                 f"{encoder_id!r}; make it again: `jepa calibrate`"
             )
-        if self._by_action(goal):
-            self._own_goal = goals[THE_GOAL].goal_id
+        self._from_topic = not self._by_action(goal)
         sub_goal_tolerance = sub_goal_tolerance or self.param("sub_goals.looseness") * tolerance
         return Target(
             tuple(goals.values()), latents, float(tolerance), float(sub_goal_tolerance), float(timeout_s)
@@ -349,7 +348,9 @@ class PlannerNode(ManagedNode):
 
     def _announce(self, goal: Goal) -> None:
         """Put what is pursued on the topic `goal`, where it does not come from there."""
-        if goal.part_of or goal.goal_id == self._own_goal:
+        part = goal.part_of and goal.part_of == self._pursuit.status.goal_id
+        if part or not self._from_topic:
+            self._announced = (*self._announced, goal.goal_id)[-_ANNOUNCED:]
             self._goals.publish(goal)
 
     def _report_status(self, status: PlannerStatus) -> None:

@@ -197,9 +197,6 @@ def test_goals_of_the_topic_have_targets_too(world, two_levels):
     plan = bench.plans.wait()
     assert plan.goal_id == "from the topic/1"
     bench.plans.wait(lambda _: len(bench.plans.messages) >= 3)
-    foreign = Goal(goal_id="a part of another", part_of="another", embedding=message.embedding)
-    sender.publish(foreign)  # from whoever pursues the other
-    bench.goals.wait(lambda m: m.goal_id == foreign.goal_id)
     bench.status.wait(lambda m: m.targets_asked >= 4)
     assert {m.goal_id for m in bench.status.messages if m.goal_id} == {"from the topic"}
     assert not [m for m in bench.status.messages if m.reason == PlannerStatus.PREEMPTED]
