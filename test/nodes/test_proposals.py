@@ -9,8 +9,8 @@ import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, PlannerStatus, ProposalRequest
 from jepa_ros.srv import LoadCheckpoint
 from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
+from planner_bench import GOAL, Bench
 from std_msgs.msg import Header
-from test_planner import GOAL, Bench
 
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import qos, tensor

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, Goal, PlannerStatus, ProposalRequest
 from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
+from planner_bench import GOAL, Bench
 from std_msgs.msg import Header
-from test_planner import GOAL, Bench
 
 from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import qos, tensor
