@@ -81,6 +81,17 @@ def left_behind(out: Path) -> list[str]:
     return found
 
 
+def gaps(bag: Path) -> int:
+    """Where images or joint states are so far apart that an episode may be cut there: none, unless the machine is too busy
+    for the simulator to keep real time."""
+    from jepa_ros.data.recording import read_recording
+    from jepa_ros.data.resample import STALE
+
+    recording = read_recording(bag)
+    streams, limit_ns = recording.streams, STALE * recording.spec.dt * 1e9
+    return sum(np.count_nonzero(np.diff(s) > limit_ns) for s in (streams.image_stamps, streams.joint_stamps))
+
+
 def plans_are_reproduced(bag: Path, result: dict) -> None:
     """What the live graph encoded and planned comes out of its bag again, bit for bit."""
     from jepa_ros.data.recording import read_recording
@@ -123,8 +134,9 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
     from jepa_ros.data.bag_reader import read_episodes
 
     episodes, report = read_episodes([out / "bag"], workers=1)
-    assert episodes and not report.problems, str(report)  # on a busy machine there may be gaps between pictures
-    assert np.abs(episodes[0].actions).max() > 0.01 and len(episodes[0].images) > 10
+    assert 1 <= len(episodes) <= 1 + gaps(out / "bag") and not report.problems, str(report)
+    longest = max(episodes, key=lambda episode: len(episode.images))
+    assert np.abs(longest.actions).max() > 0.01 and len(longest.images) > 10
     plans_are_reproduced(out / "bag", result)
 
 
