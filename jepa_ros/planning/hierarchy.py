@@ -27,6 +27,8 @@ ELITES = 4
 """Few: there are several ways around things, and what lies between two of them is none."""
 REACHED = 2.0
 """A target is reached within this many goal tolerances: what is foreseen is not exact, and it is only on the way."""
+_UNLIMITED = 1e9
+"""Macro-actions add up to no position."""
 
 
 class Hierarchy:
@@ -43,7 +45,7 @@ class Hierarchy:
         """size: U, the width of macro-actions."""
         if size < 1:
             raise JepaError(f"hierarchy: macro-actions are {size} wide; they need at least one number")
-        bounds, limits = ((-REACH,) * size, (REACH,) * size), ((-1e9,) * size, (1e9,) * size)
+        bounds, limits = ((-REACH,) * size, (REACH,) * size), ((-_UNLIMITED,) * size, (_UNLIMITED,) * size)
         macros = ActionSpec(tuple(f"u{i}" for i in range(size)), *bounds, *limits, block=1)
         self.config, self.size = config, size
         upper = replace(

@@ -14,6 +14,11 @@ import numpy as np
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 
+_ROUNDING = 1e-9
+"""Sums of raw actions (rad) and of steps differ by less."""
+_STRAIGHT = 1e-6
+"""rad; a way that is longer than the straight one by less than this has no corner."""
+
 
 class SearchSpace:
     """What all spaces share.
@@ -207,7 +212,7 @@ class TwoLegs(Displacement):
 
     def _corner(self, first: np.ndarray) -> np.ndarray:
         """first legs (..., A) -> raw steps until they end, whole ones; 0 for none."""
-        return np.where(np.any(first, axis=-1), np.ceil(self._steps_needed(first) - 1e-9), 0.0)
+        return np.where(np.any(first, axis=-1), np.ceil(self._steps_needed(first) - _ROUNDING), 0.0)
 
     def _raw(self, theta):
         first, second = np.split(theta, 2, axis=-1)
@@ -220,8 +225,8 @@ class TwoLegs(Displacement):
         way = np.concatenate([np.zeros_like(raw[:, :1]), raw.cumsum(axis=1)], axis=1)  # (N, H * K + 1, A)
         left = np.linalg.norm(way[:, -1:] - way, axis=-1)
         by_way = np.linalg.norm(way, axis=-1) + left
-        straight = by_way.max(axis=1) - left[:, 0] < 1e-6
-        middle = np.count_nonzero(left > 1e-9, axis=1) // 2
+        straight = by_way.max(axis=1) - left[:, 0] < _STRAIGHT
+        middle = np.count_nonzero(left > _ROUNDING, axis=1) // 2
         corner = way[np.arange(len(way)), np.where(straight, middle, by_way.argmax(axis=1))]
         return np.concatenate([corner, way[:, -1] - corner], axis=1)
 

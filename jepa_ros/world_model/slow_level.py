@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.world_model.predictor import ResidualBlock
 
+_LOG_VARIANCE = -10.0, 2.0
+"""Least and greatest of a macro-action's numbers: none is exact, none runs away."""
+
 
 class SlowLevel(nn.Module):
     """``predict``: a latent and a macro-action u (U,) -> the latent ``stride`` blocks later.
@@ -28,7 +31,7 @@ class SlowLevel(nn.Module):
         """latents (B, D), the blocks executed from there (B, stride, KA) rad -> mean and log variance (B, U) of u."""
         shares = ((blocks - self.centre) / self.reach).flatten(1)
         mean, log_variance = self.encoder(torch.cat([latents, shares], 1)).chunk(2, 1)
-        return mean, log_variance.clamp(-10, 2)
+        return mean, log_variance.clamp(*_LOG_VARIANCE)
 
     def predict(self, latents: Tensor, macros: Tensor) -> Tensor:
         """latents (..., D), macros (..., U) -> (..., D)."""
