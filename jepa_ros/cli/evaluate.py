@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jepa_ros.cli import evaluate_shifts
 from jepa_ros.cli.checkpoint_options import add_runtime_option, add_sha256_option
+from jepa_ros.cli.futures_options import add_futures_options, futures_of, require_codes, risk_of
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.config import CHOICES, PlannerConfig
 from jepa_ros.world_model.trust import require_digest
@@ -23,7 +24,7 @@ _PLANNER_FIELDS = tuple(f for f in fields(PlannerConfig) if f.name != "seed")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa evaluate`."""
-    parser.add_argument("--task", default="reach", help="reach, push or far")
+    parser.add_argument("--task", default="reach", help="reach, push, far or curtain")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="CKPT", help="a directory that `jepa train --out` wrote"
     )
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TERM=W",
         help="weight of a cost term; may be repeated",
     )
+    add_futures_options(parser)
     evaluate_shifts.add_arguments(parser)
     group = parser.add_argument_group("planner", "settings that replace the planner's own")
     for item in _PLANNER_FIELDS:
@@ -123,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
         args.meshes,
         args.runtime,
         args.sha256,
+        risk_of(args),
+        futures_of(args),
     )
 
     # Everything that can be refused is refused here, before the first episode.
@@ -130,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
     agent = ORACLE if args.model == "oracle" else PLANNER
     bench.simulator  # noqa: B018
     bench.agent(agent)
+    require_codes(args, 0 if agent == ORACLE else bench.checkpoint.model.codes)
     names, missing = [agent], {}
     for name in baselines:
         try:
@@ -231,6 +236,19 @@ def levels(planner: PlannerConfig, pace: float) -> list[str]:
     return lines
 
 
+def futures(settings, codes: int) -> list[str]:
+    """How a model with ``codes`` is planned with, in words; nothing without them."""
+    risk = settings.risk
+    words = {
+        "mean": "their mean",
+        "worst": "the worst of them",
+        "mix": f"{1 - risk.weight:g} of their mean and {risk.weight:g} of the mean of the worst {risk.tail:g} of them",
+    }
+    return [
+        f"futures      {settings.futures.count} of every candidate; what counts is {words[risk.kind]}"
+    ] * bool(codes)
+
+
 def describe(args: argparse.Namespace, settings, bench) -> str:
     """What is about to be measured, fixed and printed."""
     from jepa_ros.evaluation.runner import PLANNER
@@ -263,6 +281,7 @@ def describe(args: argparse.Namespace, settings, bench) -> str:
             + ("at every look" if plans_always else "where the plan at hand does not go as predicted"),
             f"speed        {speed(planner, propose)}",
             *levels(planner, bench.pace),
+            *futures(settings, 0 if args.model == "oracle" else bench.checkpoint.model.codes),
         ]
     )
 

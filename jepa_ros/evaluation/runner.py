@@ -9,10 +9,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from jepa_ros.costs.risk import Risk
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.agents import Agent, BehaviourCloning, JointServo, NoOp, PlannerAgent, RandomMotion
 from jepa_ros.evaluation.closed_loop import EpisodeResult, Timing, pace, run_episode
 from jepa_ros.planning.config import MODES, PlannerConfig
+from jepa_ros.world_model.futures import Futures
 
 if TYPE_CHECKING:
     from jepa_ros.evaluation.shifts.condition import Condition
@@ -36,6 +38,7 @@ class Settings:
     blocks: the budget of an episode.  timing: of looking and moving.
     meshes: "boxes" or "full".  runtime: what computes the checkpoint's model (``jepa_ros.export.choose``).
     sha256: what the checkpoint is pinned to, "" where it is not.
+    risk, futures: of a model that imagines several: how their energies become one, and which they are.
     """
 
     task: str
@@ -48,6 +51,8 @@ class Settings:
     meshes: str = "boxes"
     runtime: str = "auto"
     sha256: str = ""
+    risk: Risk = Risk()
+    futures: Futures = Futures()
 
 
 class Bench:
@@ -98,6 +103,7 @@ class Bench:
                 self.settings.runtime,
                 say=self._say,
             )
+            self._checkpoint.model.futures = self.settings.futures
         return self._checkpoint
 
     @property
@@ -152,7 +158,7 @@ class Bench:
             return PlannerAgent(
                 self.checkpoint,
                 config if name == PLANNER else replace(config, mode=name),
-                Energy.of(self.checkpoint, self.settings.weights),
+                Energy.of(self.checkpoint, self.settings.weights, self.settings.risk),
             )
         if name == ORACLE:
             from jepa_ros.evaluation.oracle import OracleAgent
