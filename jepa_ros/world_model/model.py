@@ -164,9 +164,7 @@ class WorldModel(nn.Module):
         if self.prior is None:
             latent, joints = self.predict(latents, proprio, actions)
             return latent[None], joints[None]
-        every = torch.eye(self.codes, device=latents.device)
-        found = [self.predict(latents, proprio, actions, z.expand(len(latents), -1)) for z in every.split(1)]
-        return torch.stack([latent for latent, _ in found]), torch.stack([joints for _, joints in found])
+        return self.predictor.every_code(latents, proprio, actions)
 
     def draws(self, horizon: int) -> Tensor | None:
         """(F, H) those of ``futures``, where the model is; None without z."""

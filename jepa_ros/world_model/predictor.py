@@ -48,18 +48,39 @@ class Predictor(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, latent_dim + joints))
         nn.init.zeros_(self.out[1].bias)
         if codes:
-            self.code = nn.Linear(codes, width, bias=False)
-            nn.init.normal_(self.code.weight)  # codes that begin alike take long to part
+            self.code = nn.Linear(width, codes * (latent_dim + joints), bias=False)
+            nn.init.normal_(
+                self.code.weight, std=0.1 * width**-0.5
+            )  # codes that begin alike take long to part
 
     def forward(
         self, latents: Tensor, proprio: Tensor, actions: Tensor, z: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """latents (B, T, D), normalised proprio (B, T, A), normalised blocks (B, T, KA), the last one to imagine, and
         where it has codes z (B, Z), one-hot -> next latent (B, D), next proprio (B, A)."""
+        hidden = self._hidden(latents, proprio, actions)
+        change = self.out[1](hidden)
+        if z is not None:
+            change = change + (z[:, :, None] * self._deviations(hidden, z.shape[1])).sum(1)
+        return self._following(latents, proprio, change)
+
+    def every_code(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """``forward`` under each of Z codes, for little more than the price of one: next latents (Z, B, D), proprio
+        (Z, B, A)."""
+        hidden = self._hidden(latents, proprio, actions)
+        codes = len(self.code.weight) // self.out[1].out_features
+        change = self.out[1](hidden)[:, None] + self._deviations(hidden, codes)
+        return self._following(latents, proprio, change.transpose(0, 1))
+
+    def _hidden(self, latents: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
         joints = [self.proprio_embedding(proprio).flatten(1)] if self.proprioception else []
         window = [latents.flatten(1), *joints, self.action_embedding(actions).flatten(1)]
-        hidden = self.inp(torch.cat(window, dim=1))
-        if z is not None:
-            hidden = hidden + self.code(z)
-        change = self.out(self.blocks(hidden))
-        return latents[:, -1] + change[:, : self.latent_dim], proprio[:, -1] + change[:, self.latent_dim :]
+        return self.out[0](self.blocks(self.inp(torch.cat(window, dim=1))))
+
+    def _deviations(self, hidden: Tensor, codes: int) -> Tensor:
+        """What each code adds to the change that they share, (B, Z, D + A)."""
+        return self.code(hidden).unflatten(1, (codes, -1))
+
+    def _following(self, latents: Tensor, proprio: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        dims = self.latent_dim
+        return latents[:, -1] + change[..., :dims], proprio[:, -1] + change[..., dims:]
