@@ -327,16 +327,24 @@ class CurtainTask:
     blocks, step = 30, None
     farthest = 0.9
     """rad that a joint has to go at most from start to goal, so that the straight way is much the shorter one."""
+    above, across = 0.3, 0.75
+    """Share of a recorded arm's goals that lie above the curtain; and of the others, of those on the side where it did not
+    start."""
+
+    def __init__(self):
+        self._side = 1.0
 
     def sample_start(self, rng: np.random.Generator) -> Goal:
         """A random low pose beside the curtain, with its luck."""
-        return self._beside(rng, rng.choice((-1.0, 1.0)))
+        self._side = rng.choice((-1.0, 1.0))
+        return self._beside(rng, self._side)
 
     def sample_goal(self, rng: np.random.Generator) -> Goal:
-        """Where a recorded arm goes next: low beside the curtain, or above it."""
-        if rng.random() < 0.4:
+        """Where a recorded arm goes next: low beside the curtain, most often on the side where its episode did not start, or
+        above it."""
+        if rng.random() < self.above:
             return sample_pose(rng, ABOVE_CURTAIN)
-        return self.sample_start(rng)
+        return self._beside(rng, self._side * rng.choice((-1.0, 1.0), p=(self.across, 1 - self.across)))
 
     def episode(self, seed: int) -> tuple[Goal, Goal]:
         """(start, goal): the same for the same seed; low on either side, the straight way through the curtain."""

@@ -115,3 +115,16 @@ def test_episodes_are_the_same_for_a_seed_and_lead_through_the_curtain():
         assert not is_inside(start.end_effector) and not is_inside(goal.end_effector)
         assert Goal.from_dict(start.to_dict()).luck == start.luck
     assert len({TASK.episode(seed)[0].luck for seed in range(5)}) == 5
+
+
+def test_a_recorded_arm_comes_to_the_curtain_often():
+    task, rng = make_task("curtain"), np.random.default_rng(0)
+    begun, crossed, above = 0, 0, 0
+    for _ in range(12):
+        start = task.sample_start(rng)
+        for goal in (task.sample_goal(rng) for _ in range(5)):
+            begun += 1
+            above += goal.end_effector[2] > HEIGHT
+            crossed += goal.end_effector[2] < HEIGHT and start.end_effector[1] * goal.end_effector[1] < 0
+    assert abs(above / begun - task.above) < 0.2
+    assert abs(crossed / (begun - above) - task.across) < 0.2
