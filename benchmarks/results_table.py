@@ -1,7 +1,8 @@
 """The tables of measured results, made from the JSON files in docs/results/.
 
 python benchmarks/results_table.py            print the tables
-python benchmarks/results_table.py --write    put them between the markers in README.md, docs/safety.md and docs/results.md
+python benchmarks/results_table.py --write    put them between the markers in README.md, docs/safety.md,
+                                                docs/results.md and docs/uncertain_futures.md
 """
 
 import argparse
@@ -13,6 +14,7 @@ import bars_tables
 import safety_bars
 import shift_seeds
 import training_speed
+import uncertain_tables
 from result_files import NOT_MEASURED, made_by, read
 
 from jepa_ros.evaluation.bench.tables import bars_table
@@ -252,6 +254,11 @@ def results_page() -> dict[str, str]:
     return {f" of {name}": text.replace("](docs/", "](") for name, text in tables.items()}
 
 
+def uncertain_page() -> dict[str, str]:
+    """The tables of docs/uncertain_futures.md by the names of their markers."""
+    return {f" of {name}": text for name, text in uncertain_tables.tables(RESULTS).items()}
+
+
 def _origin(name: str) -> str:
     words = made_by(load(name))
     return f"{words[0].upper()}{words[1:]}."
@@ -280,6 +287,7 @@ def main() -> None:
         (ROOT / "README.md", {"": tables()}),
         (ROOT / "docs" / "safety.md", {"": safety_bars.table(RESULTS)}),
         (ROOT / "docs" / "results.md", results_page()),
+        (ROOT / "docs" / "uncertain_futures.md", uncertain_page()),
     ):
         if write:
             page.write_text(fill(page.read_text(), tables_of_it))

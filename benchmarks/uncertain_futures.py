@@ -1,7 +1,7 @@
 """A latent variable on a scene with a random outcome: do its codes separate the outcomes, and does a plan that counts with the
 worse one avoid it? Task `curtain`: the way straight through a light curtain ends in a stop every second time.
 
-    python benchmarks/uncertain_futures.py --work runs/uncertain --json OUT.json --picture OUT.png
+    python benchmarks/uncertain_futures.py --work runs/curtain --json OUT.json --picture OUT.png
 
 Records bags in WORK/bags, trains one model with one future and one with several on them, alike but for `codes`, compares what
 both predict of the block in which the arm comes into the curtain with what happens then, and drives episodes: the model of
@@ -18,20 +18,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_command import command_line, origin
-from matplotlib.figure import Figure
+from uncertain_passages import TASK, between_outcomes, find_passages, separation_figures
+from uncertain_picture import draw
+from uncertain_tables import driving_figures, driving_table, separation_table
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
 from jepa_ros.costs.risk import Risk
 from jepa_ros.data.bag_reader import read_episodes
-from jepa_ros.data.collect import CollectSettings, collect
+from jepa_ros.data.collect import CollectSettings, Recorder, episode_path
 from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import run_episode
 from jepa_ros.evaluation.report import write_json
-from jepa_ros.evaluation.simulated_arm import TICK_S
-from jepa_ros.evaluation.statistics import wilson_interval
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.simulation.simulator import Simulator
-from jepa_ros.simulation.tasks import Goal, Task, make_task
+from jepa_ros.simulation.tasks import CurtainTask
 from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.trainer import train
 from jepa_ros.world_model.checkpoint import CONFIG, Checkpoint, load_checkpoint
@@ -39,50 +39,57 @@ from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
 
-TASK, ONE, SEVERAL = "curtain", "one_future", "several_futures"
-BLOCK, HELD_OUT = 4, 3000
-LUCKS = 64
-"""Tries for a luck that brings a given outcome; each has it with probability 1/2."""
-NEAR = 0.25
-"""A prediction is at an outcome within this share of the way between the two."""
+ONE, SEVERAL = "one_future", "several_futures"
+BLOCK = 4
+PLANS = {
+    "one future": (ONE, Risk("mean")),
+    "several futures, mean": (SEVERAL, Risk("mean")),
+    "several futures, mix": (SEVERAL, Risk("mix")),
+    "several futures, worst": (SEVERAL, Risk("worst")),
+}
+"""Who drives: whose model, and what it makes of several futures."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Make what is missing, measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="bags and checkpoints, made where missing")
-    parser.add_argument("--recorded", type=int, default=600, help="episodes to learn from")
+    parser.add_argument("--recorded", type=int, default=900, help="episodes to learn from")
     parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=2000, help="of training, for either model")
-    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--steps", type=int, default=1000, help="of training, for either model")
+    parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--codes", type=int, default=4, help="Z, of the model of several futures")
     parser.add_argument("--z-price", type=float, default=LossConfig().z_price)
-    parser.add_argument("--seed", type=int, default=0, help="of training")
+    parser.add_argument("--training-seed", type=int, default=0)
     parser.add_argument("--passages", type=int, default=40, help="blocks that lead into the curtain")
-    parser.add_argument("--episodes", type=int, default=50, help="driven by each")
+    parser.add_argument("--episodes", type=int, default=40, help="driven by each")
+    parser.add_argument("--seed", type=int, default=1000, help="of the first episode and the first passage")
     parser.add_argument("--blocks", type=int, default=12, help="of an episode")
     parser.add_argument("--futures", type=int, default=8, help="F, for every candidate")
-    parser.add_argument("--samples", type=int, default=96)
+    parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     args = parser.parse_args(argv)
 
     torch.set_num_threads(1)
     checkpoints = make_models(args)
-    size = (args.image_size,) * 2
-    with Simulator(TASK, size) as simulator:
-        passages = find_passages(simulator, checkpoints[ONE].spec, args.passages)
+    with Simulator(TASK, (args.image_size,) * 2) as simulator:
+        passages = find_passages(simulator, checkpoints[ONE].spec, args.seed, args.passages)
         places = {name: between_outcomes(checkpoint, passages) for name, checkpoint in checkpoints.items()}
         separation = {name: separation_figures(found) for name, found in places.items()}
         print(separation_table(separation), flush=True)
+        rows = drive(simulator, checkpoints, args)
+        driven = {name: driving_figures([row for row in rows if row["agent"] == name]) for name in PLANS}
         if args.picture is not None:
-            draw(places).savefig(args.picture)
-        driven = drive(simulator, checkpoints, args)
+            draw(simulator, passages[0], places, rows, driven).savefig(args.picture)
     print(driving_table(driven))
     if args.json is not None:
         words = origin(command_line("benchmarks/uncertain_futures.py", argv))
         models = {name: checkpoint.config["model"] for name, checkpoint in checkpoints.items()}
-        write_json(args.json, {**words, "models": models, "separation": separation, "driven": driven})
+        training = {name: checkpoint.config["training"] for name, checkpoint in checkpoints.items()}
+        found = {"separation": separation, "driven": driven, "planner": planner(args).to_dict()}
+        found |= {"seed": args.seed, "futures": args.futures, "recorded": args.recorded}
+        write_json(args.json, {**words, **found, "models": models, "training": training})
     return 0
 
 
@@ -90,118 +97,54 @@ def make_models(args: argparse.Namespace) -> dict[str, Checkpoint]:
     """Both checkpoints, trained on the same bags in the same way."""
     size, bags = (args.image_size,) * 2, args.work / "bags"
     wanted = {ONE: 0, SEVERAL: args.codes}
-    if not all((args.work / name / CONFIG).is_file() for name in wanted):
-        collect(bags, args.recorded, CollectSettings(task=TASK, frames=40, image_size=size), workers=1)
-        episodes, report = read_episodes([bags], image_size=size, workers=1)
-        for name, codes in wanted.items():
-            if (args.work / name / CONFIG).is_file():
-                continue
-            config = TrainingConfig(
-                steps=args.steps,
-                batch=args.batch,
-                clip=5,
-                seed=args.seed,
-                threads=1,
-                warmup=100,
-                baseline_steps=0,
-                head_steps=0,
-                model=ModelConfig(
-                    image_size=size, latent_dim=32, predictor_width=192, predictor_depth=1, codes=codes
-                ),
-                loss=LossConfig(z_price=args.z_price),
-            )
-            spec = replace(report.spec, block=BLOCK)
-            train(
-                episodes, spec, args.work / name, config, {"digest": report.digest, "episodes": len(episodes)}
-            )
+    missing = {name: codes for name, codes in wanted.items() if not (args.work / name / CONFIG).is_file()}
+    if missing:
+        record(bags, args.recorded, CollectSettings(task=TASK, frames=20, image_size=size))
+        paths = [episode_path(bags, index) for index in range(args.recorded)]
+        episodes, report = read_episodes(paths, image_size=size, workers=1)
+        data, spec = {"digest": report.digest, "episodes": len(episodes)}, replace(report.spec, block=BLOCK)
+        for name, codes in missing.items():
+            train(episodes, spec, args.work / name, training(args, codes), data)
     return {name: load_checkpoint(args.work / name) for name in wanted}
 
 
-def find_passages(simulator: Simulator, spec, count: int) -> list[dict]:
-    """Blocks that lead from rest into the curtain: what is seen before, the block, and what is seen after it in either
-    outcome."""
-    task, found = make_task(TASK), []
-    for seed in range(HELD_OUT, HELD_OUT + 20 * count):
-        start, goal = task.episode(seed)
-        block = straight_block(start, goal, spec)
-        simulator.reset(start)
-        before, joints = simulator.render(), simulator.joint_positions
-        outcomes: dict[bool, np.ndarray] = {}
-        for luck in range(LUCKS):
-            simulator.reset(replace(start, luck=luck))
-            execute(simulator, block, spec.dt)
-            outcomes.setdefault(simulator.stopped, simulator.render())
-            if len(outcomes) == 2:
-                found.append({"before": before, "joints": joints, "block": block, "after": outcomes})
-                break
-            if luck == 7 and not outcomes.get(True, np.zeros(0)).size:
-                break  # the block does not come into the curtain
-        if len(found) == count:
-            break
-    return found
+def record(bags: Path, count: int, settings: CollectSettings) -> None:
+    """Short episodes: after a stop there is nothing more to learn. Those that are there are kept."""
+    bags.mkdir(parents=True, exist_ok=True)
+    with Recorder(settings) as recorder:
+        for index in range(count):
+            if not episode_path(bags, index).exists():
+                recorder.record(bags, index)
 
 
-def straight_block(start: Goal, goal: Goal, spec) -> np.ndarray:
-    """(K, A) the first block of the straight way, as fast as may be."""
-    way = goal.joints - start.joints
-    needed = max(1.0, float(np.max(np.maximum(way / spec.upper, way / spec.lower))))
-    reached = np.minimum(np.arange(spec.block + 1) / needed, 1.0)
-    return np.diff(reached)[:, None] * way
+def training(args: argparse.Namespace, codes: int) -> TrainingConfig:
+    """How either model is trained."""
+    architecture = {"image_size": (args.image_size,) * 2, "latent_dim": 32, "predictor_width": 192}
+    return TrainingConfig(
+        steps=args.steps,
+        batch=args.batch,
+        clip=5,
+        seed=args.training_seed,
+        threads=1,
+        warmup=100,
+        baseline_steps=0,
+        head_steps=0,
+        model=ModelConfig(**architecture, predictor_depth=1, codes=codes),
+        loss=LossConfig(z_price=args.z_price),
+    )
 
 
-def execute(simulator: Simulator, block: np.ndarray, dt: float) -> None:
-    """Follow raw deltas (K, A) from the present target."""
-    ticks = round(dt / TICK_S)
-    for action in block:
-        begin = simulator.target
-        for tick in range(ticks):
-            simulator.set_target(begin + action * (tick + 1) / ticks)
-            simulator.advance(TICK_S)
-
-
-@torch.inference_mode()
-def between_outcomes(checkpoint: Checkpoint, passages: list[dict], draws: int = 64) -> dict[str, np.ndarray]:
-    """Of every passage the predictions (P, F) of one block ahead, as a place on the line between the two true outcomes' latents,
-    0: passed, 1: stopped; and off: their distance from the nearer outcome, as a share of that between the two."""
-    model = checkpoint.model
-    model.futures = Futures(draws)
-    places, off = [], []
-    for passage in passages:
-        before, passed, stopped = (
-            model.embed(image)
-            for image in (passage["before"], passage["after"][False], passage["after"][True])
-        )
-        still = np.zeros((model.context - 1, model.spec.block_dim))
-        context = (
-            np.repeat(before[None], model.context, 0),
-            np.repeat(passage["joints"][None], model.context, 0),
-            still,
-            passage["block"].reshape(1, 1, -1),
-        )
-        latents, _ = model.rollout(*(torch.tensor(x, dtype=torch.float32) for x in context))
-        predicted = latents.reshape(-1, model.latent_dim).numpy()
-        way = stopped - passed
-        apart = np.linalg.norm(way)
-        places.append((predicted - passed) @ way / apart**2)
-        nearer = np.minimum(*(np.linalg.norm(predicted - outcome, axis=1) for outcome in (passed, stopped)))
-        off.append(nearer / apart)
-    return {"place": np.stack(places), "off": np.stack(off)}
-
-
-def separation_figures(found: dict[str, np.ndarray]) -> dict:
-    """Where predictions lie between the outcomes."""
-    place, off = found["place"], found["off"]
-    return {
-        "passages": len(place),
-        "draws": place.shape[1],
-        "median_place": float(np.median(place)),
-        "place_quartiles": np.percentile(place, (25, 75)).tolist(),
-        "passed": float(np.mean(np.abs(place) <= NEAR)),
-        "stopped": float(np.mean(np.abs(place - 1) <= NEAR)),
-        "between": float(np.mean((place > NEAR) & (place < 1 - NEAR))),
-        "median_off": float(np.median(off)),
-        "both_found": float(np.mean((np.abs(place) <= NEAR).any(1) & (np.abs(place - 1) <= NEAR).any(1))),
-    }
+def planner(args: argparse.Namespace) -> PlannerConfig:
+    """How everyone plans: by search, among ways around something too."""
+    return PlannerConfig(
+        mode="search",
+        space="two_legs",
+        samples=args.samples,
+        iterations=4,
+        elites=12,
+        horizon=5,
+        correlation=0.3,
+    )
 
 
 class UntilStopped(PlannerAgent):
@@ -212,122 +155,52 @@ class UntilStopped(PlannerAgent):
 
     def act(self, image, proprio):
         if self._simulator.stopped:
+            self.gave_up = "stopped"
             return np.zeros((self.spec.block, self.spec.dim))
         return super().act(image, proprio)
 
 
-def drive(simulator: Simulator, checkpoints: dict[str, Checkpoint], args: argparse.Namespace) -> dict:
-    """Episodes by every agent, in turns on the same seeds; the figures of each. What is driven is kept in WORK."""
-    task: Task = make_task(TASK)
-    config = PlannerConfig(
-        mode="search",
-        space="two_legs",
-        samples=args.samples,
-        iterations=4,
-        elites=12,
-        horizon=5,
-        correlation=0.3,
-    )
-    for checkpoint in checkpoints.values():
+class Watched(CurtainTask):
+    """Notes the way of the gripper frame, m, tick by tick."""
+
+    def __init__(self):
+        super().__init__()
+        self.way: list[list[float]] = []
+
+    def error(self, sim, goal):
+        self.way.append([round(float(x), 3) for x in sim.end_effector])
+        return super().error(sim, goal)
+
+
+def drive(simulator: Simulator, checkpoints: dict[str, Checkpoint], args: argparse.Namespace) -> list[dict]:
+    """Episodes by every agent, in turns on the same seeds: what became of each. What was driven is kept in WORK."""
+    config, task = planner(args), Watched()
+    agents = {}
+    for name, (model, risk) in PLANS.items():
+        checkpoint = checkpoints[model]
         checkpoint.model.futures = Futures(args.futures)
-    risks = {
-        "one future": (ONE, Risk("mean")),
-        "several futures, mean": (SEVERAL, Risk("mean")),
-        "several futures, mix": (SEVERAL, Risk("mix")),
-        "several futures, worst": (SEVERAL, Risk("worst")),
-    }
-    agents = {
-        name: UntilStopped(checkpoints[model], config, Energy.of(checkpoints[model], DEFAULT_WEIGHTS, risk))
-        for name, (model, risk) in risks.items()
-    }
-    settings = [args.futures, args.blocks, config.to_dict(), {n: c.model_id for n, c in checkpoints.items()}]
-    log = args.work / "driven.jsonl"
+        agents[name] = UntilStopped(checkpoint, config, Energy.of(checkpoint, DEFAULT_WEIGHTS, risk))
+    ids = {name: checkpoint.model_id for name, checkpoint in checkpoints.items()}
+    settings = json.loads(json.dumps([args.futures, args.blocks, config.to_dict(), ids]))
+    log, seeds = args.work / "driven.jsonl", range(args.seed, args.seed + args.episodes)
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
-    rows = [row for row in rows if row["settings"] == json.loads(json.dumps(settings))]
+    rows = [row for row in rows if row["settings"] == settings and row["seed"] in seeds]
     there = {(row["agent"], row["seed"]) for row in rows}
     with open(log, "a") as file:
-        for seed in range(HELD_OUT, HELD_OUT + args.episodes):
+        for seed in seeds:
             for name, agent in agents.items():
                 if (name, seed) in there:
                     continue
+                task.way.clear()
                 result = run_episode(simulator, task, agent, seed, args.blocks, name)
                 row = {"agent": name, "seed": seed, "success": result.success, "stopped": simulator.stopped}
-                row |= {
-                    "seconds": result.seconds,
-                    "final_error_m": result.final_error_m,
-                    "settings": settings,
-                }
+                row |= {"seconds": result.seconds, "final_error_m": result.final_error_m}
+                row |= {"way": task.way[::5], "settings": settings}
                 rows.append(row)
                 file.write(json.dumps(row) + "\n")
                 file.flush()
             print(f"seed {seed}", file=sys.stderr, flush=True)
-    seeds = range(HELD_OUT, HELD_OUT + args.episodes)
-    return {
-        name: driving_figures([r for r in rows if r["agent"] == name and r["seed"] in seeds])
-        for name in agents
-    }
-
-
-def driving_figures(rows: list[dict]) -> dict:
-    """Counts with Wilson intervals, and how long successes took."""
-    found: dict = {"episodes": len(rows)}
-    for key in ("stopped", "success"):
-        count = sum(row[key] for row in rows)
-        found[key] = count
-        found[f"{key}_wilson_95"] = wilson_interval(count, len(rows))
-    seconds = [row["seconds"] for row in rows if row["success"]]
-    return found | {"median_seconds": float(np.median(seconds)) if seconds else None}
-
-
-def separation_table(separation: dict[str, dict]) -> str:
-    """As Markdown."""
-    lines = [
-        "| prediction of | median place (0 passed, 1 stopped) | at passed | between | at stopped | median distance from the nearer "
-        "outcome | passages with both |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, row in separation.items():
-        lines.append(
-            f"| {name.replace('_', ' ')} | {row['median_place']:.2f} | {row['passed']:.0%} | {row['between']:.0%} | "
-            f"{row['stopped']:.0%} | {row['median_off']:.2f} | {row['both_found']:.0%} |"
-        )
-    return "\n".join(lines)
-
-
-def driving_table(driven: dict[str, dict]) -> str:
-    """As Markdown."""
-    lines = [
-        "| planned by | stopped | Wilson 95 % | success | Wilson 95 % | median time to goal |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, row in driven.items():
-        seconds = row["median_seconds"]
-        lines.append(
-            f"| {name} | {row['stopped']} / {row['episodes']} | {'{:.0%} - {:.0%}'.format(*row['stopped_wilson_95'])} | "
-            f"{row['success']} / {row['episodes']} | {'{:.0%} - {:.0%}'.format(*row['success_wilson_95'])} | "
-            f"{'-' if seconds is None else f'{seconds:.1f} s'} |"
-        )
-    return "\n".join(lines)
-
-
-def draw(places: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Histograms of where predictions lie between the outcomes, one above the other."""
-    figure = Figure(figsize=(7, 4), layout="constrained", dpi=110)
-    rows = figure.subplots(len(places), 1, sharex=True)
-    for axes, (name, found), colour in zip(rows, places.items(), ("tab:grey", "tab:red"), strict=True):
-        values = found["place"].reshape(-1)
-        axes.hist(
-            values.clip(-0.5, 1.5),
-            np.linspace(-0.5, 1.5, 41),
-            color=colour,
-            weights=np.full(len(values), 1 / len(values)),
-        )
-        for outcome, word in ((0, "passed"), (1, "stopped")):
-            axes.axvline(outcome, color="black", lw=0.8, ls="--")
-            axes.text(outcome, axes.get_ylim()[1], word, ha="center", va="bottom", fontsize=8)
-        axes.set_ylabel(f"{name.replace('_', ' ')}\nshare of predictions")
-    rows[-1].set_xlabel("predicted latent, on the line between those of the two true outcomes")
-    return figure
+    return rows
 
 
 if __name__ == "__main__":
