@@ -23,6 +23,7 @@ from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.world_model.checkpoint import load_checkpoint
+from jepa_ros.world_model.trust import HEADS, file_sha256
 
 NAMESPACE = f"parity{os.getpid()}"
 CHECKPOINT, SEED, START_S = "reach", 11, 90.0
@@ -116,5 +117,6 @@ def test_with_two_levels_too(composition, episode, tmp_path):
     targets = [goal for goal in recording.goals if goal.part_of]
     assert {plan.goal_id for plan in recording.plans} & {goal.goal_id for goal in targets}
     checkpoint = with_runtime(load_checkpoint(folder))
-    result = reproduce(recording, checkpoint, LiveSettings(PlannerConfig(seed=SEED, **two)))
+    settings = LiveSettings(PlannerConfig(seed=SEED, **two), heads_sha256=file_sha256(folder / HEADS))
+    result = reproduce(recording, checkpoint, settings)
     assert 2 <= result.plans == result.bit_equal, result

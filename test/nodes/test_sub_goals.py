@@ -139,6 +139,7 @@ def test_two_sub_goals_are_passed_and_then_the_goal_is_reached(run, way):
     assert {m.goal_id for m in run.status.messages if m.plans} == {whole}
     # What is pursued is on the topic before it is planned for; nothing is planned for what is past.
     goals = run.goals.messages
+    run.goals.wait(lambda _: len(goals) >= 3)
     assert [m.goal_id for m in goals] == [f"{whole}.0", f"{whole}.1", whole]
     assert [m.part_of for m in goals] == [whole, whole, ""]
     assert [g for g in in_order(m.goal_id for m in run.plans.messages)] == [
@@ -188,4 +189,5 @@ def test_moved_away_from_what_it_pursues_it_takes_the_way_up_again(run, way):
     again = run.status.wait(lambda m: m.advances == 2)
     assert (again.sub_goal, again.fallbacks) == (1, 1)
     whole = again.goal_id
+    run.goals.wait(lambda _: len(run.goals.messages) >= 4)
     assert [m.goal_id for m in run.goals.messages] == [f"{whole}.0", whole, f"{whole}.0", whole]
