@@ -15,6 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--imagined", type=float, default=0.5, help="share of pairs whose latents are imagined, 0 for none"
     )
     parser.add_argument(
+        "--objects",
+        type=int,
+        default=5,
+        help="features of what stays while the arm moves, such as where a cube lies; 0 for none",
+    )
+    parser.add_argument(
         "--stride", type=int, default=5, help="blocks of a step of the slow level, 0 for no slow level"
     )
     parser.add_argument("--macro", type=int, default=8, help="width of the slow level's actions")
@@ -37,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         far=args.far,
         imagined=args.imagined,
+        objects=args.objects,
         stride=args.stride,
         macro=args.macro,
     )
@@ -47,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
     save_heads(args.checkpoint, heads, {**config.to_dict(), "data": report.digest, "metrics": metrics})
     for name, value in metrics.items():
         print(f"{name:36s} {value:.3f}")
+    if heads.objects is None:
+        print("objects: none (--objects 0, or nothing that stays while the arm moves was found in these bags)")
     if heads.slow is None:
         print(f"slow level: none (--stride {args.stride}; an episode must last as long)")
     print(f"heads: {args.checkpoint / HEADS}")

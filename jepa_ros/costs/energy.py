@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from jepa_ros.costs.effort import Effort
 from jepa_ros.costs.goal_distance import GoalDistance
 from jepa_ros.costs.joint_limit import JointLimit
+from jepa_ros.costs.objects import ObjectsInPlace
 from jepa_ros.costs.risk import Risk
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.costs.temporal_distance import TemporalDistance
@@ -19,6 +20,7 @@ from jepa_ros.costs.value import Value
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.protocols import REDUCTIONS
+from jepa_ros.world_model.heads_file import found_objects
 
 if TYPE_CHECKING:
     from jepa_ros.world_model.checkpoint import Checkpoint
@@ -28,14 +30,19 @@ PLAIN_TERMS = {term.name: term for term in (GoalDistance, Effort, JointLimit)}
 """Terms that need the robot's contract alone; they are in the exported cost graph."""
 HEAD_TERMS = {term.name: term for term in (TemporalDistance, Value)}
 """Terms that are heads of the checkpoint."""
-TERMS = PLAIN_TERMS | HEAD_TERMS
+OBJECTS = ObjectsInPlace.name
+"""A term of heads that have found things which stay while the arm moves; elsewhere it has nothing to say, whatever its
+weight."""
+TERMS = PLAIN_TERMS | HEAD_TERMS | {OBJECTS: ObjectsInPlace}
 DEFAULT_WEIGHTS = {
     "goal_distance": 1.0,
     "effort": 0.0,
     "joint_limit": 0.1,
     "temporal_distance": 0.0,
     "value": 0.0,
+    OBJECTS: 10.0,
 }
+"""Things first: a block that they are from their place weighs more than any pose of the arm."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +87,9 @@ class Energy:
                 f"{wanting} needs heads, and the checkpoint has none: train them with `jepa heads`, or give it no weight"
             )
         self.terms = [
-            (weight, TERMS[name](heads if name in HEAD_TERMS else spec))
+            (weight, TERMS[name](spec if name in PLAIN_TERMS else heads))
             for name, weight in weights.items()
-            if weight > 0
+            if weight > 0 and (name != OBJECTS or has_objects(heads))
         ]
         if not self.terms:
             raise JepaError("every cost weight is 0; give at least one term a weight")
@@ -95,9 +102,15 @@ class Energy:
         weights: Mapping[str, float] = DEFAULT_WEIGHTS,
         risk: Risk = Risk(),
     ) -> Energy:
-        """The energy in a checkpoint's latents, with its heads where a term needs them; JepaError where it has none."""
+        """The energy in a checkpoint's latents, with its heads where a term uses them; JepaError where one needs them and there
+        are none."""
         wanting = wanted_heads(weights)
-        return cls(checkpoint.spec, weights, checkpoint.require_heads(wanting) if wanting else None, risk)
+        if wanting:
+            heads = checkpoint.require_heads(wanting)
+        else:
+            of_use = weights.get(OBJECTS, 0) > 0 and found_objects(checkpoint.path, checkpoint.sha256)
+            heads = checkpoint.heads if of_use else None
+        return cls(checkpoint.spec, weights, heads, risk)
 
     @property
     def needs_actions(self) -> bool:
@@ -151,7 +164,12 @@ class Energy:
         self._device = device
 
 
+def has_objects(heads: Heads | None) -> bool:
+    """Whether they have found things that stay while the arm moves."""
+    return heads is not None and heads.objects is not None
+
+
 def wanted_heads(weights: Mapping[str, float]) -> str:
-    """Which of the weighted terms are heads, in words; "" for none."""
+    """Which of the weighted terms cannot do without heads, in words; "" for none."""
     names = [name for name in HEAD_TERMS if weights.get(name, 0) > 0]
     return f"cost term {' and '.join(names)}" if names else ""

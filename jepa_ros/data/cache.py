@@ -213,6 +213,8 @@ def _decode(memory: bytearray | mmap.mmap, bag: Path, identity: dict) -> BagResu
     for name, (offset, shape) in header["arrays"].items():
         count = sum(lengths) * int(np.prod(shape, dtype=int))
         flat = np.frombuffer(memory, _ARRAYS[name], count, begin + offset)
+        if name != "images":  # a view would hold the pictures in memory as long as the few numbers beside them
+            flat = flat.copy()
         columns[name] = np.split(flat.reshape(-1, *shape), np.cumsum(lengths)[:-1])
     rows: Sequence[tuple] = list(zip(*(columns[name] for name in _ARRAYS), strict=True)) if lengths else []
     return BagResult(

@@ -25,6 +25,7 @@ class ClipDataset(Dataset):
     An item: images (L, h, w, 3) uint8, proprio (L, A) float32 rad, actions (L-1, KA) float32 rad.
     Episodes of the same motion to the bit are views of it: another camera, or another scene.
     Pictures are held once: those of the episodes are from then on parts of ``images``.
+    views: of every episode all episodes of its motion, the standard scene's first.
     mixture: weight of every share; one that has no clip here is left out. Empty: all clips are drawn alike.
     """
 
@@ -51,7 +52,7 @@ class ClipDataset(Dataset):
         self.images = _held_once(episodes, self.offsets)
         self.proprio = np.concatenate([e.joint_positions for e in episodes]).astype(np.float32)
         self.actions = np.concatenate([e.actions for e in episodes]).astype(np.float32)
-        self._views = _views(episodes)
+        self.views = _views(episodes)
         self._shares = np.array([e.share for e in episodes])
         self._set_length(length)
 
@@ -129,7 +130,7 @@ class ClipDataset(Dataset):
         starts = self.starts[self._draw(size, rng)]
         episodes = self._episode_of(starts)
         within = starts - self.offsets[episodes]
-        views = [self._views[episode] for episode in episodes]
+        views = [self.views[episode] for episode in episodes]
         first = within + self.offsets[[v[0] for v in views]]
         second = within + self.offsets[[rng.choice(v) for v in views]]
         images, proprio, actions = self._gather(first[part])

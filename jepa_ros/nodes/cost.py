@@ -7,7 +7,7 @@ import time
 import numpy as np
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, TERMS, Energy, EnergyResult, wanted_heads
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, TERMS, Energy, EnergyResult, wanted_heads
 from jepa_ros.costs.risk import RISKS, Risk
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.errors import JepaError
@@ -22,6 +22,7 @@ from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.protocols import REDUCTIONS
 from jepa_ros.world_model.checkpoint import Checkpoint, load_checkpoint
 from jepa_ros.world_model.device import require_device
+from jepa_ros.world_model.heads_file import found_objects
 from jepa_ros.world_model.trust import require_digest
 
 _KEPT = 4
@@ -50,7 +51,8 @@ class CostNode(ManagedNode):
         Param(
             "checkpoint",
             "",
-            "Checkpoint directory; of it the cost node reads the heads, where a term that is one of them has a weight.",
+            "Checkpoint directory; of it the cost node reads the heads, where a term that is one of them has a weight, or they "
+            "have found things that stay while the arm moves.",
         ),
         CHECKPOINT_SHA256,
         Param(
@@ -86,7 +88,7 @@ class CostNode(ManagedNode):
         self._device = require_device(self.param("device"))
         spec = robot_spec(self)
         weights = {name: self.param(f"weights.{name}") for name in TERMS}
-        checkpoint = self._checkpoint(wanted_heads(weights))
+        checkpoint = self._checkpoint(wanted_heads(weights), weights[OBJECTS] > 0)
         self.model_id = "" if checkpoint is None else checkpoint.model_id
         risk = Risk(self.param("risk"), self.param("risk_weight"), self.param("risk_tail"))
         self._energy = (
@@ -104,10 +106,12 @@ class CostNode(ManagedNode):
                 self.subscriber(ActionCandidates, "candidates", self._on_candidates, qos.LATENT)
             self.read(LatentRollouts, "rollouts", self._on_rollouts, qos.LATENT)
 
-    def _checkpoint(self, wanting: str) -> Checkpoint | None:
-        """wanting: the terms that need its heads, in words; None where there are none."""
+    def _checkpoint(self, wanting: str, with_objects: bool) -> Checkpoint | None:
+        """wanting: the terms that cannot do without its heads, in words.  with_objects: whether heads that have found objects
+        are wanted too. None where no heads are."""
         path = self.param("checkpoint")
-        if not wanting:
+        with_objects = with_objects and path and found_objects(path, self.param("checkpoint_sha256"))
+        if not (wanting or with_objects):
             if path:
                 require_digest(path, self.param("checkpoint_sha256"))
             return None

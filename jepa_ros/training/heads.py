@@ -5,6 +5,7 @@
   apart.
 - value: temporal differences with an upper expectile, the action-free backup of IQL (Kostrikov et al., arXiv 2110.06169)
   and HIQL (Park et al., arXiv 2307.11949): V(s, g) towards gamma V(s', g), 1 at the goal. It joins ways by its bootstrap.
+- objects: see objects.py.
 - policy: the recorded actions towards a goal of the same episode, ways with detours counted less (advantage-weighted
   regression, Peng et al., arXiv 1910.00177, with the distance as critic). Of N hypotheses the best learns (multiple choice
   learning, Guzman-Rivera et al., 2012), so that they come to differ where several ways lead there.
@@ -13,17 +14,26 @@
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset
 from jepa_ros.errors import JepaError
 from jepa_ros.training.head_ranks import head_ranks
 from jepa_ros.training.latent_episodes import LatentEpisodes, latent_episodes
+from jepa_ros.training.objects import (
+    FEATURE_STEPS,
+    TOLD_BY_JOINTS,
+    Seen,
+    fit_features,
+    object_policy_loss,
+    object_value_loss,
+)
 from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
 from jepa_ros.training.slow_level import macro_starts, slow_errors, slow_loss
 from jepa_ros.world_model.heads import Heads, HeadsConfig
@@ -41,7 +51,9 @@ class HeadTraining:
     distance_expectile: below 0.5 leans to the quickest way.  value_expectile: above 0.5 too.
     target_rate: of the critic's slow copy that its targets come from.
     others: weight of the hypotheses that are not the best.  detour: blocks more than the distance that make a way count
-    1 / e.
+    1 / e.  still: rad, the most that a joint moves in a block without motion; a way that begins with one, and does not end
+    there, does not count: what waits teaches waiting.
+    objects: features of what stays while the arm moves; 0, or where nothing does: none.
     stride: blocks of a step of the slow level; 0, or where no episode lasts as long: no slow level.  macro: U, the width of
     its actions.  information: weight of a nat that a macro-action carries beyond the standard normal, against the latents'
     mean squared error; the evidence bound's own is 2 * v / D for latents that are predicted to v of their variance.
@@ -59,6 +71,8 @@ class HeadTraining:
     target_rate: float = 0.01
     others: float = 0.05
     detour: float = 2.0
+    still: float = 0.04
+    objects: int = 5
     stride: int = 5
     macro: int = 8
     information: float = 0.002
@@ -68,7 +82,14 @@ class HeadTraining:
         return asdict(self)
 
     def __post_init__(self):
-        for name, least in (("steps", 1), ("batch", _LEAST_BATCH), ("far", 1), ("seed", 0), ("stride", 0)):
+        for name, least in (
+            ("steps", 1),
+            ("batch", _LEAST_BATCH),
+            ("far", 1),
+            ("seed", 0),
+            ("objects", 0),
+            ("stride", 0),
+        ):
             if getattr(self, name) < least:
                 raise JepaError(
                     f"training of heads: {name} is {getattr(self, name)}; it must be at least {least}"
@@ -99,6 +120,10 @@ def fit_heads(
         )
     starts = macro_starts(episodes, heads.slow.stride) if heads.slow else None
     target = copy.deepcopy(heads.critic).requires_grad_(False)
+    slow_copies = [(target, heads.critic)]
+    if heads.objects:
+        seen, object_target = Seen.of(heads.objects, episodes), copy.deepcopy(heads.objects.critic)
+        slow_copies.append((object_target.requires_grad_(False), heads.objects.critic))
     optimiser = torch.optim.AdamW(heads.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     # Ten steps or fewer do not warm up: a warm-up that ends with the first step divides by zero in OneCycleLR.
     warm_up = min(0.1, 100 / config.steps) if config.steps > 10 else 0.0
@@ -118,17 +143,29 @@ def fit_heads(
             "value": value_loss(heads, target, pairs, config.value_expectile),
             "policy": policy_loss(heads, ways, config),
         }
+        if heads.objects:
+            drawn = episodes, seen, config.batch
+            terms["object_value"] = object_value_loss(
+                heads.objects, object_target, *drawn, config.imagined, config.far, config.value_expectile, rng
+            )
+            terms["object_policy"] = object_policy_loss(
+                heads, *drawn, config.far, config.others, config.still, rng
+            )
         if heads.slow:
             terms["slow"] = slow_loss(heads.slow, episodes, starts, config.batch, config.information, rng)
         optimiser.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
-        for head in filter(None, (heads.quasimetric, heads.critic, heads.chunks, heads.slow)):
+        trained = heads.quasimetric, heads.critic, heads.chunks, heads.slow
+        if heads.objects:
+            trained += heads.objects.critic, heads.objects.chunks
+        for head in filter(None, trained):
             torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         with torch.no_grad():
-            for slow, fast in zip(target.parameters(), heads.critic.parameters(), strict=True):
-                slow.lerp_(fast, config.target_rate)
+            for copied, critic in slow_copies:
+                for slow, fast in zip(copied.parameters(), critic.parameters(), strict=True):
+                    slow.lerp_(fast, config.target_rate)
         losses.append([value.item() for value in terms.values()])
         if not np.isfinite(losses[-1]).all():
             raise JepaError(f"training of heads: the losses are {losses[-1]} at step {step}")
@@ -159,8 +196,14 @@ def policy_loss(heads: Heads, ways: Chunks, config: HeadTraining) -> Tensor:
     error = (1 - config.others) * errors.amin(1) + config.others * errors.mean(1)
     with torch.no_grad():
         detour = ways.blocks - heads.distance(ways.latents[:, -1], ways.goal)
-        weight = torch.exp(-detour.clamp(min=0) / config.detour)
-    return (weight * error).sum() / weight.sum()
+        weight = torch.exp(-detour.clamp(min=0) / config.detour) * (~waits(ways, heads.spec, config.still))
+    return (weight * error).sum() / weight.sum().clamp(min=1e-6)
+
+
+def waits(ways: Chunks, spec: ActionSpec, still: float) -> Tensor:
+    """(B,) whether the first block of a way moves no joint by more than ``still`` rad, and the goal lies after it."""
+    first = ways.actions[:, 0].unflatten(1, (spec.block, spec.dim))
+    return (first.abs().sum(1).amax(1) <= still) & (ways.blocks > 1)
 
 
 def expectile_loss(error: Tensor, expectile: float) -> Tensor:
@@ -180,18 +223,32 @@ def train_heads(
     horizon = HeadsConfig.horizon
     episodes = latent_episodes(model, train, horizon)
     stride = config.stride if len(macro_starts(episodes, config.stride)) else 0
-    torch.manual_seed(config.seed)
     architecture = HeadsConfig(
-        horizon=horizon, proprioception=model.config.proprioception, stride=stride, macro=config.macro
+        horizon=horizon,
+        proprioception=model.config.proprioception,
+        stride=stride,
+        macro=config.macro,
+        objects=config.objects,
     )
-    heads = Heads(architecture, model.latent_dim, model.context, model.spec)
-    heads.proprio_mean.copy_(model.proprio_mean)
-    heads.proprio_std.copy_(model.proprio_std)
-    heads.to(model.device)
+    heads, told = untrained(architecture, model, config.seed), {}
+    if heads.objects:
+        steps = min(config.steps, FEATURE_STEPS)
+        told["objects_told_by_joints"] = fit_features(heads.objects, episodes, config.seed, steps, progress)
+        if told["objects_told_by_joints"] > TOLD_BY_JOINTS:
+            heads = untrained(replace(architecture, objects=0), model, config.seed)
     losses = fit_heads(heads, episodes, config, progress)
     held_out = latent_episodes(model, validation, 1)
     ranks = {name: rank for name, rank in head_ranks(heads, held_out).items() if rank is not None}
     errors = slow_errors(heads.slow, held_out) if heads.slow else {}
-    found = {f"rank_{name}": rank for name, rank in ranks.items()}
+    found = told | {f"rank_{name}": rank for name, rank in ranks.items()}
     found |= {f"slow_error_{name}": error for name, error in errors.items()}
     return heads, losses | {f"heads_{name}": value for name, value in found.items()}
+
+
+def untrained(config: HeadsConfig, model: WorldModel, seed: int) -> Heads:
+    """Heads for a world model, where it is."""
+    torch.manual_seed(seed)
+    heads = Heads(config, model.latent_dim, model.context, model.spec)
+    heads.proprio_mean.copy_(model.proprio_mean)
+    heads.proprio_std.copy_(model.proprio_std)
+    return heads.to(model.device)

@@ -21,6 +21,7 @@ class LatentEpisodes:
 
     latents (F, D), proprio (F, A) rad, actions (F, A) rad: the raw action from a frame on.
     offsets: (E + 1,) where episodes begin; the last one is F.  block: K.  context: T.
+    motions: the episodes of every motion, of which the others are views.
     imagined_from: (M,) frames.  imagined: (M, H, D), what the model imagines 1 .. H blocks after each of them, along the
     recorded actions; all of it lies within the frame's episode.
     """
@@ -33,6 +34,11 @@ class LatentEpisodes:
     context: int
     imagined_from: np.ndarray
     imagined: Tensor
+    motions: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self):
+        if not self.motions:
+            object.__setattr__(self, "motions", tuple((i,) for i in range(len(self.offsets) - 1)))
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -81,6 +87,7 @@ def latent_episodes(
         model.context,
         np.zeros(0, int),
         torch.zeros(0),
+        tuple(dict.fromkeys(map(tuple, clips.views))),
     )
     return with_imagined(
         episodes, _by_chance(model) if model.codes else model.imagine, horizon, most_imagined

@@ -1,5 +1,5 @@
-"""Heads on the frozen world model's latents: how many blocks to a goal, which actions lead there, and what several blocks
-bring at once."""
+"""Heads on the frozen world model's latents: how many blocks to a goal, which actions lead there, what stays while the arm
+moves, and what several blocks bring at once."""
 
 from dataclasses import asdict, dataclass
 from typing import Protocol
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.critic import Critic
+from jepa_ros.world_model.objects import Objects
 from jepa_ros.world_model.policy import ChunkPolicy
 from jepa_ros.world_model.quasimetric import Quasimetric
 from jepa_ros.world_model.slow_level import SlowLevel
@@ -23,6 +24,8 @@ class HeadsConfig:
     components, component_size: of the quasimetric.  gamma: discount of the critic, per block.
     hypotheses: N.  horizon: H, in blocks.  proprioception: whether the policy sees joint positions.
     stride: blocks of a step of the slow level; 0: there is none.  macro: U, the width of its actions.
+    objects: M, features of what stays while the arm moves; 0: there are none.  object_width, object_policy_width,
+    object_depth, object_gamma: of their networks.
     """
 
     width: int = 128
@@ -36,6 +39,11 @@ class HeadsConfig:
     proprioception: bool = True
     stride: int = 0
     macro: int = 8
+    objects: int = 0
+    object_width: int = 256
+    object_policy_width: int = 384
+    object_depth: int = 3
+    object_gamma: float = 0.92
 
     def __post_init__(self):
         for name in (
@@ -48,12 +56,17 @@ class HeadsConfig:
             "horizon",
             "stride",
             "macro",
+            "objects",
+            "object_width",
+            "object_policy_width",
+            "object_depth",
         ):
-            value, least = getattr(self, name), int(name != "stride")
+            value, least = getattr(self, name), int(name not in ("stride", "objects"))
             if not (isinstance(value, int) and value >= least):
                 raise JepaError(f"heads {name} is {value}; it must be a whole number from {least}")
-        if not 0 < self.gamma < 1:
-            raise JepaError(f"heads gamma is {self.gamma}; it must lie between 0 and 1")
+        for name in ("gamma", "object_gamma"):
+            if not 0 < getattr(self, name) < 1:
+                raise JepaError(f"heads {name} is {getattr(self, name)}; it must lie between 0 and 1")
 
     def to_dict(self) -> dict:
         """A JSON-serialisable dict."""
@@ -69,7 +82,8 @@ class Context(Protocol):
 
 
 class Heads(nn.Module):
-    """``distance`` and ``value`` of latents for a goal latent, ``policy`` towards it; ``slow``: the slow level, or None.
+    """``distance`` and ``value`` of latents for a goal latent, ``policy`` towards it; ``slow``: the slow level, or None;
+    ``objects``: what stays while the arm moves, or None.
 
     They take the latents of one world model, in physical units otherwise; latent_dim D and context T are the model's.
     The buffers ``proprio_mean`` and ``proprio_std`` (A,) are too.
@@ -96,6 +110,23 @@ class Heads(nn.Module):
             if config.stride
             else None
         )
+        self.objects = (
+            Objects(
+                latent_dim,
+                context,
+                spec,
+                config.objects,
+                config.object_width,
+                config.object_depth,
+                config.object_policy_width,
+                config.hypotheses,
+                config.horizon,
+                config.object_gamma,
+                config.proprioception,
+            )
+            if config.objects
+            else None
+        )
         self.register_buffer("proprio_mean", torch.zeros(spec.dim))
         self.register_buffer("proprio_std", torch.ones(spec.dim))
 
@@ -116,15 +147,25 @@ class Heads(nn.Module):
     def policy(self, latents: Tensor, proprio: Tensor, past_actions: Tensor, goal: Tensor) -> Tensor:
         """latents (B, T, D), proprio (B, T, A) rad, past_actions (B, T-1, KA) rad, goal (B, D) -> N hypotheses of the next
         H blocks (B, N, H, KA) rad, within the action bounds. Where the goal is nearer, no motion at its end."""
-        joints = (proprio - self.proprio_mean) / self.proprio_std
-        return self.chunks(latents, joints, past_actions, goal)
+        return self.chunks(latents, self.joints(proprio), past_actions, goal)
+
+    def joints(self, proprio: Tensor) -> Tensor:
+        """Joint positions (..., A) rad, normalised."""
+        return (proprio - self.proprio_mean) / self.proprio_std
 
     @torch.inference_mode()
     def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
-        """What the policy would do from a planner's context, for a goal latent (D,) -> (N, H, KA) float32 rad."""
+        """What the policy would do from a planner's context, for a goal latent (D,) -> (N, H, KA) float32 rad. Things
+        first: while they are not in place, by the policy that brings them there."""
         arrays = context.latents, context.proprio, context.actions, goal
-        inputs = (torch.tensor(x, dtype=torch.float32, device=self.device)[None] for x in arrays)
-        proposals = self.policy(*inputs)[0].cpu().numpy()
+        latents, proprio, past, target = (
+            torch.tensor(x, dtype=torch.float32, device=self.device)[None] for x in arrays
+        )
+        if self.objects is None or self.objects.in_place(latents[:, -1], target).item():
+            found = self.policy(latents, proprio, past, target)
+        else:
+            found = self.objects.policy(latents, self.joints(proprio), past, target)
+        proposals = found[0].cpu().numpy()
         return np.clip(
             proposals, np.tile(self.spec.lower, self.spec.block), np.tile(self.spec.upper, self.spec.block)
         ).astype(np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.trust import HEADS
+from jepa_ros.world_model.trust import HEADS, heads_may_be_used
 
 
 def heads_metadata(checkpoint: str | Path) -> dict[str, str]:
@@ -23,10 +23,21 @@ def heads_metadata(checkpoint: str | Path) -> dict[str, str]:
 
 def macro_width(checkpoint: str | Path) -> int:
     """U of the heads' slow level, 0 where they have none; JepaError where the file does not say what heads it holds."""
+    heads = _described(checkpoint)
+    return int(heads.get("macro", 0)) if heads.get("stride") else 0
+
+
+def found_objects(checkpoint: str | Path, pin: str) -> bool:
+    """Whether ``checkpoint`` has heads that ``pin`` lets be used and that have found things which stay while the arm moves;
+    JepaError where the file does not say what heads it holds."""
+    return heads_may_be_used(checkpoint, pin) and bool(_described(checkpoint).get("objects"))
+
+
+def _described(checkpoint: str | Path) -> dict:
+    """The architecture that the file names."""
     try:
-        heads = json.loads(heads_metadata(checkpoint)["heads"])
-        return int(heads["macro"]) if heads.get("stride") else 0
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        return dict(json.loads(heads_metadata(checkpoint)["heads"]))
+    except (KeyError, ValueError, TypeError) as error:
         file = Path(checkpoint) / HEADS
         raise JepaError(
             f"checkpoint {file}: not one that `jepa heads` wrote ({error!r}); train them again"

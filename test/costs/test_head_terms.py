@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, Energy
 from jepa_ros.costs.evaluator import LatentEvaluator
 from jepa_ros.costs.rollouts import Rollouts
 from jepa_ros.data.action_spec import ActionSpec
@@ -13,6 +13,7 @@ from jepa_ros.planning.memory import Context
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import ModelConfig, WorldModel
+from jepa_ros.world_model.trust import WEIGHTS, file_sha256
 
 SPEC = ActionSpec(
     joint_names=("a", "b"),
@@ -102,7 +103,7 @@ def test_without_head_terms_the_energy_is_what_it_was_to_the_bit(checkpoint, con
     rollouts, goal = imagined(checkpoint, context)
     before = {"goal_distance": 1.0, "effort": 0.0, "joint_limit": 0.1}
     assert before == {name: DEFAULT_WEIGHTS[name] for name in before}
-    assert not any(DEFAULT_WEIGHTS[name] for name in set(DEFAULT_WEIGHTS) - set(before))
+    assert not any(DEFAULT_WEIGHTS[name] for name in set(DEFAULT_WEIGHTS) - {*before, OBJECTS})
     distance = (rollouts.latents - goal).pow(2).mean(-1).sqrt()
     margin = 0.95
     beyond = torch.relu(-margin - rollouts.proprio) + torch.relu(rollouts.proprio - margin)
@@ -112,6 +113,45 @@ def test_without_head_terms_the_energy_is_what_it_was_to_the_bit(checkpoint, con
         result = energy.evaluate(rollouts, goal)
         assert set(result.terms) == {"goal_distance", "joint_limit"} and not energy.needs_actions
         assert torch.equal(result.totals, expected.sum(-1).sum(0))
+
+
+@pytest.fixture(scope="module")
+def with_objects(tmp_path_factory):
+    path = tmp_path_factory.mktemp("with_objects")
+    torch.manual_seed(0)
+    model = WorldModel(ModelConfig(latent_dim=D, predictor_width=16), SPEC)
+    save_checkpoint(path, model, {"goal_tolerance": 0.1})
+    small = {"width": 16, "policy_width": 16, "depth": 1}
+    small |= {"objects": 3, "object_width": 16, "object_policy_width": 16, "object_depth": 1}
+    heads = Heads(HeadsConfig(**small), D, T, SPEC)
+    heads.objects.features[-1].weight.data *= 20  # features of unit variance, as training makes them
+    save_heads(path, heads)
+    return load_checkpoint(path)
+
+
+def test_things_out_of_place_are_part_of_the_energy_where_heads_have_found_some(
+    checkpoint, with_objects, context
+):
+    rollouts, goal = imagined(with_objects, context)
+    result = Energy.of(with_objects).evaluate(rollouts, goal)
+    blocks = with_objects.heads.objects.blocks(rollouts.latents, goal)
+    assert (blocks > 0).any()
+    torch.testing.assert_close(result.terms[OBJECTS], DEFAULT_WEIGHTS[OBJECTS] * blocks.sum(-1))
+    there = Energy.of(with_objects).evaluate(
+        Rollouts(goal.expand(S, H, D), rollouts.proprio, rollouts.actions), goal
+    )
+    assert not there.terms[OBJECTS].any()  # in place: the rest of the energy decides
+    for without in (
+        Energy.of(with_objects, DEFAULT_WEIGHTS | {OBJECTS: 0.0}),
+        Energy.of(checkpoint),  # heads that have found nothing
+        Energy(SPEC),  # no heads
+    ):
+        assert OBJECTS not in without.evaluate(rollouts, goal).terms
+
+
+def test_heads_that_the_pin_does_not_name_say_nothing_of_objects(with_objects):
+    pinned = load_checkpoint(with_objects.path, sha256=file_sha256(with_objects.path / WEIGHTS))
+    assert OBJECTS not in {term.name for _, term in Energy.of(pinned).terms}
 
 
 def test_a_head_term_without_heads_is_refused_with_what_to_do(checkpoint, tmp_path):

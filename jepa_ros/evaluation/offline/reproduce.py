@@ -11,7 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy, wanted_heads
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, Energy, wanted_heads
 from jepa_ros.costs.risk import Risk
 from jepa_ros.data.recording import RecordedPlan, Recording
 from jepa_ros.evaluation.actor import respond
@@ -59,6 +59,9 @@ class LiveSettings:
         planner, cost, model = (by_node.get(name, {}) for name in ("planner", "cost", "world_model"))
         known = {f.name for f in fields(PlannerConfig)}
         weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
+        heads_sha256 = recording.metadata.get("heads_sha256", "")
+        if f"weights.{OBJECTS}" not in cost or not heads_sha256:
+            weights[OBJECTS] = 0.0  # recorded before there was such a term, or without heads, which may have come since
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
         judged = gate.pop("enabled", False)
         search = {k: v for k, v in planner.items() if k in known}
@@ -67,14 +70,14 @@ class LiveSettings:
         config = PlannerConfig.from_dict(search)
         pin = planner.get("checkpoint_sha256", "")
         trusted = not pin or pinned_digests(pin)[1]
-        used = trusted and (config.mode != "search" or wanted_heads(weights))
+        used = trusted and (config.mode != "search" or wanted_heads(weights) or weights[OBJECTS] > 0)
         return cls(
             config,
             tuple(weights.items()),
             planner.get("memory_gap_s", DEFAULT_GAP_S),
             planner.get("joint_state_tolerance_s", DEFAULT_TOLERANCE_S),
             tuple(gate.items()) if judged else None,
-            recording.metadata.get("heads_sha256", "") if used else "",
+            heads_sha256 if used else "",
             Risk(
                 cost.get("risk", Risk.kind),
                 cost.get("risk_weight", Risk.weight),

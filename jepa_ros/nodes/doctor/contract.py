@@ -56,7 +56,8 @@ def _heads(found: Findings, where: str, checkpoint: Checkpoint, expected: Expect
         if expected.planner.param("mode") == "policy":
             checkpoint.require_heads("mode policy")
         if checkpoint.heads is not None:
-            found.ok(where, "has heads: temporal distance, value, policy")
+            things = ", objects" if checkpoint.heads.objects else ""
+            found.ok(where, f"has heads: temporal distance, value, policy{things}")
     except JepaError as error:
         found.error(
             where,
