@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3000, help="of the first episode")
     parser.add_argument("--blocks", type=int, default=30)
     parser.add_argument(
-        "--left", type=float, nargs="*", default=[0.05, 0.1, 0.2, 0.3, 0.5], help="values of hybrid_left"
+        "--left", type=float, nargs="*", default=[0.1, 0.25, 0.5, 0.9, 1.0], help="values of hybrid_left"
     )
     parser.add_argument(
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="of the hybrid planner's settings"

@@ -119,7 +119,7 @@ def test_good_enough_is_a_share_of_what_staying_here_has_left(limit, maker):
 @pytest.mark.parametrize("tolerance, maker", [(0.0, "search"), (0.029, "search"), (0.031, "policy")])
 def test_a_proposal_that_arrives_is_good_enough_however_little_was_left_to_do(tolerance, maker):
     world = World(goal=np.array([0.05, 0.0]))
-    planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_arrived": 0.5}))
+    planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_arrived": 0.5, "hybrid_left": 0.25}))
     near = straight(np.array([0.035, 0.0]))[None]  # leaves 0.015, a share of 0.3
     solution = planner.plan(world, world.joints, propose=lambda: near, tolerance=tolerance)
     assert solution.made_by == maker and solution.proposal_left == pytest.approx(0.3, abs=1e-6)
