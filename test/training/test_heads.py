@@ -110,7 +110,7 @@ def test_the_policy_goes_on_while_the_goal_is_ahead_and_rests_there(ring):
 def test_td_value_on_a_chain_is_the_closed_form_also_across_episodes():
     """Nobody ever went from one end to the other; the bootstrap joins the halves."""
     chain = world([[0, 1, 2, 3, 4, 5], [3, 4, 5, 6, 7, 8]] * 10)
-    heads = trained(chain, 1500, {"gamma": 0.8}, far=5, target_rate=0.05)
+    heads = trained(chain, 1500, {"gamma": 0.8}, far=5, target_rate=0.05, value_expectile=0.8, imagined=0.5)
     with torch.inference_mode():
         for start, goal in ((0, 1), (0, 3), (2, 5), (3, 8), (0, 6), (0, 8)):
             value = heads.value(WHERE[start], WHERE[goal]).item()
