@@ -93,7 +93,7 @@ class Energy:
         ]
         if not self.terms:
             raise JepaError("every cost weight is 0; give at least one term a weight")
-        self._device = torch.device("cpu")
+        self._device: torch.device | None = None
 
     @classmethod
     def of(

@@ -13,8 +13,8 @@ class ObjectsInPlace:
     needs_actions = False
 
     def __init__(self, heads: Heads):
-        self.objects = heads.objects
+        self.heads = heads
 
     def __call__(self, rollouts: Rollouts, goal: Tensor) -> Tensor:
         """goal (D,) -> (S, H), blocks."""
-        return self.objects.blocks(rollouts.latents, goal)
+        return self.heads.objects.blocks(rollouts.latents, goal)

@@ -1,6 +1,5 @@
 """What stays while the arm moves: where the things lie that it can push about, and how to bring them where a goal has them."""
 
-import torch
 from torch import Tensor, nn
 
 from jepa_ros.data.action_spec import ActionSpec
@@ -60,7 +59,7 @@ class Objects(nn.Module):
         """Blocks until they are in place, (..., D) and (..., D) -> (...): 0 where they are."""
         here, there = self.features(latents), self.features(goal)
         to_go = self.critic.blocks(latents, there, here)
-        return torch.where((here - there).norm(dim=-1) < ARRIVED, 0.0, to_go)
+        return to_go.masked_fill((here - there).norm(dim=-1) < ARRIVED, 0.0)
 
     def policy(self, latents: Tensor, joints: Tensor, past_actions: Tensor, goal: Tensor) -> Tensor:
         """As Heads.policy, with normalised joints (B, T, A): -> (B, N, H, KA) rad."""

@@ -149,6 +149,46 @@ def test_things_out_of_place_are_part_of_the_energy_where_heads_have_found_some(
         assert OBJECTS not in without.evaluate(rollouts, goal).terms
 
 
+@pytest.mark.parametrize("reduction", ["sum", "min", "last"])
+def test_down_the_gradient_things_come_nearer_their_place_and_in_place_nothing_pulls(
+    with_objects, context, reduction
+):
+    *start, goal = context
+    evaluator = LatentEvaluator(
+        with_objects.model,
+        Energy.of(with_objects, {OBJECTS: 1.0}),
+        Context(*start, 2, 0.0),
+        goal,
+        reduction,
+        network=lambda: with_objects.network,
+    )
+    refined = evaluator.refine(ACTIONS, 4, 0.2)
+    before, after = evaluator.evaluate(ACTIONS), evaluator.evaluate(refined)
+    assert np.isfinite(refined).all() and (after <= before).all() and (after < before).any()
+    actions = torch.from_numpy(ACTIONS[:1]).clone().requires_grad_(True)
+    here = with_objects.model.imagine(*(torch.tensor(x, dtype=torch.float32)[None] for x in start), actions)
+    rollouts, there = Rollouts(*here, actions), here[0][0, 0].detach()
+    steps = evaluator.energy.differentiable(rollouts, there).steps
+    (pull,) = torch.autograd.grad(steps[0, 0], actions)
+    assert steps[0, 0] == 0 and not pull.any()
+
+
+def test_several_futures_each_have_their_things_in_place_or_not(with_objects, context):
+    rollouts, goal = imagined(with_objects, context)
+    other = Rollouts(rollouts.latents + 0.5, rollouts.proprio, rollouts.actions)
+    both = Rollouts(torch.stack([rollouts.latents, other.latents]), rollouts.proprio, rollouts.actions)
+    energy = Energy.of(with_objects, {OBJECTS: 1.0})
+    one, two, together = (energy.evaluate(x, goal).totals for x in (rollouts, other, both))
+    assert not torch.equal(one, two)
+    torch.testing.assert_close(together, (one + two) / 2)
+
+
+def test_heads_that_follow_the_rollouts_stay_on_one_device(with_objects):
+    own = load_checkpoint(with_objects.path)
+    Energy.of(own)._move(torch.device("meta"))
+    assert {tensor.device.type for tensor in own.heads.state_dict().values()} == {"meta"}
+
+
 def test_heads_that_the_pin_does_not_name_say_nothing_of_objects(with_objects):
     pinned = load_checkpoint(with_objects.path, sha256=file_sha256(with_objects.path / WEIGHTS))
     assert OBJECTS not in {term.name for _, term in Energy.of(pinned).terms}

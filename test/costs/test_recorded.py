@@ -1,5 +1,7 @@
 """On a GPU: the recorded graph gives the energies of the same call by call, for every plan, and nothing in it waits."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from jepa_ros.costs.recorded import recorded
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import REDUCTIONS
+from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 SPEC = ActionSpec(("a", "b"), (-0.1, -0.2), (0.1, 0.2), (-1.0,) * 2, (1.0,) * 2, block=2)
@@ -88,3 +91,24 @@ def test_it_is_recorded_once_and_an_iteration_does_not_synchronise():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert recorded(model, energy, "sum", arrays) is first
+
+
+@gpu
+def test_a_recording_holds_what_heads_say_of_objects():
+    """Whether things are in place decides nothing on the host: one recording serves goals where they are, and are not."""
+    torch.manual_seed(0)
+    small = {"width": 16, "policy_width": 16, "depth": 1}
+    small |= {"objects": 3, "object_width": 16, "object_policy_width": 16, "object_depth": 1}
+    heads = Heads(HeadsConfig(**small), D, T, SPEC).eval().requires_grad_(False)
+    heads.objects.features[-1].weight.data *= 20
+    reference = copy.deepcopy(heads)
+    ours, theirs = (Energy(SPEC, {"objects": 1.0}, own) for own in (heads.cuda(), reference))
+    model, on_cpu = model_on("cuda"), model_on("cpu")
+    for seed in range(3):
+        expected = evaluator_on(on_cpu, theirs, seed).evaluate(candidates(seed))
+        found = evaluator_on(model, ours, seed).evaluate(candidates(seed))
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    *start, _ = context(0)
+    latents, _ = on_cpu.rollout(*map(torch.from_numpy, start), torch.zeros(1, 1, KA))
+    arrived = LatentEvaluator(model, ours, Context(*start, real=T, stamp=0.0), latents[0, 0].numpy(), "min")
+    assert not arrived.evaluate(np.zeros((7, 3, KA), np.float32)).any()
