@@ -5,7 +5,7 @@ with the bag's images, joints and goal, the planner's seed, the same runtime and
 the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
 
@@ -60,8 +60,8 @@ class LiveSettings:
         known = {f.name for f in fields(PlannerConfig)}
         weights = {name: cost.get(f"weights.{name}", weight) for name, weight in DEFAULT_WEIGHTS.items()}
         heads_sha256 = recording.metadata.get("heads_sha256", "")
-        if f"weights.{OBJECTS}" not in cost or not heads_sha256:
-            weights[OBJECTS] = 0.0  # recorded before there was such a term, or without heads, which may have come since
+        if not _scored_objects(recording, cost):
+            weights[OBJECTS] = 0.0
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
         judged = gate.pop("enabled", False)
         search = {k: v for k, v in planner.items() if k in known}
@@ -173,6 +173,17 @@ def merge(found: Sequence[Reproduction]) -> dict | None:
         "largest_latent_difference": max(r.largest_latent_difference for r in found),
         "note": "; ".join(dict.fromkeys(r.note for r in found if r.note)),
     }
+
+
+def _scored_objects(recording: Recording, cost: Mapping) -> bool:
+    """Whether the live energy had a term of objects: as the planner's statuses say, else by the parameters ``cost`` of a cost
+    node that knew the term and had heads to ask. Heads may have come since the bag was recorded, or found more."""
+    told = [status["term_names"] for status in recording.statuses if status.get("term_names")]
+    if told:
+        return any(OBJECTS in names for names in told)
+    pin = cost.get("checkpoint_sha256", "")
+    heads = recording.metadata.get("heads_sha256") and (not pin or pinned_digests(pin)[1])
+    return bool(f"weights.{OBJECTS}" in cost and cost.get("checkpoint") and heads)
 
 
 def _foreign_heads(checkpoint: Checkpoint, settings: LiveSettings) -> str:

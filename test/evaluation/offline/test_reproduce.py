@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, Energy
 from jepa_ros.costs.risk import Risk
 from jepa_ros.data.recording import RecordedEmbedding, RecordedGoal, RecordedPlan, read_recording
 from jepa_ros.evaluation.actor import respond
@@ -68,19 +68,22 @@ def with_heads(checkpoint, tmp_path):
     return load_checkpoint(folder)
 
 
-def add_heads(folder, seed):
-    """Returns their sha256."""
+def add_heads(folder, seed, objects=0):
+    """Returns their sha256. objects: of features, for which nothing is in its place."""
     torch.manual_seed(seed)
     model = load_checkpoint(folder).model
-    config = HeadsConfig(width=16, depth=1, hypotheses=4, horizon=2)
-    save_heads(folder, Heads(config, model.latent_dim, model.context, model.spec))
+    config = HeadsConfig(width=16, depth=1, hypotheses=4, horizon=2, objects=objects)
+    heads = Heads(config, model.latent_dim, model.context, model.spec)
+    if objects:
+        heads.objects.features[-1].weight.data *= 100
+    save_heads(folder, heads)
     return file_sha256(folder / HEADS)
 
 
-def planned(recording, checkpoint, propose, risk=Risk(), **others):
+def planned(recording, checkpoint, propose, risk=Risk(), weights=DEFAULT_WEIGHTS, **others):
     """Three plans in hybrid, as a live graph would have recorded them; how often the policy made one.
 
-    others: parameters of other nodes than the planner."""
+    weights: of the live energy.  others: parameters of other nodes than the planner."""
     parameters = {
         "mode": "hybrid",
         "hybrid_left": 9.0,
@@ -109,7 +112,7 @@ def planned(recording, checkpoint, propose, risk=Risk(), **others):
     recording.plans, recording.embeddings = [], []
     for n, (stamp, latent) in enumerate(looks.items()):
         episode.look(latent, history.at(stamp), stamp * 1e-9)
-        energy = Energy.of(checkpoint, dict(DEFAULT_WEIGHTS), risk)
+        energy = Energy.of(checkpoint, dict(weights), risk)
         actions = respond(episode, model, energy, goal, propose, checkpoint.goal_tolerance)
         recording.plans.append(
             RecordedPlan(
@@ -141,6 +144,59 @@ def test_what_heads_proposed_is_proposed_again_by_them_and_by_no_others(recordin
     recording.metadata["parameters"]["/jepa/planner"]["mode"] = "policy"
     told = reproduce(recording, load_checkpoint(folder))
     assert told.plans == 0 and "the bag does not tell which heads" in told.note
+
+
+@pytest.fixture
+def with_objects(with_heads):
+    """The checkpoint, and beside it heads that have found objects, out of place in every look."""
+    add_heads(with_heads.path, 1, objects=3)
+    return load_checkpoint(with_heads.path)
+
+
+SCORED = {"weights.objects": 10.0, "checkpoint": "somewhere"}
+NO_OBJECTS = DEFAULT_WEIGHTS | {OBJECTS: 0.0}
+
+
+def test_what_was_planned_with_objects_in_the_energy_is_planned_again_with_them(recording, with_objects):
+    made = planned(recording, with_objects, with_objects.heads.propose, cost=SCORED)
+    recording.metadata["heads_sha256"] = file_sha256(with_objects.path / HEADS)
+    told = reproduce(recording, with_objects)
+    assert made == 3 and (told.plans, told.bit_equal, told.note) == (3, 3, "")
+    costs = [plan.expected_cost for plan in recording.plans]
+    planned(recording, with_objects, with_objects.heads.propose, weights=NO_OBJECTS, cost=SCORED)
+    assert all(a > b for a, b in zip(costs, (plan.expected_cost for plan in recording.plans), strict=True))
+
+
+@pytest.mark.parametrize(
+    "cost, heads_then",
+    [
+        ({}, True),  # before there was the term
+        (SCORED, False),
+        (SCORED | {"weights.objects": 0.0}, True),
+        (SCORED | {"checkpoint": ""}, True),
+        (SCORED | {"checkpoint_sha256": 64 * "a"}, True),
+    ],
+    ids=["no such term yet", "no heads yet", "no weight", "no checkpoint", "heads not pinned"],
+)
+def test_what_was_searched_without_objects_in_the_energy_is_not_planned_with_them(
+    recording, with_objects, cost, heads_then
+):
+    propose = with_objects.heads.propose if heads_then else None
+    planned(recording, with_objects, propose, weights=NO_OBJECTS, cost=cost)
+    if heads_then:
+        recording.metadata["heads_sha256"] = file_sha256(with_objects.path / HEADS)
+    assert dict(LiveSettings.of(recording).weights)[OBJECTS] == 0
+    told = reproduce(recording, with_objects)
+    assert (told.plans, told.bit_equal, told.note) == (3, 3, "")
+
+
+def test_the_live_planner_knew_whether_there_was_such_a_term(recording):
+    """Heads that had found nothing then may have found something by now."""
+    recording.metadata |= {"heads_sha256": 64 * "c", "parameters": {"/jepa/cost": SCORED}}
+    for names, weight in (([], 10.0), (["goal_distance"], 0.0), (["goal_distance", OBJECTS], 10.0)):
+        recording.statuses = [{"term_names": []}, {"term_names": names}]
+        settings = LiveSettings.of(recording)
+        assert dict(settings.weights)[OBJECTS] == weight
 
 
 def test_plans_of_several_futures_are_repeated_with_the_same_ones_joined_alike(
