@@ -189,7 +189,8 @@ def object_policy_loss(
     _, horizon, _ = objects.chunks.shape
     block, last = episodes.block, episodes.last
     start, goal = _ways(episodes, seen, size, far, horizon, rng)
-    frames = np.minimum(start[:, None] + np.arange(far * block + 1), last[start][:, None])
+    farthest = max(far, horizon) * block
+    frames = np.minimum(start[:, None] + np.arange(farthest + 1), last[start][:, None])
     there = seen.frames[goal]
     arrived = _near(seen.frames[frames], there[:, None]).cpu().numpy() | (frames >= goal[:, None])
     needed = arrived.argmax(1)  # raw actions until things are in place

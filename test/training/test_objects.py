@@ -8,7 +8,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.planning.memory import Context
 from jepa_ros.training.heads import HeadTraining, fit_heads
 from jepa_ros.training.latent_episodes import LatentEpisodes, with_imagined
-from jepa_ros.training.objects import TOLD_BY_JOINTS, fit_features, told_by_joints
+from jepa_ros.training.objects import TOLD_BY_JOINTS, Seen, fit_features, object_policy_loss, told_by_joints
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.objects import ARRIVED
 
@@ -126,6 +126,35 @@ def test_the_policy_pushes_while_the_thing_is_not_in_place(taught):
     with torch.inference_mode():
         plain = taught.policy(here[None], torch.full((1, T, 1), 0.6), torch.zeros(1, T - 1, 1), goal)
     np.testing.assert_allclose(first_blocks(0.6, 0.7, -0.6, 0.7), plain[0].numpy(), atol=1e-6)
+
+
+def test_ways_longer_than_the_farthest_goal_are_driven_to_their_end():
+    """A policy's horizon may be longer than ``far``. Here the arm takes the thing along all the time, 0.2 rad a block."""
+    count, arm = 200, 0.2 * torch.arange(200.0)
+    seen = LatentEpisodes(
+        100 * arm[:, None].expand(-1, D),
+        arm[:, None],
+        torch.full((count, 1), 0.2),
+        np.array([0, count]),
+        1,
+        T,
+        np.zeros(0, int),
+        torch.zeros(0, 3, D),
+    )
+    heads, ways = made(), []
+    heads.objects.features = torch.nn.Linear(D, 1, bias=False)
+    heads.objects.features.weight.data = torch.eye(D)[:1]
+
+    def still(latents, joints, past, towards, here):
+        ways.append((towards - here)[:, 0])
+        return torch.zeros(len(latents), 2, 3, 1)
+
+    heads.objects.chunks.forward = still
+    found = Seen.of(heads.objects, seen)
+    loss = object_policy_loss(heads, seen, found, 256, 1, 0.0, 0.01, np.random.default_rng(0))
+    blocks = (ways[0] / 20).round()
+    assert blocks.max() == 3
+    assert loss.item() == pytest.approx((0.4**2 * blocks / 3).mean().item())
 
 
 def test_where_nothing_stays_the_features_are_the_arm_and_that_is_found_out():
