@@ -167,8 +167,9 @@ def make_checkpoint(folder, spec=None, seed=0, **model):
     return str(folder)
 
 
-def add_heads(folder, seed=0, **config):
-    """Heads of random weights beside the checkpoint in ``folder``."""
+def add_heads(folder, seed=0, scale=1.0, **config):
+    """Heads of random weights beside the checkpoint in ``folder``. scale: of their objects' features, where they have some:
+    random ones hardly differ from look to look."""
     import torch
 
     from jepa_ros.world_model.checkpoint import load_checkpoint, save_heads
@@ -178,7 +179,10 @@ def add_heads(folder, seed=0, **config):
     checkpoint = load_checkpoint(folder)
     small = HeadsConfig(**{"width": 16, "depth": 1, "hypotheses": 4, "horizon": 3} | config)
     model = checkpoint.model
-    save_heads(checkpoint.path, Heads(small, model.latent_dim, model.context, checkpoint.spec))
+    heads = Heads(small, model.latent_dim, model.context, checkpoint.spec)
+    if heads.objects is not None:
+        heads.objects.features[-1].weight.data *= scale
+    save_heads(checkpoint.path, heads)
     return folder
 
 

@@ -62,3 +62,18 @@ def test_a_plan_is_timed_as_a_search_whatever_the_planner_would_do(tmp_path, che
         want = expected(tmp_path, {"/**/planner": settings}, checkpoint=str(folder))
         assert want.planner.param("mode") == "policy"
         assert 0 < measure(load_checkpoint(folder), *look, want).plan_s < 60
+
+
+@pytest.mark.parametrize("weight", [10.0, 0.0])
+def test_the_doctor_tells_whether_the_energy_has_objects_and_times_it_with_them(
+    tmp_path, checkpoint, with_heads, weight
+):
+    look = np.zeros((64, 64, 3), np.uint8), np.zeros(6)
+    with_objects = shutil.copytree(checkpoint, tmp_path / "with_objects")
+    add_heads(with_objects, scale=100, objects=3)
+    for folder, found_some in ((with_heads, False), (with_objects, True)):
+        want = expected(tmp_path, {"/**/cost": {"weights": {"objects": weight}}}, checkpoint=str(folder))
+        found, usable = check_contract(want, heard(), None)
+        (told,) = (f.what for f in found if "has heads" in f.what)
+        assert ("objects" in told) == found_some and ("left out" in told) == (found_some and not weight)
+        assert usable is not None and 0 < measure(load_checkpoint(folder), *look, want).plan_s < 60

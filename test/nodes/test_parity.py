@@ -6,10 +6,12 @@ import threading
 from contextlib import ExitStack
 
 import pytest
+import torch
 from jepa_ros.msg import ActionPlan, Embedding, Goal
 from node_bench import Inbox, add_heads
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
+from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS
 from jepa_ros.data.bag_files import BagFile
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.collect import CollectSettings, collect
@@ -120,3 +122,23 @@ def test_with_two_levels_too(composition, episode, tmp_path):
     settings = LiveSettings(PlannerConfig(seed=SEED, **two), heads_sha256=file_sha256(folder / HEADS))
     result = reproduce(recording, checkpoint, settings)
     assert 2 <= result.plans == result.bit_equal, result
+
+
+@pytest.mark.parametrize("composition", ["single", "distributed"])
+def test_with_things_that_are_not_in_place_too(composition, episode, tmp_path):
+    """Heads of random weights, for which no look has things where the goal has them: the other policy proposes, and its term
+    is in every energy."""
+    folder = tmp_path / "objects"
+    shutil.copytree(find_checkpoint(CHECKPOINT), folder)
+    add_heads(folder, scale=300, objects=3)
+    said = replay_live(episode, composition, tmp_path / "log", str(folder))
+    recording = read_recording(merge(episode, said, tmp_path / "bag"))
+    checkpoint = with_runtime(load_checkpoint(folder))
+    goal = {g.goal_id: g.latent for g in recording.goals}[recording.plans[0].goal_id]
+    first = {e.stamp_ns: e.latent for e in recording.embeddings}[recording.plans[0].stamp_ns]
+    assert not checkpoint.heads.objects.in_place(torch.tensor(first), torch.tensor(goal))
+    config, digest = PlannerConfig(seed=SEED), file_sha256(folder / HEADS)
+    result = reproduce(recording, checkpoint, LiveSettings(config, heads_sha256=digest))
+    assert 2 <= result.plans == result.bit_equal, result
+    without = LiveSettings(config, tuple((DEFAULT_WEIGHTS | {OBJECTS: 0.0}).items()), heads_sha256=digest)
+    assert reproduce(recording, checkpoint, without).bit_equal < result.plans

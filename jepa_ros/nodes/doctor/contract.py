@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jepa_ros.costs.energy import HEAD_TERMS, wanted_heads
+from jepa_ros.costs.energy import HEAD_TERMS, OBJECTS, has_objects, wanted_heads
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.robot import robot_spec
 from jepa_ros.nodes.doctor.expected import Expected
@@ -56,8 +56,7 @@ def _heads(found: Findings, where: str, checkpoint: Checkpoint, expected: Expect
         if expected.planner.param("mode") == "policy":
             checkpoint.require_heads("mode policy")
         if checkpoint.heads is not None:
-            things = ", objects" if checkpoint.heads.objects else ""
-            found.ok(where, f"has heads: temporal distance, value, policy{things}")
+            found.ok(where, f"has heads: temporal distance, value, policy{_objects(checkpoint, expected)}")
     except JepaError as error:
         found.error(
             where,
@@ -66,6 +65,14 @@ def _heads(found: Findings, where: str, checkpoint: Checkpoint, expected: Expect
         )
         return False
     return True
+
+
+def _objects(checkpoint: Checkpoint, expected: Expected) -> str:
+    """Whether they have found things to bring where a goal has them, and whether that counts, in words."""
+    if not has_objects(checkpoint.heads):
+        return ""
+    counts = expected.cost.param(f"weights.{OBJECTS}") > 0
+    return ", objects" if counts else f", objects (left out of the energy: weights.{OBJECTS} is 0)"
 
 
 def _same_action(found: Findings, where: str, checkpoint: Checkpoint, expected: Expected) -> bool:
