@@ -92,7 +92,7 @@ class FilmAgent(PlannerAgent):
     """
 
     def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, threshold: float):
-        super().__init__(checkpoint, config, Energy(checkpoint.spec))
+        super().__init__(checkpoint, config, Energy.of(checkpoint))
         self._skip = FrameSkip(threshold, self.spec.block * self.spec.dt)
         self.film, self.planned_ms, self.now = Film(), 0.0, 0.0
 

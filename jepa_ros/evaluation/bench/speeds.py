@@ -43,7 +43,7 @@ def measure(bench: Bench) -> dict:
     except JepaError as error:
         raise NotHere(str(error)) from error
     agents = {
-        mode: _Timed(checkpoint, replace(bench.planner, mode=mode), Energy(checkpoint.spec)) for mode in MODES
+        mode: _Timed(checkpoint, replace(bench.planner, mode=mode), Energy.of(checkpoint)) for mode in MODES
     }
     task, found = make_task(TASK), {mode: [] for mode in MODES}
     with Simulator(TASK, checkpoint.model.image_size) as simulator:

@@ -60,7 +60,7 @@ class Replanner:
 
     def __init__(self, checkpoint: Checkpoint, config: PlannerConfig, seed: int):
         self.checkpoint, self.spec, self.seed = checkpoint, checkpoint.spec, seed
-        self.planner, self.energy = Planner(self.spec, config), Energy(self.spec)
+        self.planner, self.energy = Planner(self.spec, config), Energy.of(checkpoint)
         self.horizon = config.horizon
 
     def frames(self, track: Track) -> np.ndarray:

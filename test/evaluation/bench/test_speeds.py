@@ -51,6 +51,16 @@ def test_every_mode_drives_the_same_episodes(small):
     assert rows["search"]["candidates_per_episode"] > rows["policy"]["candidates_per_episode"]
 
 
+def test_the_energy_is_the_one_that_the_graph_plans_with(small, monkeypatch):
+    """Heads that have found objects propose by them, and are to be judged by them."""
+    checkpoint, energies, timed = load_checkpoint(small), [], speeds._Timed
+    config = HeadsConfig(width=16, depth=1, hypotheses=N, horizon=3, objects=2)
+    save_heads(small, Heads(config, checkpoint.model.latent_dim, checkpoint.model.context, checkpoint.spec))
+    monkeypatch.setattr(speeds, "_Timed", lambda *args: energies.append(args[2]) or timed(*args))
+    bench(small)
+    assert [[term.name for _, term in e.terms][-1] for e in energies] == ["objects"] * len(MODES)
+
+
 def test_without_heads_the_part_is_left_out_with_a_word(small):
     content, page = bench(small)
     assert "speeds" not in content["parts"] and "`jepa heads`" in content["left_out"]["speeds"]
