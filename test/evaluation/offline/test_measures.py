@@ -35,8 +35,8 @@ def through(model, wrap):
     original = type(model).unroll
 
     class Changed(type(model)):
-        def unroll(self, *args):
-            return wrap(lambda *a: original(self, *a), *args)
+        def unroll(self, z, q, past, blocks, *code):
+            return wrap(lambda *a: original(self, *a, *code), z, q, past, blocks)
 
     changed = Changed(model.config, model.spec)
     changed.load_state_dict(model.state_dict())
