@@ -3,8 +3,8 @@ worse one avoid it? Task `curtain`: the way straight through a light curtain end
 
     python benchmarks/uncertain_futures.py --work runs/curtain --json OUT.json --picture OUT.png
 
-Records bags in WORK/bags, trains one model with one future and one with several on them, alike but for `codes`, compares what
-both predict of the block in which the arm comes into the curtain with what happens then, and drives episodes: the model of
+Records bags in WORK/bags, trains an encoder on them, and on its latents a predictor with one future and one with several, alike
+but for `codes`; compares what both predict of the block in which the arm comes into the curtain with what happens then, and drives episodes: the model of
 one future, and the other by the mean of its futures, a mix with the worst of them, and the worst. What WORK holds already is
 not made again.
 """
@@ -12,7 +12,7 @@ not made again.
 import argparse
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import torch
 from bench_command import command_line, origin
 from uncertain_passages import TASK, between_outcomes, find_passages, separation_figures
 from uncertain_picture import draw
+from uncertain_predictors import PredictorTraining, fit_predictor
 from uncertain_tables import driving_figures, driving_table, separation_table
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
@@ -33,13 +34,13 @@ from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import CurtainTask
 from jepa_ros.training.config import TrainingConfig
-from jepa_ros.training.trainer import train
-from jepa_ros.world_model.checkpoint import CONFIG, Checkpoint, load_checkpoint
+from jepa_ros.training.trainer import split_episodes, train
+from jepa_ros.world_model.checkpoint import CONFIG, Checkpoint, load_checkpoint, save_checkpoint
 from jepa_ros.world_model.futures import Futures
 from jepa_ros.world_model.losses import LossConfig
 from jepa_ros.world_model.model import ModelConfig
 
-ONE, SEVERAL = "one_future", "several_futures"
+ENCODER, ONE, SEVERAL = "encoder", "one_future", "several_futures"
 BLOCK = 4
 PLANS = {
     "one future": (ONE, Risk("mean")),
@@ -56,17 +57,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, required=True, help="bags and checkpoints, made where missing")
     parser.add_argument("--recorded", type=int, default=900, help="episodes to learn from")
     parser.add_argument("--image-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=1000, help="of training, for either model")
+    parser.add_argument("--steps", type=int, default=1200, help="of training the encoder")
+    parser.add_argument("--predictor-steps", type=int, default=1200, help="of training, for either model")
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--codes", type=int, default=4, help="Z, of the model of several futures")
     parser.add_argument("--z-price", type=float, default=LossConfig().z_price)
     parser.add_argument("--training-seed", type=int, default=0)
     parser.add_argument("--passages", type=int, default=40, help="blocks that lead into the curtain")
     parser.add_argument("--episodes", type=int, default=40, help="driven by each")
-    parser.add_argument("--seed", type=int, default=1000, help="of the first episode and the first passage")
+    parser.add_argument("--seed", type=int, default=2100, help="of the first episode and the first passage")
     parser.add_argument("--blocks", type=int, default=12, help="of an episode")
     parser.add_argument("--futures", type=int, default=8, help="F, for every candidate")
-    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--horizon", type=int, default=8, help="of plans, in blocks")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--picture", type=Path, metavar="FILE")
     args = parser.parse_args(argv)
@@ -86,15 +88,22 @@ def main(argv: list[str] | None = None) -> int:
     if args.json is not None:
         words = origin(command_line("benchmarks/uncertain_futures.py", argv))
         models = {name: checkpoint.config["model"] for name, checkpoint in checkpoints.items()}
-        training = {name: checkpoint.config["training"] for name, checkpoint in checkpoints.items()}
+        trained = {name: checkpoint.config["predictor"] for name, checkpoint in checkpoints.items()}
         found = {"separation": separation, "driven": driven, "planner": planner(args).to_dict()}
-        found |= {"seed": args.seed, "futures": args.futures, "recorded": args.recorded}
-        write_json(args.json, {**words, **found, "models": models, "training": training})
+        found |= {
+            "encoder": training(args).to_dict(),
+            "seed": args.seed,
+            "futures": args.futures,
+            "recorded": args.recorded,
+        }
+        found["rows"] = [{k: v for k, v in row.items() if k not in ("way", "settings")} for row in rows]
+        write_json(args.json, {**words, **found, "models": models, "predictors": trained})
     return 0
 
 
 def make_models(args: argparse.Namespace) -> dict[str, Checkpoint]:
-    """Both checkpoints, trained on the same bags in the same way."""
+    """Both checkpoints: of the same encoder, trained with one future, predictors that are trained on its latents, alike but
+    for their codes."""
     size, bags = (args.image_size,) * 2, args.work / "bags"
     wanted = {ONE: 0, SEVERAL: args.codes}
     missing = {name: codes for name, codes in wanted.items() if not (args.work / name / CONFIG).is_file()}
@@ -103,8 +112,15 @@ def make_models(args: argparse.Namespace) -> dict[str, Checkpoint]:
         paths = [episode_path(bags, index) for index in range(args.recorded)]
         episodes, report = read_episodes(paths, image_size=size, workers=1)
         data, spec = {"digest": report.digest, "episodes": len(episodes)}, replace(report.spec, block=BLOCK)
+        if not (args.work / ENCODER / CONFIG).is_file():
+            train(episodes, spec, args.work / ENCODER, training(args), data)
+        base = load_checkpoint(args.work / ENCODER)
+        clips = split_episodes(episodes, spec, training(args)).train
         for name, codes in missing.items():
-            train(episodes, spec, args.work / name, training(args, codes), data)
+            predictor = PredictorTraining(codes, args.predictor_steps, args.z_price, args.training_seed)
+            model = fit_predictor(base.model, clips, predictor)
+            about = {"goal_tolerance": base.goal_tolerance, "data": data, "encoder": base.model_id}
+            save_checkpoint(args.work / name, model, about | {"predictor": asdict(predictor)})
     return {name: load_checkpoint(args.work / name) for name in wanted}
 
 
@@ -117,8 +133,8 @@ def record(bags: Path, count: int, settings: CollectSettings) -> None:
                 recorder.record(bags, index)
 
 
-def training(args: argparse.Namespace, codes: int) -> TrainingConfig:
-    """How either model is trained."""
+def training(args: argparse.Namespace) -> TrainingConfig:
+    """How the encoder is trained."""
     architecture = {"image_size": (args.image_size,) * 2, "latent_dim": 32, "predictor_width": 192}
     return TrainingConfig(
         steps=args.steps,
@@ -129,35 +145,58 @@ def training(args: argparse.Namespace, codes: int) -> TrainingConfig:
         warmup=100,
         baseline_steps=0,
         head_steps=0,
-        model=ModelConfig(**architecture, predictor_depth=1, codes=codes),
-        loss=LossConfig(z_price=args.z_price),
+        model=ModelConfig(**architecture, predictor_depth=1),
     )
 
 
 def planner(args: argparse.Namespace) -> PlannerConfig:
-    """How everyone plans: by search, among ways around something too."""
+    """How everyone plans: the best of some ways, by the energy."""
     return PlannerConfig(
-        mode="search",
-        space="two_legs",
-        samples=args.samples,
-        iterations=4,
-        elites=12,
-        horizon=5,
-        correlation=0.3,
+        mode="hybrid", hybrid_left=10.0, space="two_legs", horizon=args.horizon, replan="always"
     )
 
 
-class UntilStopped(PlannerAgent):
-    """Plans no more once the protective stop has tripped: nothing that it could do has an effect."""
+class Ways(PlannerAgent):
+    """Chooses among ways to the joint positions that it reads from the goal's latent: straight, and over a point on the way
+    with the shoulder lifted. The energy decides between them. Plans no more once the protective stop has tripped: nothing
+    that it could do has an effect."""
+
+    LIFTS, PARTS, ENDS = (0.0, -0.3, -0.5, -0.7, -0.9, -1.1), (0.2, 0.35, 0.5, 0.65, 0.8), 4
+    """rad; shares of the way; how many readings of the goal, the first as it is, the others off by SPREAD."""
+    SPREAD = 0.05
+    """rad."""
 
     def observe_truth(self, arm, goal):
         self._simulator = arm.simulator
+
+    def reset(self, goal_image, seed):
+        super().reset(goal_image, seed)
+        off = np.random.default_rng((6, seed)).normal(0, self.SPREAD, (self.ENDS, self.spec.dim))
+        off[0] = 0
+        network = self.checkpoint.network
+        with torch.inference_mode():
+            read = (
+                network.joint_head(torch.from_numpy(self.goal)) * network.proprio_std + network.proprio_mean
+            )
+        self._ends = read.numpy() + off
 
     def act(self, image, proprio):
         if self._simulator.stopped:
             self.gave_up = "stopped"
             return np.zeros((self.spec.block, self.spec.dim))
+        self.propose = lambda *_: self._ways(proprio)
         return super().act(image, proprio)
+
+    def _ways(self, proprio: np.ndarray) -> np.ndarray:
+        """(N, H, KA)."""
+        space = self.episode.planner.space
+        legs = []
+        for end in self._ends - proprio:
+            for lift in self.LIFTS:
+                for part in self.PARTS:
+                    corner = part * end + lift * (np.arange(self.spec.dim) == 1)
+                    legs.append(np.concatenate([corner, end - corner]))
+        return space.decode(np.clip(np.array(legs), space.lower, space.upper))
 
 
 class Watched(CurtainTask):
@@ -179,7 +218,7 @@ def drive(simulator: Simulator, checkpoints: dict[str, Checkpoint], args: argpar
     for name, (model, risk) in PLANS.items():
         checkpoint = checkpoints[model]
         checkpoint.model.futures = Futures(args.futures)
-        agents[name] = UntilStopped(checkpoint, config, Energy.of(checkpoint, DEFAULT_WEIGHTS, risk))
+        agents[name] = Ways(checkpoint, config, Energy.of(checkpoint, DEFAULT_WEIGHTS, risk))
     ids = {name: checkpoint.model_id for name, checkpoint in checkpoints.items()}
     settings = json.loads(json.dumps([args.futures, args.blocks, config.to_dict(), ids]))
     log, seeds = args.work / "driven.jsonl", range(args.seed, args.seed + args.episodes)

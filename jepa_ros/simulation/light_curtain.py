@@ -18,12 +18,12 @@ HALF_DEPTH = 0.02
 """m; the curtain stands on the line y = 0 and is twice as deep."""
 NEAR, FAR = 0.10, 0.42
 """m, x of its ends."""
-HEIGHT = 0.20
+HEIGHT = 0.14
 """m; above it the way is free."""
 
 _HIDDEN, _SHOWN = -1.0, 0.0
 """m, height of the beams' body: under the table, or where they light up."""
-_BEAMS = (0.03, 0.08, 0.13, 0.18)
+_BEAMS = (0.03, 0.075, 0.12)
 """m above the table."""
 _INSIDE, _PASSAGES, _LUCK, _USER = 0, 1, 2, 3
 """Places in the user data, and how many there are."""
@@ -52,7 +52,7 @@ def add_curtain(spec) -> None:
     for height in _BEAMS:
         beams.add_geom(
             type=box,
-            size=[(FAR - NEAR) / 2, 0.008, 0.012],
+            size=[(FAR - NEAR) / 2, 0.008, 0.015],
             pos=[0, 0, height],
             rgba=[1.0, 0.1, 0.05, 1],
             **untouchable,

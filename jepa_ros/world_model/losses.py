@@ -98,36 +98,15 @@ class TargetEncoder(nn.Module):
             return self.encoder(images)
 
 
-def jepa_loss(
-    model: WorldModel,
-    images: Tensor,
-    proprio: Tensor,
-    actions: Tensor,
-    config: LossConfig,
-    target: TargetEncoder | None = None,
-    generator: torch.Generator | None = None,
-    autocast: torch.dtype | None = None,
-    two_views: bool = False,
-    across: Across = alone,
-) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-    """The loss over clips of L frames, one block apart.
+def prediction_terms(
+    model: WorldModel, latents: Tensor, targets: Tensor, joints: Tensor, blocks: Tensor, config: LossConfig
+) -> dict[str, Tensor]:
+    """The unweighted terms of the loss that ask what follows in clips of L frames: one_step, multi_step, proprio.
 
-    images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
-    two_views: the second half of the clips are the first once more, seen otherwise; their latents are drawn to those of
-    the first, which do not give way.
-    autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
-    across: joins the regulariser's statistics of several processes; the other terms are means over these clips.
-    Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
+    latents (B, L, D) are predicted from and targets (B, L, D) predicted, joints (B, L, A) and blocks (B, L-1, KA)
+    normalised: block l leads from frame l to l+1.
     """
-    batch, length = images.shape[:2]
-    context = model.context
-    frames = images.flatten(0, 1)
-    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
-        latents = model.encode(frames)
-        targets = latents if target is None else target(frames)
-    latents, targets = (x.float().unflatten(0, (batch, length)) for x in (latents, targets))
-    joints = model.normalise_proprio(proprio)
-    blocks = model.normalise_actions(actions)
+    context, length = model.context, latents.shape[1]
 
     # one step ahead from every real window of T frames
     def windowed(x: Tensor) -> Tensor:
@@ -174,12 +153,43 @@ def jepa_loss(
             torch.stack(energies).mean() if energies else F.mse_loss(rolled, targets[:, reached])
         )
         proprio_loss = 0.5 * (proprio_loss + F.mse_loss(rolled_joints, joints[:, reached]))
+    terms["proprio"] = proprio_loss
+    return terms
 
+
+def jepa_loss(
+    model: WorldModel,
+    images: Tensor,
+    proprio: Tensor,
+    actions: Tensor,
+    config: LossConfig,
+    target: TargetEncoder | None = None,
+    generator: torch.Generator | None = None,
+    autocast: torch.dtype | None = None,
+    two_views: bool = False,
+    across: Across = alone,
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """The loss over clips of L frames, one block apart.
+
+    images (B, L, h, w, 3) uint8, proprio (B, L, A) rad, actions (B, L-1, KA) rad: block l leads from frame l to l+1.
+    two_views: the second half of the clips are the first once more, seen otherwise; their latents are drawn to those of
+    the first, which do not give way.
+    autocast: the dtype in which the encoders run; predictor and regularisers stay in float32.
+    across: joins the regulariser's statistics of several processes; the other terms are means over these clips.
+    Returns the scalar loss, its unweighted terms, and the latents (B * L, D), detached.
+    """
+    batch, length = images.shape[:2]
+    frames = images.flatten(0, 1)
+    with torch.autocast(images.device.type, dtype=autocast, enabled=autocast is not None):
+        latents = model.encode(frames)
+        targets = latents if target is None else target(frames)
+    latents, targets = (x.float().unflatten(0, (batch, length)) for x in (latents, targets))
+    joints = model.normalise_proprio(proprio)
+    blocks = model.normalise_actions(actions)
+
+    terms = prediction_terms(model, latents, targets, joints, blocks, config)
     flat = latents.flatten(0, 1)
-    terms |= {
-        "proprio": proprio_loss,
-        "joint_head": F.mse_loss(model.joint_head(flat), joints.flatten(0, 1)),
-    }
+    terms["joint_head"] = F.mse_loss(model.joint_head(flat), joints.flatten(0, 1))
     if two_views:
         seen, otherwise = latents.chunk(2)
         terms["views"] = F.mse_loss(otherwise, seen.detach())
