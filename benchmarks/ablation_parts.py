@@ -28,6 +28,11 @@ def variants(weights: Mapping[str, float], levels: int) -> dict[str, Variant]:
         "temporal_distance": temporal_distance(weights),
         "hierarchy": hierarchy(levels),
         "policy_proposals": Variant("policy proposals", "search alone", planner={"mode": "search"}),
+        "objects": Variant(
+            "objects",
+            "heads without features of what stays: the plain policy, and no term of them in the energy",
+            ("--objects", "0"),
+        ),
         "proprioception": Variant(
             "proprioception",
             "predictor and policy see pictures and actions alone",

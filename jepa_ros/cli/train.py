@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a latent variable: so many futures of one action, for what happens by chance; 0: one future",
     )
     parser.add_argument(
+        "--objects",
+        type=int,
+        default=5,
+        help="features that the heads learn of what stays while the arm moves, such as where a cube lies; 0 for none",
+    )
+    parser.add_argument(
         "--behaviours",
         type=lambda text: text.split(","),
         metavar="LIST",

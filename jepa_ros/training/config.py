@@ -20,7 +20,7 @@ class TrainingConfig:
 
     precision: float32 or bfloat16, the dtype of the encoder's arithmetic in training (weights stay float32).
     baseline_steps: steps for the baselines' networks afterwards; 0 leaves them out.  head_steps: for the heads on the
-    finished model's latents, likewise.
+    finished model's latents, likewise.  objects: see HeadTraining.
     validation: the share of motions held out.
     augmentation: "none", or "views": every clip as it was recorded, and once more from another scene of the same motion
     where there is one, augmented (augmentation.py); ``batch`` counts both, so that a step costs the same.
@@ -45,6 +45,7 @@ class TrainingConfig:
     save_every: int = 500
     baseline_steps: int = 2000
     head_steps: int = 3000
+    objects: int = 5
     mixture: dict[str, float] = field(default_factory=dict)
     selection: Selection = field(default_factory=Selection)
     preset: str = ""
@@ -55,7 +56,7 @@ class TrainingConfig:
         require_device(self.device)
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise JepaError(f"training learning_rate is {self.learning_rate}; it must be positive")
-        for name in ("seed", "baseline_steps", "head_steps"):
+        for name in ("seed", "baseline_steps", "head_steps", "objects"):
             if getattr(self, name) < 0:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must not be negative")
         if self.augmentation not in AUGMENTATIONS:

@@ -104,7 +104,8 @@ def train(
     out = make_folder(out) if ranks.first else Path(out)
     commit = source_commit()
     split = split_episodes(episodes, spec, config)
-    fitted = {k: v for k, v in config.to_dict().items() if k not in ("baseline_steps", "head_steps")}
+    later = "baseline_steps", "head_steps", "objects"
+    fitted = {k: v for k, v in config.to_dict().items() if k not in later}
     fingerprint = hashlib.sha256(json.dumps([fitted, data], sort_keys=True).encode()).hexdigest()
 
     model = WorldModel(config.model, split.spec)
@@ -141,7 +142,7 @@ def train(
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
     if config.head_steps:
-        how = HeadTraining(steps=config.head_steps, seed=config.seed)
+        how = HeadTraining(steps=config.head_steps, seed=config.seed, objects=config.objects)
         heads, found = train_heads(model, split.train, split.validation, how)
         metrics |= found
         save_heads(out, heads, how.to_dict())

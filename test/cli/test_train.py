@@ -79,6 +79,7 @@ def test_parts_can_be_left_out_and_the_checkpoint_says_so(bags, tmp_path):
         ("--loss-weight=hope=1", "unknown term 'hope'; known: regulariser, one_step"),
         ("--loss-weight=joint_head=much", "'much' is not a number"),
         ("--unroll=-1", "unroll is -1"),
+        ("--objects=-1", "objects is -1"),
         ("--behaviours=scripted,noisy", "behaviour noisy; behaviours in these bags: scripted, smooth"),
     ],
 )

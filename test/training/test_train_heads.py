@@ -59,6 +59,15 @@ def test_where_heads_cannot_be_trained_the_model_is_kept_and_the_run_ends_withou
     assert not (tmp_path / trainer.STATE).exists()
 
 
+def test_a_run_whose_heads_are_to_know_no_objects_does_not_look_for_any(tmp_path):
+    for objects in (2, 0):
+        settings = config(head_steps=3, objects=objects)
+        metrics = trainer.train(EPISODES, SPEC, tmp_path / str(objects), settings, DATA)
+        assert ("heads_objects_told_by_joints" in metrics) == bool(objects)
+    with_some, without = (load_checkpoint(tmp_path / folder) for folder in ("2", "0"))
+    assert without.heads.config.objects == 0 and without.model_id == with_some.model_id
+
+
 def test_without_steps_there_are_no_heads(tmp_path):
     metrics = trainer.train(EPISODES, SPEC, tmp_path, config(head_steps=0), DATA)
     assert not [name for name in metrics if name.startswith("heads")]
