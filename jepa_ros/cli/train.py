@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
+from jepa_ros.cli.selection_options import add_selection_options, chosen_selection
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.mixture import mixture_table, read_mixture, shared_out
 from jepa_ros.errors import JepaError
 from jepa_ros.training.presets import NAMES, PRESETS, Preset, chosen
-from jepa_ros.training.selection import FIRST_SEED, Selection
 
 if TYPE_CHECKING:
     from jepa_ros.data.episodes import Episode
@@ -147,22 +147,8 @@ def add_preset_options(parser: argparse.ArgumentParser) -> None:
         help="draw clips by weight, and not by how many each has; NAME is a folder of --bags, or a task that bags name "
         "(default: the preset's, else all clips alike, as --mixture without a NAME)",
     )
-    parser.add_argument(
-        "--select-tasks",
-        nargs="*",
-        default=argparse.SUPPRESS,
-        metavar="TASK",
-        help="choose the checkpoint's weights by how many goals of these simulated tasks they reach on the way (default: the "
-        "preset's, as far as bags are of them, else none: the last weights are taken, as with --select-tasks alone)",
-    )
-    add("select_every", "steps from one candidate to the next", type=int)
-    add("select_episodes", "episodes of each task, for a candidate", type=int)
-    parser.add_argument(
-        "--select-seed",
-        type=int,
-        default=FIRST_SEED,
-        help="seed of the first of them, never one of demos or of reported evaluations",
-    )
+    add_selection_options(parser, default="the preset's, else ")
+    add("head_select_every", "steps from one candidate of the heads to the next", type=int)
 
 
 def chosen_preset(args: argparse.Namespace) -> Preset:
@@ -191,6 +177,22 @@ def with_recorded_tasks(config: TrainingConfig, episodes: list[Episode], told: b
     return replace(config, selection=replace(config.selection, tasks=tasks))
 
 
+def chosen_by(config: TrainingConfig) -> str:
+    """What weights are chosen by, in words."""
+    tasks, alone = config.selection.tasks, config.selection.without_heads.tasks
+    needy = ", ".join(task for task in tasks if task not in alone)
+    lines = [
+        f"world model: chosen by {', '.join(alone)}" if alone else "world model: its last weights are taken"
+    ]
+    if needy:
+        lines[0] += f"; {needy} cannot be driven without heads"
+    if config.head_steps:
+        lines.append(f"heads: chosen by {', '.join(tasks)}")
+    elif needy:
+        lines.append(f"heads: none are trained (--head-steps 0), so that nothing is chosen by {needy}")
+    return "\n".join(lines)
+
+
 def run(args: argparse.Namespace) -> int:
     """Read the bags, train, write the checkpoint."""
     from jepa_ros.data.bag_reader import read_episodes
@@ -212,7 +214,7 @@ def run(args: argparse.Namespace) -> int:
     settings = {f.name: getattr(args, f.name) for f in fields(TrainingConfig) if hasattr(args, f.name)}
     config = TrainingConfig(
         **settings | preset,
-        selection=Selection(**selection, seed=args.select_seed),
+        selection=chosen_selection(args, **selection),
         loss=LossConfig(
             anti_collapse=args.anti_collapse,
             unroll=args.unroll,
@@ -254,6 +256,8 @@ def run(args: argparse.Namespace) -> int:
         print(mixture_table(episodes, config.mixture))
     if not hasattr(args, "select_tasks"):
         config = with_recorded_tasks(config, episodes, ranks.first)
+    if ranks.first and config.selection.tasks:
+        print(chosen_by(config))
     spec = replace(report.spec, block=args.block)
     metrics = train(episodes, spec, args.out, config, data, ranks)
     if not ranks.first:

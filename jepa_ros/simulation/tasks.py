@@ -127,6 +127,8 @@ class Task(Protocol):
 
     blocks: the budget of an episode, in action blocks.  step: rad that a joint may move per raw action; None leaves it to
     the robot.
+    needs_heads: whether a planner gets nowhere by its world model alone: the arm has to go first where a thing is, and the
+    picture is no more like the goal's there.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Task(Protocol):
     hold_seconds: float
     blocks: int
     step: float | None
+    needs_heads: bool
 
     def sample_start(self, rng: np.random.Generator) -> Goal: ...
     def sample_goal(self, rng: np.random.Generator) -> Goal: ...
@@ -183,6 +186,7 @@ class ReachTask:
     tolerance = 0.02
     hold_seconds = 0.5
     blocks, step = 30, None
+    needs_heads = False
 
     def sample_start(self, rng: np.random.Generator) -> Goal:
         """A random valid pose, drawn like a goal."""
@@ -264,6 +268,7 @@ class PushTask:
     tolerance = 0.03
     hold_seconds = 0.5
     blocks, step = 30, None
+    needs_heads = True
     min_push, max_push = 0.06, 0.15
     """m between the cube's first and last place."""
 
@@ -325,6 +330,7 @@ class CurtainTask:
     tolerance = 0.04
     hold_seconds = 0.5
     blocks, step = 30, None
+    needs_heads = False
     farthest = 0.9
     """rad that a joint has to go at most from start to goal, so that the straight way is much the shorter one."""
     above, across = 0.3, 0.75

@@ -25,7 +25,8 @@ class TrainingConfig:
     augmentation: "none", or "views": every clip as it was recorded, and once more from another scene of the same motion
     where there is one, augmented (augmentation.py); ``batch`` counts both, so that a step costs the same.
     mixture: weights of the shares that clips are drawn from (data/mixture.py); empty draws all alike.
-    selection: what the weights that become the checkpoint are chosen by.
+    selection: what the weights that become the checkpoint are chosen by: the world model's by its tasks that need no heads, the
+    heads' by all of them.  head_select_every: steps from one candidate of the heads to the next.
     preset: the name of the one that the settings began as, "" for none.
     """
 
@@ -48,6 +49,7 @@ class TrainingConfig:
     objects: int = 5
     mixture: dict[str, float] = field(default_factory=dict)
     selection: Selection = field(default_factory=Selection)
+    head_select_every: int = 1000
     preset: str = ""
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -65,7 +67,7 @@ class TrainingConfig:
             raise JepaError(f"unknown precision {self.precision!r}; known: float32, bfloat16")
         if self.augmentation == "views" and self.batch < 2:
             raise JepaError("training batch is 1; two views of a clip need at least 2")
-        for name in ("steps", "batch", "threads", "log_every", "save_every"):
+        for name in ("steps", "batch", "threads", "log_every", "save_every", "head_select_every"):
             if getattr(self, name) < 1:
                 raise JepaError(f"training {name} is {getattr(self, name)}; it must be at least 1")
         if self.loss.slow_dims > self.model.latent_dim:

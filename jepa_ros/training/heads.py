@@ -10,11 +10,14 @@
   regression, Peng et al., arXiv 1910.00177, with the distance as critic). Of N hypotheses the best learns (multiple choice
   learning, Guzman-Rivera et al., 2012), so that they come to differ where several ways lead there.
 - slow level: see slow_level.py.
+
+They are trained at once, by losses that do not say how well they drive: of the weights on the way those may be kept that reach
+most goals (selection.py).
 """
 
 import copy
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import torch
@@ -35,6 +38,7 @@ from jepa_ros.training.objects import (
     object_value_loss,
 )
 from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
+from jepa_ros.training.selection import Candidates, Selection, in_words
 from jepa_ros.training.slow_level import macro_starts, slow_errors, slow_loss
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import WorldModel
@@ -57,6 +61,7 @@ class HeadTraining:
     stride: blocks of a step of the slow level; 0, or where no episode lasts as long: no slow level.  macro: U, the width of
     its actions.  information: weight of a nat that a macro-action carries beyond the standard normal, against the latents'
     mean squared error; the evidence bound's own is 2 * v / D for latents that are predicted to v of their variance.
+    selection: what the weights that become the heads are chosen by.
     """
 
     steps: int = 3000
@@ -76,6 +81,7 @@ class HeadTraining:
     stride: int = 5
     macro: int = 8
     information: float = 0.002
+    selection: Selection = field(default_factory=Selection)
 
     def to_dict(self) -> dict:
         """A JSON-serialisable dict."""
@@ -111,13 +117,19 @@ class HeadTraining:
 
 
 def fit_heads(
-    heads: Heads, episodes: LatentEpisodes, config: HeadTraining, progress: bool = True
+    heads: Heads,
+    episodes: LatentEpisodes,
+    config: HeadTraining,
+    progress: bool = True,
+    candidates: Candidates | None = None,
 ) -> dict[str, float]:
-    """Train all heads at once, each by its own loss; returns their last mean losses."""
+    """Train all heads at once, each by its own loss; returns their mean losses at the end. With ``candidates`` the best of the
+    weights on the way become the heads, and the losses are those on the way to them."""
     if config.imagined and not len(episodes.imagined_from):
         raise JepaError(
             "training of heads: no episode is long enough to imagine along it; record longer ones, or imagine less far"
         )
+    candidates = candidates or Candidates(config.steps, None)
     starts = macro_starts(episodes, heads.slow.stride) if heads.slow else None
     target = copy.deepcopy(heads.critic).requires_grad_(False)
     slow_copies = [(target, heads.critic)]
@@ -132,7 +144,8 @@ def fit_heads(
     )
     heads.train()
     imagined, losses = round(config.imagined * config.batch), []
-    for step in tqdm(range(config.steps), desc="heads", unit="step", mininterval=2, disable=not progress):
+    steps = tqdm(range(config.steps), desc="heads", unit="step", mininterval=2, disable=not progress)
+    for step in steps:
         rng = np.random.default_rng([config.seed, 2, step])
         pairs = real_pairs(episodes, config.batch - imagined, config.far, rng)
         if imagined:
@@ -169,8 +182,17 @@ def fit_heads(
         losses.append([value.item() for value in terms.values()])
         if not np.isfinite(losses[-1]).all():
             raise JepaError(f"training of heads: the losses are {losses[-1]} at step {step}")
+        if candidates.are_due(step + 1, config.steps):
+            found = candidates.consider(step + 1, heads)
+            if progress:
+                steps.write(f"heads, {in_words(found)}")
     heads.eval()
-    return {f"heads_{name}_loss": float(v) for name, v in zip(terms, np.mean(losses[-100:], 0), strict=True)}
+    kept = config.steps
+    if candidates.tried:
+        heads.load_state_dict(candidates.weights)
+        kept = candidates.best["step"]
+    last = np.mean(losses[max(0, kept - 100) : kept], 0)
+    return {f"heads_{name}_loss": float(v) for name, v in zip(terms, last, strict=True)}
 
 
 def distance_loss(heads: Heads, pairs: Pairs, expectile: float) -> Tensor:
@@ -217,9 +239,10 @@ def train_heads(
     validation: ClipDataset,
     config: HeadTraining,
     progress: bool = True,
+    candidates: Candidates | None = None,
 ) -> tuple[Heads, dict[str, float]]:
-    """Heads of a finished world model, trained on the clips' episodes, with their losses and what ``head_ranks`` and
-    ``slow_errors`` say on the held-out ones."""
+    """Heads of a finished world model, trained on the clips' episodes and the best of ``candidates`` where there are some, with
+    their losses and what ``head_ranks`` and ``slow_errors`` say on the held-out ones."""
     horizon = HeadsConfig.horizon
     episodes = latent_episodes(model, train, horizon)
     stride = config.stride if len(macro_starts(episodes, config.stride)) else 0
@@ -236,7 +259,9 @@ def train_heads(
         told["objects_told_by_joints"] = fit_features(heads.objects, episodes, config.seed, steps, progress)
         if told["objects_told_by_joints"] > TOLD_BY_JOINTS:
             heads = untrained(replace(architecture, objects=0), model, config.seed)
-    losses = fit_heads(heads, episodes, config, progress)
+    losses = fit_heads(heads, episodes, config, progress, candidates)
+    if candidates is not None and candidates.tried:
+        told["chosen_step"] = candidates.best["step"]
     held_out = latent_episodes(model, validation, 1)
     ranks = {name: rank for name, rank in head_ranks(heads, held_out).items() if rank is not None}
     errors = slow_errors(heads.slow, held_out) if heads.slow else {}

@@ -12,7 +12,7 @@ class Preset:
 
     slow_dims, loss_weights: see LossConfig; weights by term.
     mixture: weights of tasks or folders, see data/mixture.py; empty draws all clips alike.
-    select_tasks, select_every, select_episodes: see Selection.
+    select_tasks, select_every, select_episodes: see Selection.  head_select_every: see TrainingConfig.
     """
 
     steps: int = 3000
@@ -28,6 +28,7 @@ class Preset:
     select_tasks: tuple[str, ...] = ()
     select_every: int = 1000
     select_episodes: int = 20
+    head_select_every: int = 1000
 
 
 _SEEN = {"augmentation": "views", "precision": "bfloat16"}

@@ -1,4 +1,5 @@
-"""Which weights of a training become its checkpoint: those that reach most goals, driving the simulated robot.
+"""Which weights of a training are kept, of the world model or of its heads: those that reach most goals, driving the
+simulated robot.
 
 The loss does not say: one-step loss falls on while closed-loop success comes and goes. Goals come from seeds of their own,
 apart from those of demos and of reported evaluations, so that a report is of goals that had no part in the choice.
@@ -7,8 +8,9 @@ apart from those of demos and of reported evaluations, so that a report is of go
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +18,9 @@ import numpy as np
 from jepa_ros.errors import JepaError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from jepa_ros.evaluation.closed_loop import EpisodeResult
-    from jepa_ros.world_model.model import WorldModel
 
 FIRST_SEED = 3000
 """Validation starts here: demos have the seeds below 1000, reported evaluations those below this one."""
@@ -27,7 +28,7 @@ FIRST_SEED = 3000
 
 @dataclass(frozen=True)
 class Selection:
-    """tasks: of the simulator; without one nothing is chosen, and the last weights are the checkpoint.
+    """tasks: of the simulator; without one nothing is chosen, and the last weights are kept.
 
     every: steps from one candidate to the next; the last weights are always one.  episodes: of each task, for a candidate.
     seed: of the first of them, then upwards.
@@ -58,9 +59,18 @@ class Selection:
         """Of the episodes of every task."""
         return range(self.seed, self.seed + self.episodes)
 
+    @property
+    def without_heads(self) -> Selection:
+        """By those tasks that a world model alone can be driven on."""
+        if not self.tasks:
+            return self
+        from jepa_ros.simulation.tasks import make_task
 
-Trial = Callable[["WorldModel"], Mapping[str, Sequence["EpisodeResult"]]]
-"""A model, in evaluation mode on the CPU -> its episodes, by task."""
+        return replace(self, tasks=tuple(task for task in self.tasks if not make_task(task).needs_heads))
+
+
+Trial = Callable[["nn.Module"], Mapping[str, Sequence["EpisodeResult"]]]
+"""A world model, or heads of one, in evaluation mode on the CPU -> the episodes driven with it, by task."""
 
 
 class Candidates:
@@ -71,25 +81,33 @@ class Candidates:
     (mean over tasks), then to the longer trained.
 
     tried: of every candidate its ``step`` and by task ``successes``, ``episodes``, ``median_error_m``.  weights: of the best.
+    seconds: that trials took in this process.
     """
 
     def __init__(self, every: int, trial: Trial | None):
-        """trial: None in a process that only waits for the one that tries."""
+        """trial: None where nothing is tried, or in a process that only waits for the one that tries."""
         self.tried: list[dict] = []
         self.weights: dict[str, Tensor] = {}
+        self.seconds = 0.0
         self._every, self._trial = every, trial
 
     def are_due(self, step: int, last: int) -> bool:
         """Whether the weights after ``step`` of ``last`` steps are a candidate, to be tried in this process."""
         return self._trial is not None and (step % self._every == 0 or step == last)
 
-    def consider(self, step: int, model: WorldModel) -> dict:
-        """Try the model as it is now, without a trace in it; returns how it did."""
-        model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-        found = {"step": step, "tasks": {task: _summary(of) for task, of in self._trial(model).items()}}
+    def consider(self, step: int, module: nn.Module) -> dict:
+        """Try the module as it is now, without a trace in it or in the training's random draws; returns how it did."""
+        import torch
+
+        began = time.monotonic()
+        module = copy.deepcopy(module).cpu().eval().requires_grad_(False)
+        with torch.random.fork_rng(devices=()):
+            episodes = self._trial(module)
+        found = {"step": step, "tasks": {task: _summary(of) for task, of in episodes.items()}}
         if not self.tried or merit(found) > merit(self.best):
-            self.weights = model.state_dict()
+            self.weights = module.state_dict()
         self.tried.append(found)
+        self.seconds += time.monotonic() - began
         return found
 
     @property

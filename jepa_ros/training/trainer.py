@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ from jepa_ros.training.config import TrainingConfig
 from jepa_ros.training.distributed import ALONE, Ranks
 from jepa_ros.training.heads import HeadTraining, train_heads
 from jepa_ros.training.journal import STATE, Journal
-from jepa_ros.training.selection import Candidates, Selection, Trial
+from jepa_ros.training.selection import Candidates, Selection
 from jepa_ros.training.validation import goal_tolerance, validate
 from jepa_ros.world_model.baselines import Baselines, save_baselines
 from jepa_ros.world_model.checkpoint import save_calibration, save_checkpoint, save_heads, save_metrics
@@ -104,15 +104,17 @@ def train(
     out = make_folder(out) if ranks.first else Path(out)
     commit = source_commit()
     split = split_episodes(episodes, spec, config)
-    later = "baseline_steps", "head_steps", "objects"
-    fitted = {k: v for k, v in config.to_dict().items() if k not in later}
+    # Of baselines and heads nothing is in it: they may be trained in another way when the run is repeated.
+    selection = config.selection.without_heads
+    later = ("baseline_steps", "head_steps", "objects", "head_select_every")
+    fitted = {k: v for k, v in config.to_dict().items() if k not in later} | {"selection": asdict(selection)}
     fingerprint = hashlib.sha256(json.dumps([fitted, data], sort_keys=True).encode()).hexdigest()
 
     model = WorldModel(config.model, split.spec)
     _set_statistics(model, split)
     model.to(config.device)
     with trial_of(config.selection, model, ranks) as trial:
-        candidates = Candidates(config.selection.every, trial) if config.selection.tasks else None
+        candidates = Candidates(selection.every, trial) if selection.tasks else None
         speed = fit_world_model(model, split, out, config, fingerprint, ranks, candidates)
     ranks.leave()
     if not ranks.first:
@@ -121,12 +123,12 @@ def train(
         model.load_state_dict(candidates.weights)
         speed["chosen_step"] = candidates.best["step"]
     metrics = validate(model, split.validation, config) | {k: round(v, 4) for k, v in speed.items()}
-    started = time.monotonic()
+    started, tolerance = time.monotonic(), goal_tolerance(model, split.validation)
     save_checkpoint(
         out,
         model,
         {
-            "goal_tolerance": goal_tolerance(model, split.validation),
+            "goal_tolerance": tolerance,
             "metrics": metrics,
             "data": data,
             "training": config.to_dict(),
@@ -142,10 +144,14 @@ def train(
         metrics |= fit_baselines(baselines.to(config.device), split, config)
         save_baselines(out, baselines)
     if config.head_steps:
-        how = HeadTraining(steps=config.head_steps, seed=config.seed, objects=config.objects)
-        heads, found = train_heads(model, split.train, split.validation, how)
+        by = replace(config.selection, every=config.head_select_every)
+        how = HeadTraining(steps=config.head_steps, seed=config.seed, objects=config.objects, selection=by)
+        with trial_of(by, model) as trial:
+            of_heads = Candidates(by.every, trial and trial.of_heads(model, tolerance))
+            heads, found = train_heads(model, split.train, split.validation, how, candidates=of_heads)
         metrics |= found
-        save_heads(out, heads, how.to_dict())
+        save_heads(out, heads, {**how.to_dict(), "candidates": of_heads.tried})
+        started += of_heads.seconds  # trials are no part of the training's time
     metrics["total_seconds"] = round(speed["training_seconds"] + time.monotonic() - started, 1)
     save_metrics(out, metrics)
     (out / STATE).unlink(missing_ok=True)
@@ -167,7 +173,9 @@ def make_folder(out: Path) -> Path:
 
 
 @contextmanager
-def trial_of(selection: Selection, model: WorldModel, ranks: Ranks) -> Iterator[Trial | None]:
+def trial_of(
+    selection: Selection, model: WorldModel, ranks: Ranks = ALONE
+) -> Iterator[ClosedLoopTrial | None]:
     """What candidates are tried by in this process; None where there are no tasks, or another process tries them."""
     if not (selection.tasks and ranks.first):
         yield None

@@ -64,6 +64,7 @@ def test_every_preset_is_a_training_that_can_be_begun_and_chooses_by_the_tasks_i
         assert config.to_dict()["preset"] == name and config.to_dict()["mixture"] == preset.mixture
         assert set(selection.tasks) == {"reach", "push"} & ({name} if name != "all" else {"reach", "push"})
         assert selection.every < config.steps and selection.episodes == 20
+        assert config.head_select_every < config.head_steps
 
 
 def test_tasks_to_choose_by_are_given_or_left_out():
@@ -71,6 +72,7 @@ def test_tasks_to_choose_by_are_given_or_left_out():
     assert options("--preset", "all", "--select-tasks").select_tasks == ()
     given = options("--preset", "reach", "--select-every", "7", "--select-episodes", "9")
     assert (given.select_tasks, given.select_every, given.select_episodes) == (("reach",), 7, 9)
+    assert given.head_select_every == 1000 and options("--head-select-every", "8").head_select_every == 8
 
 
 def test_weights_of_the_loss_that_are_given_win_over_the_presets_term_by_term():

@@ -204,6 +204,12 @@ def test_what_cannot_be_chosen_by_is_named(bad, words):
     assert Selection(seed=4000, episodes=2).seeds == range(4000, 4002)
 
 
+def test_a_world_model_is_chosen_by_the_tasks_that_need_no_heads():
+    every = Selection(tasks=("push", "far", "reach", "curtain"), every=7)
+    assert every.without_heads == Selection(tasks=("far", "reach", "curtain"), every=7)
+    assert Selection(tasks=("push",)).without_heads == Selection()
+
+
 def test_the_time_of_a_trial_is_not_the_training_s(monkeypatch):
     now = 0.0
     monkeypatch.setattr("jepa_ros.training.pace.time.perf_counter", lambda: now)

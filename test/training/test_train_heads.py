@@ -42,7 +42,7 @@ def test_a_run_leaves_heads_of_its_model_and_they_come_out_again(tmp_path):
 
 
 def test_where_heads_cannot_be_trained_the_model_is_kept_and_the_run_ends_without_them(tmp_path, monkeypatch):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise JepaError("no heads today")
 
     monkeypatch.setattr(trainer, "train_heads", fail)
