@@ -26,7 +26,7 @@ from uncertain_tables import driving_figures, driving_table, separation_table
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
 from jepa_ros.costs.risk import Risk
 from jepa_ros.data.bag_reader import read_episodes
-from jepa_ros.data.collect import CollectSettings, Recorder, episode_path
+from jepa_ros.data.collect import CollectSettings, collect, episode_path
 from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import run_episode
 from jepa_ros.evaluation.report import write_json
@@ -108,7 +108,8 @@ def make_models(args: argparse.Namespace) -> dict[str, Checkpoint]:
     wanted = {ONE: 0, SEVERAL: args.codes}
     missing = {name: codes for name, codes in wanted.items() if not (args.work / name / CONFIG).is_file()}
     if missing:
-        record(bags, args.recorded, CollectSettings(task=TASK, frames=20, image_size=size))
+        # Short episodes: after a stop there is nothing more to learn.
+        collect(bags, args.recorded, CollectSettings(task=TASK, frames=20, image_size=size), workers=1)
         paths = [episode_path(bags, index) for index in range(args.recorded)]
         episodes, report = read_episodes(paths, image_size=size, workers=1)
         data, spec = {"digest": report.digest, "episodes": len(episodes)}, replace(report.spec, block=BLOCK)
@@ -122,15 +123,6 @@ def make_models(args: argparse.Namespace) -> dict[str, Checkpoint]:
             about = {"goal_tolerance": base.goal_tolerance, "data": data, "encoder": base.model_id}
             save_checkpoint(args.work / name, model, about | {"predictor": asdict(predictor)})
     return {name: load_checkpoint(args.work / name) for name in wanted}
-
-
-def record(bags: Path, count: int, settings: CollectSettings) -> None:
-    """Short episodes: after a stop there is nothing more to learn. Those that are there are kept."""
-    bags.mkdir(parents=True, exist_ok=True)
-    with Recorder(settings) as recorder:
-        for index in range(count):
-            if not episode_path(bags, index).exists():
-                recorder.record(bags, index)
 
 
 def training(args: argparse.Namespace) -> TrainingConfig:

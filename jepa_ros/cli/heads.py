@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=256, help="pairs, and chunks, per step")
     parser.add_argument("--far", type=int, default=20, help="blocks to the latest hindsight goal")
     parser.add_argument(
-        "--imagined", type=float, default=0.5, help="share of pairs whose latents are imagined, 0 for none"
+        "--imagined", type=float, default=0.25, help="share of pairs whose latents are imagined, 0 for none"
     )
     parser.add_argument(
         "--objects",

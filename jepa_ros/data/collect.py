@@ -29,7 +29,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.simulation.held_out import HELD_OUT_SEEDS
 
 SETTINGS_FILE = "collection.json"
-CONTENT_VERSION = {"reach": 1, "push": 2}
+CONTENT_VERSION = {"reach": 1, "push": 2, "curtain": 1}
 """Raised whenever the same settings give other episodes than before, so that the two are not mixed."""
 SEED_STRIDE = 1_000_000
 """Episode i of seed s has the task's collection seed s * SEED_STRIDE + i."""

@@ -70,10 +70,10 @@ class HeadTraining:
     weight_decay: float = 1e-4
     seed: int = 0
     far: int = 20
-    imagined: float = 0.5
+    imagined: float = 0.25
     distance_expectile: float = 0.2
-    value_expectile: float = 0.8
-    target_rate: float = 0.01
+    value_expectile: float = 0.7
+    target_rate: float = 0.02
     others: float = 0.05
     detour: float = 2.0
     still: float = 0.04

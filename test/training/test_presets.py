@@ -63,7 +63,7 @@ def test_every_preset_is_a_training_that_can_be_begun_and_chooses_by_the_tasks_i
         config = TrainingConfig(model=model, loss=loss, selection=selection, preset=name, **settings)
         assert config.to_dict()["preset"] == name and config.to_dict()["mixture"] == preset.mixture
         assert set(selection.tasks) == {"reach", "push"} & ({name} if name != "all" else {"reach", "push"})
-        assert selection.every < config.steps and selection.episodes == 20
+        assert selection.every < config.steps and selection.episodes == 50
         assert config.head_select_every < config.head_steps
 
 
