@@ -29,8 +29,8 @@ from jepa_ros.world_model.trust import HEADS, file_sha256
 
 NAMESPACE = f"parity{os.getpid()}"
 CHECKPOINT, SEED, START_S = "reach", 11, 90.0
-# A plan that a deadline cuts short on a busy machine is another plan.
-PLANNER = {"seed": SEED, "deadline_s": 0.0, "costs_timeout_s": 5.0}
+# A plan that a deadline cuts short on a busy machine is another plan; a replayed arm that goes its own way is a surprise.
+PLANNER = {"seed": SEED, "deadline_s": 0.0, "costs_timeout_s": 5.0, "surprise.enabled": False}
 LATENT = QoSProfile(depth=200)
 LATCHED = QoSProfile(depth=200, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 HEARD = {"embedding": (Embedding, LATENT), "plan": (ActionPlan, LATENT), "goal": (Goal, LATCHED)}
