@@ -221,8 +221,11 @@ def read_until(process, text):
 
 
 def test_signals_end_a_node_with_exit_code_0_and_no_traceback():
+    def as_in_a_terminal():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # where the tests run under nohup, it is ignored
+
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        process = run_node("action_publisher", "--params-file", SO101)
+        process = run_node("action_publisher", "--params-file", SO101, preexec_fn=as_in_a_terminal)
         read_until(process, "active")
         process.send_signal(signum)
         rest, _ = process.communicate(timeout=20)
