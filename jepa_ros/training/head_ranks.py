@@ -23,7 +23,7 @@ def head_ranks(
     the action bounds allow between the joints of any two frames, the truth where nothing is in the way.
     """
     rng, last = np.random.default_rng(seed), episodes.last
-    first = rng.choice(np.flatnonzero(np.arange(len(last)) < last), pairs)
+    first = rng.choice(episodes.lasting(1), pairs)
     later = first + rng.integers(1, last[first] - first + 1)
     found = _correlations(heads, episodes, first, later, (later - first) / episodes.block, "recorded")
     other = rng.integers(len(last), size=pairs)

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset
 from jepa_ros.errors import JepaError
+from jepa_ros.training.head_losses import cloning_loss, expectile_loss, rests
 from jepa_ros.training.head_ranks import head_ranks
 from jepa_ros.training.latent_episodes import LatentEpisodes, latent_episodes
 from jepa_ros.training.objects import (
@@ -212,25 +213,17 @@ def value_loss(heads: Heads, target, pairs: Pairs, expectile: float) -> Tensor:
 
 
 def policy_loss(heads: Heads, ways: Chunks, config: HeadTraining) -> Tensor:
-    """Squared error as a share of half the action bounds' range."""
+    """``cloning_loss`` on recorded ways, those with detours counted less, those that only wait not at all."""
     proposals = heads.policy(ways.latents, ways.proprio, ways.past, ways.goal)
-    errors = ((proposals - ways.actions[:, None]) / heads.chunks.reach).pow(2).mean((2, 3))  # (B, N)
-    error = (1 - config.others) * errors.amin(1) + config.others * errors.mean(1)
     with torch.no_grad():
         detour = ways.blocks - heads.distance(ways.latents[:, -1], ways.goal)
         weight = torch.exp(-detour.clamp(min=0) / config.detour) * (~waits(ways, heads.spec, config.still))
-    return (weight * error).sum() / weight.sum().clamp(min=1e-6)
+    return cloning_loss(proposals, ways.actions, heads.chunks.reach, config.others, weight)
 
 
 def waits(ways: Chunks, spec: ActionSpec, still: float) -> Tensor:
     """(B,) whether the first block of a way moves no joint by more than ``still`` rad, and the goal lies after it."""
-    first = ways.actions[:, 0].unflatten(1, (spec.block, spec.dim))
-    return (first.abs().sum(1).amax(1) <= still) & (ways.blocks > 1)
-
-
-def expectile_loss(error: Tensor, expectile: float) -> Tensor:
-    """Mean squared error (B,), a positive one weighted by ``expectile``, a negative one by the rest."""
-    return (torch.where(error > 0, expectile, 1 - expectile) * error.pow(2)).mean()
+    return rests(ways.actions[:, 0].unflatten(1, (spec.block, spec.dim)), still) & (ways.blocks > 1)
 
 
 def train_heads(

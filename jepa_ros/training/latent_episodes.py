@@ -50,6 +50,16 @@ class LatentEpisodes:
         """(F,) the last frame of every frame's episode."""
         return np.repeat(self.offsets[1:] - 1, np.diff(self.offsets))
 
+    @cached_property
+    def _lasting(self) -> dict[int, np.ndarray]:
+        return {}
+
+    def lasting(self, steps: int) -> np.ndarray:
+        """The frames from which their episode goes on for ``steps`` raw actions at least; looked for once."""
+        if steps not in self._lasting:
+            self._lasting[steps] = np.flatnonzero(np.arange(len(self.last)) + steps <= self.last)
+        return self._lasting[steps]
+
     def window(self, frames: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """The context that a planner has at ``frames`` (B,): latents (B, T, D), proprio (B, T, A), past blocks (B, T-1, KA).
 
@@ -98,8 +108,7 @@ def with_imagined(episodes: LatentEpisodes, imagine: Callable, horizon: int, mos
     """The same episodes with futures by ``imagine`` (see WorldModel.imagine) from frames spread evenly over them; less far
     where no episode is as long."""
     horizon = min(horizon, int((np.diff(episodes.offsets).max() - 1) // episodes.block))
-    frames = np.arange(len(episodes.latents))
-    frames = frames[frames + max(1, horizon) * episodes.block <= episodes.last[frames]]
+    frames = episodes.lasting(max(1, horizon) * episodes.block)
     frames = frames[np.unique(np.linspace(0, max(0, len(frames) - 1), min(most, len(frames))).astype(int))]
     futures = []
     for begin in range(0, len(frames), _BATCH):

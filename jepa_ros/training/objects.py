@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from jepa_ros.training.head_losses import cloning_loss, expectile_loss, rests
 from jepa_ros.training.latent_episodes import LatentEpisodes
 from jepa_ros.world_model.heads import Heads
-from jepa_ros.world_model.objects import ARRIVED, Objects
+from jepa_ros.world_model.objects import Objects, are_near
 
 FEATURE_STEPS, FEATURE_BATCH, FEATURE_LAG = 3000, 512, 12
 """Optimiser steps, pairs of frames in each, blocks between the two at most."""
@@ -133,9 +134,9 @@ def object_value_loss(
     rng: np.random.Generator,
 ) -> Tensor:
     """Temporal differences towards features; target: the critic whose values are backed up."""
-    block, last = episodes.block, episodes.last
+    block = episodes.block
     count = round(imagined * size) * bool(len(episodes.imagined_from))
-    starts = np.flatnonzero(np.arange(len(last)) + block <= last)
+    starts = episodes.lasting(block)
     start = starts[rng.integers(len(starts), size=size - count)]
     row = rng.integers(max(1, len(episodes.imagined_from)), size=count)
     step = torch.from_numpy(rng.integers(episodes.imagined.shape[1], size=count)) if count else None
@@ -155,10 +156,9 @@ def object_value_loss(
         here, after = torch.cat([here, told[every, step]]), torch.cat([after, told[every, step + 1]])
     there, gamma = seen.frames[goal], objects.critic.gamma
     with torch.no_grad():
-        backup = torch.where(_near(after, there), 1.0, target(following, there, after))
-        aim = torch.where(_near(here, there), 1.0, gamma * backup)
-    error = aim - objects.critic(latents, there, here)
-    return (torch.where(error > 0, expectile, 1 - expectile) * error.pow(2)).mean()
+        backup = torch.where(are_near(after, there), 1.0, target(following, there, after))
+        aim = torch.where(are_near(here, there), 1.0, gamma * backup)
+    return expectile_loss(aim - objects.critic(latents, there, here), expectile)
 
 
 def _goals(starts: np.ndarray, episodes: LatentEpisodes, far: int, rng: np.random.Generator) -> np.ndarray:
@@ -181,10 +181,7 @@ def object_policy_loss(
     still: float,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Squared error as a share of half the action bounds' range.
-
-    others: weight of the hypotheses that are not the best.  still: see HeadTraining.
-    """
+    """``cloning_loss`` of what was done until things were in place.  others, still: see HeadTraining."""
     objects = heads.objects
     _, horizon, _ = objects.chunks.shape
     block, last = episodes.block, episodes.last
@@ -192,22 +189,19 @@ def object_policy_loss(
     farthest = max(far, horizon) * block
     frames = np.minimum(start[:, None] + np.arange(farthest + 1), last[start][:, None])
     there = seen.frames[goal]
-    arrived = _near(seen.frames[frames], there[:, None]).cpu().numpy() | (frames >= goal[:, None])
+    arrived = are_near(seen.frames[frames], there[:, None]).cpu().numpy() | (frames >= goal[:, None])
     needed = arrived.argmax(1)  # raw actions until things are in place
     steps = np.arange(horizon * block)
     done = episodes.actions[np.minimum(start[:, None] + steps, last[start][:, None])]
     on_the_way = torch.from_numpy(steps < needed[:, None]).to(done.device)
     actions = torch.where(on_the_way[..., None], done, 0.0)
-    moves = actions[:, :block].abs().sum(1).amax(1) > still
-    weight = (moves | torch.from_numpy(needed <= block).to(moves.device)).float()
+    waits = rests(actions[:, :block], still) & torch.from_numpy(needed > block).to(actions.device)
     latents, proprio, past = episodes.window(start)
     noise = torch.from_numpy(rng.standard_normal(there.shape).astype(np.float32)).to(there.device)
     towards = there + _JITTER * noise
     proposals = objects.chunks(latents, heads.joints(proprio), past, towards, seen.frames[start])
     actions = actions.unflatten(1, (horizon, block)).flatten(2)
-    errors = ((proposals - actions[:, None]) / objects.chunks.reach).pow(2).mean((2, 3))
-    error = (1 - others) * errors.amin(1) + others * errors.mean(1)
-    return (weight * error).sum() / weight.sum().clamp(min=1e-6)
+    return cloning_loss(proposals, actions, objects.chunks.reach, others, (~waits).float())
 
 
 def _ways(
@@ -216,16 +210,12 @@ def _ways(
     """Frames (size,) and the later ones that are their goals: ways on which something moved as far as there are any, and a
     few that are at their goal."""
     block, last = episodes.block, episodes.last
-    candidates = np.flatnonzero(np.arange(len(last)) < last)
+    candidates = episodes.lasting(1)
     rest = round(_REST_SHARE * size)
     start = candidates[rng.integers(len(candidates), size=_DRAWN * size)]
     most = np.where(rng.random(len(start)) < _NEAR_SHARE, horizon, far) * block
     goal = np.minimum(start + rng.integers(1, most + 1), last[start])
-    moved = ~_near(seen.frames[start], seen.frames[goal]).cpu().numpy()
+    moved = ~are_near(seen.frames[start], seen.frames[goal]).cpu().numpy()
     first = np.argsort(~moved, kind="stable")[: size - rest]
     still = start[-rest:] if rest else start[:0]
     return np.concatenate([start[first], still]), np.concatenate([goal[first], still])
-
-
-def _near(here: Tensor, there: Tensor) -> Tensor:
-    return (here - there).norm(dim=-1) < ARRIVED

@@ -33,7 +33,7 @@ class Pairs:
 def real_pairs(episodes: LatentEpisodes, size: int, far: int, rng: np.random.Generator) -> Pairs:
     """Recorded latents. far: blocks to the latest goal."""
     block, last = episodes.block, episodes.last
-    starts = _draw(np.flatnonzero(np.arange(len(last)) + block <= last), size, rng)
+    starts = _draw(episodes.lasting(block), size, rng)
     kind = _kinds(REAL_GOALS, size, rng)
     ahead = _ahead(np.minimum(far * block, last[starts] - starts), rng)
     goal = np.select(
@@ -97,7 +97,7 @@ def chunks(
     block, last, latents = episodes.block, episodes.last, episodes.latents
     imagine = np.arange(size) < round(imagined * size) * bool(len(episodes.imagined_from))
     row = rng.integers(max(1, len(episodes.imagined_from)), size=size)
-    starts = _draw(np.flatnonzero(np.arange(len(last)) < last), size, rng)
+    starts = _draw(episodes.lasting(1), size, rng)
     starts = np.where(imagine, episodes.imagined_from[row] if imagine.any() else starts, starts)
     most = np.where(rng.random(size) < 0.5, horizon, far) * block
     ahead = _ahead(np.minimum(most, last[starts] - starts), rng) * (rng.random(size) >= 0.05)

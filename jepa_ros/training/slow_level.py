@@ -11,8 +11,7 @@ from jepa_ros.world_model.slow_level import SlowLevel
 
 def macro_starts(episodes: LatentEpisodes, stride: int) -> np.ndarray:
     """(M,) frames from which their episode goes on for ``stride`` blocks at least."""
-    frames = np.arange(len(episodes.latents))
-    return frames[frames + stride * episodes.block <= episodes.last[frames]]
+    return episodes.lasting(stride * episodes.block)
 
 
 def slow_loss(

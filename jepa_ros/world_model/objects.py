@@ -53,15 +53,20 @@ class Objects(nn.Module):
 
     def in_place(self, latents: Tensor, goal: Tensor) -> Tensor:
         """Whether they are where the goal has them, (..., D) and (..., D) -> (...) bool."""
-        return self.offset(latents, goal) < ARRIVED
+        return are_near(self.features(latents), self.features(goal))
 
     def blocks(self, latents: Tensor, goal: Tensor) -> Tensor:
         """Blocks until they are in place, (..., D) and (..., D) -> (...): 0 where they are."""
         here, there = self.features(latents), self.features(goal)
         to_go = self.critic.blocks(latents, there, here)
-        return to_go.masked_fill((here - there).norm(dim=-1) < ARRIVED, 0.0)
+        return to_go.masked_fill(are_near(here, there), 0.0)
 
     def policy(self, latents: Tensor, joints: Tensor, past_actions: Tensor, goal: Tensor) -> Tensor:
         """As Heads.policy, with normalised joints (B, T, A): -> (B, N, H, KA) rad."""
         there, here = self.features(goal), self.features(latents[:, -1])
         return self.chunks(latents, joints, past_actions, there, here)
+
+
+def are_near(here: Tensor, there: Tensor) -> Tensor:
+    """Whether features (..., M) and (..., M) are those of things in the same place, (...) bool."""
+    return (here - there).norm(dim=-1) < ARRIVED

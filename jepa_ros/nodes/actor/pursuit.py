@@ -40,7 +40,8 @@ _END = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Times in s. deadline_s: for one plan, the slow level's target included; 0: none.  settle_s: waited after a block before the next look.
+    """Times in s. deadline_s: for one plan, the slow level's target included; 0: none.
+    settle_s: waited after a block before the next look.
     image_timeout_s: without a fresh image, until the status says so.  give_up_s: blocked by one thing for
     this long, the goal is given up.  confirm_looks: looks in a row within the tolerance that count as
     reached.  sub_goals: when one is passed, and when it is lost."""
