@@ -31,6 +31,7 @@ RANGES = {  # field: (lowest, highest, lowest is allowed)
     "hybrid_left": (0.0, 10.0, True),
     "hybrid_arrived": (0.0, 1000.0, True),
     "hybrid_stuck": (0.0, 10.0, True),
+    "stall_plans": (0, 1000, True),
     "proposal_fraction": (0.0, 1.0, True),
     "refine_steps": (0, 1000, True),
     "refine_best": (1, 1000, True),
@@ -80,7 +81,8 @@ class PlannerConfig:
     proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver).
     hybrid_left: a proposal is good enough where its imagined end has at most this share of the energy that staying here
     has.  hybrid_arrived: or at most this many goal tolerances.  hybrid_stuck: where the search leaves more than this share
-    too, the best proposal is taken; 0: never.  proposal_fraction: part of the first candidates that may be proposals.
+    too, the best proposal is taken; 0: never.  stall_plans: after so many plans in a row without progress, far from the goal,
+    any of the proposals is taken; 0: never.  proposal_fraction: part of the first candidates that may be proposals.
 
     Gradients, see Imagination.refine. refine_steps: of Adam on the actions of the best candidates, through the world
     model; 0: none.  refine_best: how many candidates.  refine_rate: Adam's step, a fraction of half the action bounds.
@@ -119,9 +121,10 @@ class PlannerConfig:
     temperature: float = 0.3
     std_decay: float = 0.5
     mode: str = "hybrid"
-    hybrid_left: float = 0.9
+    hybrid_left: float = 1.0
     hybrid_arrived: float = 1.0
     hybrid_stuck: float = 0.0
+    stall_plans: int = 3
     proposal_fraction: float = 0.25
     refine_steps: int = 0
     refine_best: int = 4

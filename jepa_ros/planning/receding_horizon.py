@@ -9,6 +9,12 @@ cost summed along the horizon mixes. The second is for the last steps: what a mo
 so near the goal no plan, searched or proposed, leaves a small share. The proposals then seed the first candidates, as
 far as the search space can express them, and the best of them stays in the race as it is. Where the search sees no way
 either (``hybrid_stuck``: the energy has a wall there that a policy may know a way around), the best proposal is taken.
+
+The best of the proposals may lead nowhere, look after look: where they differ the least motion often costs least, and the
+arm waits or goes to and fro. Where the energy of staying has not fallen over ``stall_plans`` plans, far from the goal, any
+of the proposals is taken by chance, in place of the best and of a search, for two plans or until the energy falls: it was
+done somewhere on the way to such a goal, and from where it leads the best may be another. Without a tolerance nothing is
+known to be far.
 """
 
 import math
@@ -32,6 +38,10 @@ _SOLVERS = {"cem": cem, "mppi": mppi}
 _LONGEST_DEADLINE_S = 600.0
 _FAR = 3.0
 """So many times as far as what counts as arrived; nearer, no plan gains much, and that does not mean being stuck."""
+_FALL = 0.05
+"""Share of the energy of staying by which it must have fallen for plans to be getting somewhere."""
+_OTHER_WAYS = 2
+"""For at most so many plans in a row a proposal is taken by chance; then progress is judged anew."""
 
 __all__ = ["Planner", "PlannerConfig", "Solution"]
 
@@ -67,10 +77,11 @@ class Planner:
         self._seed = self.config.seed if seed is None else seed
         self._plans = 0
         self._last: Solution | None = None
+        self._progress = _Progress()
 
     def forget(self) -> None:
-        """Drop the warm start: what is left of the last plan says nothing about the next."""
-        self._last = None
+        """Drop the warm start, and what progress there was: what is left of the last plan says nothing about the next."""
+        self._last, self._progress = None, _Progress()
 
     def plan(
         self,
@@ -109,17 +120,24 @@ class Planner:
         search = Search(evaluate, space, deadline, self.clock, leaders, tried)
         fast = self._fast(evaluate, search, propose, proprio)
         arrived = config.hybrid_arrived * tolerance
-        if config.mode != "policy" and not (fast.left <= config.hybrid_left or fast.end <= arrived):
-            start = self._start(space, executed_blocks, space.project(fast.proposals))
-            _SOLVERS[config.solver](search, space, start, config, rng)
-        if config.refine_steps and not search.is_late():
-            refined = evaluate.refine(search.leaders, config.refine_steps, config.refine_rate)
-            search.offer(within_limits(refined, self.spec, proprio))
-        found = search.solution()
-        if found.made_by == "search" and self._is_stuck(evaluate, found, fast, arrived):
-            spent = {name: getattr(found, name) for name in ("iterations", "evaluations", "deadline_missed")}
-            found = replace(fast.best, **spent)
+        progress = self._progress_to(fast, arrived)
+        if 0 < config.stall_plans <= progress.plans:
+            found = fast.solution(int(rng.integers(len(fast.proposals))))
+        else:
+            if config.mode != "policy" and not (fast.left <= config.hybrid_left or fast.end <= arrived):
+                start = self._start(space, executed_blocks, space.project(fast.proposals))
+                _SOLVERS[config.solver](search, space, start, config, rng)
+            if config.refine_steps and not search.is_late():
+                refined = evaluate.refine(search.leaders, config.refine_steps, config.refine_rate)
+                search.offer(within_limits(refined, self.spec, proprio))
+            found = search.solution()
+            if found.made_by == "search" and self._is_stuck(evaluate, found, fast, arrived):
+                spent = {
+                    name: getattr(found, name) for name in ("iterations", "evaluations", "deadline_missed")
+                }
+                found = replace(fast.best, **spent)
         self._plans += 1
+        self._progress = progress
         self._last = replace(found, proposal_left=fast.left)
         return self._last
 
@@ -179,7 +197,14 @@ class Planner:
             return _Fast(proposals[:0], math.inf, math.inf, here)
         end = float(outcomes[best_first[0]])
         left = end / here if 0 < here < math.inf else math.inf
-        return _Fast(proposals[best_first], left, end, here, search.solution())
+        return _Fast(proposals[best_first], left, end, here, search.solution(), best_first, costs[best_first])
+
+    def _progress_to(self, fast: "_Fast", arrived: float) -> "_Progress":
+        """With the plan that begins now; none to judge by near the goal, nor without a proposal to take instead."""
+        if fast.best is None or not 0 < _FAR * arrived < fast.here < math.inf:
+            return _Progress()
+        tried_in_vain = self._progress.plans >= self.config.stall_plans + _OTHER_WAYS - 1
+        return (_Progress() if tried_in_vain else self._progress).at(fast.here)
 
     def _require_no_policy(self, missing: str) -> None:
         """JepaError where the policy alone is to plan."""
@@ -224,10 +249,39 @@ class Planner:
 @dataclass(frozen=True)
 class _Fast:
     """What the fast system gives. proposals: (N, H, KA), best first, those of a finite cost.  left: what the best leaves at
-    its end, as a share of the energy of staying; NaN without proposals.  end, here: those energies.  best: the best one."""
+    its end, as a share of the energy of staying; NaN without proposals.  end, here: those energies.  best: the best one.
+    places, costs: (N,) where each was in the call that imagined them, and what it cost."""
 
     proposals: np.ndarray
     left: float = math.nan
     end: float = math.nan
     here: float = math.nan
     best: Solution | None = None
+    places: np.ndarray | None = None
+    costs: np.ndarray | None = None
+
+    def solution(self, index: int) -> Solution:
+        """The proposal of that index in place of the best."""
+        call, _ = self.best.best_at
+        return replace(
+            self.best,
+            actions=self.proposals[index].copy(),
+            cost=float(self.costs[index]),
+            best_at=(call, int(self.places[index])),
+            leads=index == 0 and self.best.leads,
+        )
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """least: of the energies of staying that plans began with, as of the last fall.  plans: how many began since, in a row,
+    without another."""
+
+    least: float = math.inf
+    plans: int = 0
+
+    def at(self, here: float) -> "_Progress":
+        """With one more plan, which begins with the energy ``here``."""
+        if here < (1 - _FALL) * self.least:
+            return _Progress(here)
+        return replace(self, plans=self.plans + 1)

@@ -27,6 +27,8 @@ _WORDS = {
     "good enough.",
     "hybrid_stuck": "hybrid: where the solver's plan too leaves more than this share of the energy of staying, far from the "
     "goal, the best proposal is executed; 0: never.",
+    "stall_plans": "policy and hybrid: after so many plans in a row without progress, far from the goal, any of the "
+    "proposals is executed, twice; 0: never.",
     "proposal_fraction": "hybrid: part of the solver's first candidates that may be proposals.",
     "refine_steps": "Steps of Adam on the best candidates' actions, through the world model in torch; 0: none. "
     "composition:=single only.",
