@@ -66,7 +66,7 @@ class LiveSettings:
         judged = gate.pop("enabled", False)
         search = {k: v for k, v in planner.items() if k in known}
         if search:  # without the parameters, as before they were there, every look is searched for
-            search = {"replan": "always", "mode": "search", "replan_energy": 0.0} | search
+            search = {"replan": "always", "mode": "search", "replan_energy": 0.0, "stall_plans": 0} | search
         config = PlannerConfig.from_dict(search)
         pin = planner.get("checkpoint_sha256", "")
         trusted = not pin or pinned_digests(pin)[1]

@@ -55,6 +55,12 @@ def test_plans_are_repeated_as_they_were_made(recording, parameters, replan):
     assert LiveSettings.of(recording).planner.replan == replan
 
 
+@pytest.mark.parametrize("told", [{}, {"stall_plans": 5}])
+def test_plans_of_before_other_proposals_were_tried_are_repeated_without(recording, told):
+    recording.metadata["parameters"] = {"/jepa/planner": {"mode": "policy"} | told}
+    assert LiveSettings.of(recording).planner.stall_plans == told.get("stall_plans", 0)
+
+
 def test_a_bag_that_tells_nothing_of_its_planner_is_repeated_by_the_defaults(recording):
     recording.metadata.pop("parameters", None)
     assert LiveSettings.of(recording).planner == PlannerConfig()
