@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objects",
         type=int,
-        default=5,
+        default=6,
         help="features that the heads learn of what stays while the arm moves, such as where a cube lies; 0 for none",
     )
     parser.add_argument(

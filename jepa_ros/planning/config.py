@@ -121,7 +121,7 @@ class PlannerConfig:
     temperature: float = 0.3
     std_decay: float = 0.5
     mode: str = "hybrid"
-    hybrid_left: float = 1.0
+    hybrid_left: float = 0.95
     hybrid_arrived: float = 1.0
     hybrid_stuck: float = 0.0
     stall_plans: int = 3

@@ -78,7 +78,7 @@ class HeadTraining:
     others: float = 0.05
     detour: float = 2.0
     still: float = 0.04
-    objects: int = 5
+    objects: int = 6
     stride: int = 5
     macro: int = 8
     information: float = 0.002

@@ -1,9 +1,10 @@
 """Training of the object features, and of critic and policy towards them, on the latents of episodes.
 
 Features: of two frames of one motion, whatever view they are seen in, they are to be alike, and over all motions of unit
-variance and uncorrelated: what differs between episodes and stays within one. In the end the change counts as a distance and
-not as its square: things stay for long and then move far, and a few pushes must not weigh more than all the rest. It
-begins as the square, which has smooth solutions; a distance alone may settle on a step that is seldom crossed.
+variance and uncorrelated: what differs between episodes and stays within one. In the end the change counts by a small power
+of its length: things stay for long and then move far, and a few pushes must not weigh more than all the rest, or the
+features blur to make them less. It begins as the square, which has smooth solutions, and is a distance half-way; a small
+power at once may settle on a step that is seldom crossed, by the arm as well.
 
 Critic: as the plain one (heads.py), towards features. Policy: the recorded actions on the way to features seen later in the
 episode, up to where things first were in place; ways on which nothing moves teach nothing and are not drawn.
@@ -21,9 +22,11 @@ from jepa_ros.training.latent_episodes import LatentEpisodes
 from jepa_ros.world_model.heads import Heads
 from jepa_ros.world_model.objects import Objects, are_near
 
-FEATURE_STEPS, FEATURE_BATCH, FEATURE_LAG = 3000, 512, 12
+FEATURE_STEPS, FEATURE_BATCH, FEATURE_LAG = 3000, 256, 12
 """Optimiser steps, pairs of frames in each, blocks between the two at most."""
-_RATE, _SOFT, _DECORRELATION = 2e-3, 1e-4, 5.0
+_RATE, _WEIGHT_DECAY, _DECORRELATION = 2e-3, 1e-2, 5.0
+_WHEN, _POWERS, _SOFT = (0.0, 0.5, 1.0), (2.0, 1.0, 0.3), 1e-2
+"""At which shares of the training a change counts by which power of its length; the square up to which it does not count less."""
 _NEAR_SHARE, _DRAWN = 0.3, 4
 """Share of ways drawn within the policy's horizon; how many ways are looked at for one that moves something."""
 _REST_SHARE = 0.1
@@ -61,7 +64,7 @@ def fit_features(
     progress: bool = True,
 ) -> float:
     """Train the features; returns how much of them joint positions tell (``told_by_joints``)."""
-    optimiser = torch.optim.AdamW(objects.features.parameters(), _RATE, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(objects.features.parameters(), _RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, _RATE, total_steps=steps, pct_start=0.3 if steps > 10 else 0.0
     )
@@ -69,7 +72,7 @@ def fit_features(
     for step in tqdm(range(steps), desc="objects", unit="step", mininterval=2, disable=not progress):
         first, second = _same_motion(episodes, FEATURE_BATCH, np.random.default_rng([seed, 3, step]))
         one, other = objects.features(episodes.latents[first]), objects.features(episodes.latents[second])
-        power = 1 + max(0.0, 1 - 2 * step / steps)
+        power = float(np.interp(step / steps, _WHEN, _POWERS))
         change = ((one - other).pow(2).sum(1) + _SOFT).pow(power / 2).mean()
         both = torch.cat([one, other])
         both = both - both.mean(0)

@@ -31,7 +31,7 @@ class Preset:
     head_select_every: int = 1000
 
 
-_SEEN = {"augmentation": "views", "precision": "bfloat16", "select_episodes": 50}
+_SEEN = {"augmentation": "views", "precision": "bfloat16", "select_every": 2000, "select_episodes": 50}
 _CUBE = {"slow_dims": 16, "loss_weights": {"regulariser": 3.0}}
 """A cube fills little of the picture: without these nothing in the latent holds it (docs/train_on_your_bags.md)."""
 

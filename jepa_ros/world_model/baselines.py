@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.checkpoint import load_checkpoint, load_weights, save_tensors
+from jepa_ros.world_model.checkpoint import halved, load_checkpoint, load_weights, save_tensors
 from jepa_ros.world_model.encoders import build_encoder
 from jepa_ros.world_model.model import ModelConfig
 
@@ -66,10 +66,8 @@ class Baselines(nn.Module):
 
 
 def save_baselines(path: Path, baselines: Baselines) -> None:
-    """Write ``baselines.safetensors`` into a checkpoint directory."""
-    save_tensors(
-        Path(path) / BASELINES, {k: v.detach().cpu().contiguous() for k, v in baselines.state_dict().items()}
-    )
+    """Write ``baselines.safetensors`` into a checkpoint directory, in half precision."""
+    save_tensors(Path(path) / BASELINES, halved(baselines))
 
 
 def load_baselines(path: str | Path) -> Baselines:

@@ -147,6 +147,13 @@ def save_metrics(path: Path, metrics: dict) -> None:
     write_whole(path / CONFIG, (json.dumps(content, indent=2) + "\n").encode())
 
 
+def halved(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Its state as float16, 11 bits of every number, for networks whose last bits decide nothing; `load_weights` makes float32
+    of them again."""
+    state = module.state_dict().items()
+    return {name: x.detach().cpu().to(torch.float16).contiguous() for name, x in state}
+
+
 def save_tensors(
     path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None
 ) -> None:
@@ -241,16 +248,15 @@ def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration 
 
 
 def save_heads(path: Path, heads: Heads, training: dict | None = None) -> None:
-    """Write heads.safetensors beside the weights in ``path``, tied to them by their model_id; its metadata hold the
-    architecture, and how they were trained."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in heads.state_dict().items()}
+    """Write heads.safetensors beside the weights in ``path``, in half precision, tied to them by their model_id; its metadata
+    hold the architecture, and how they were trained."""
     content = {
         "format": str(FORMAT),
         "model_id": model_id_of(file_sha256(path / WEIGHTS)),
         "heads": json.dumps(heads.config.to_dict()),
         "training": json.dumps(training or {}),
     }
-    save_tensors(path / HEADS, tensors, content)
+    save_tensors(path / HEADS, halved(heads), content)
 
 
 def load_heads(path: Path, model_id: str, model: WorldModel) -> Heads:

@@ -6,7 +6,7 @@ from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.world_model.critic import Critic
 from jepa_ros.world_model.policy import ChunkPolicy
 
-ARRIVED = 0.6
+ARRIVED = 0.75
 """Distance of features, in standard deviations over the recorded episodes, within which things are in place."""
 
 

@@ -16,6 +16,7 @@ from jepa_ros.planning.receding_horizon import Planner
 A, K, H = 2, 3, 5
 SPEC = ActionSpec(("a", "b"), (-0.1,) * A, (0.1,) * A, (-9.0,) * A, (9.0,) * A, block=K)
 SETTINGS = {"samples": 12, "iterations": 2, "horizon": H, "elites": 4, "replan": "always", "stall_plans": 3}
+SETTINGS |= {"hybrid_left": 1.0}  # to wait is good enough: without a stall nothing is searched
 TOLERANCE = 0.1
 WAIT = 2
 """Which of ``ways`` is to wait."""

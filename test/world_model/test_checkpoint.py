@@ -7,7 +7,7 @@ import torch
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.world_model.baselines import Baselines, load_baselines, save_baselines
-from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_tensors
+from jepa_ros.world_model.checkpoint import halved, load_checkpoint, save_checkpoint, save_tensors
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
 SPEC = ActionSpec(
@@ -106,13 +106,14 @@ def test_diverged_weights_are_refused(saved, tmp_path):
         load_checkpoint(tmp_path / "nan")
 
 
-def test_baselines_live_beside_the_model_in_physical_units(saved):
+def test_baselines_live_beside_the_model_in_physical_units_and_half_precision(saved):
     _, path = saved
     with pytest.raises(JepaError, match="no baselines.safetensors"):
         load_baselines(path)
     torch.manual_seed(1)
     baselines = Baselines(ModelConfig(latent_dim=8), SPEC).eval()
     save_baselines(path, baselines)
+    baselines.load_state_dict(halved(baselines))
     loaded = load_baselines(path)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     np.testing.assert_array_equal(loaded.joints_from_image(image), baselines.joints_from_image(image))

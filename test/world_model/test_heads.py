@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
+from jepa_ros.world_model.checkpoint import halved, load_checkpoint, save_checkpoint, save_heads
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 from jepa_ros.world_model.trust import file_sha256
@@ -37,6 +37,7 @@ def saved(tmp_path):
     heads = make_heads()
     heads.proprio_mean.fill_(0.5)
     save_heads(tmp_path, heads)
+    heads.load_state_dict(halved(heads))
     return heads, tmp_path
 
 
@@ -106,10 +107,13 @@ def test_proposals_are_the_policys_from_a_planners_context():
     np.testing.assert_array_equal(proposals, heads.propose(context, goal))
 
 
-def test_they_lie_beside_the_model_and_come_back_to_the_bit(saved):
+def test_they_lie_beside_the_model_in_half_precision(saved):
     heads, path = saved
     loaded, x, y = load_checkpoint(path).heads, torch.randn(9, D), torch.randn(D)
     assert loaded.config == CONFIG and loaded.proprio_mean.tolist() == [0.5, 0.5]
+    assert (path / "heads.safetensors").stat().st_size < 3 * sum(
+        p.numel() for p in heads.parameters()
+    ) + 20_000
     torch.testing.assert_close(loaded.distance(x, y), heads.distance(x, y), rtol=0, atol=0)
     assert not any(p.requires_grad for p in loaded.parameters())
 

@@ -8,7 +8,7 @@ import torch
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint, save_heads
+from jepa_ros.world_model.checkpoint import halved, load_checkpoint, save_checkpoint, save_heads
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.heads_file import macro_width
 from jepa_ros.world_model.model import ModelConfig, WorldModel
@@ -74,6 +74,7 @@ def test_what_is_foreseen_is_the_path_and_the_distance_heads_blocks():
 def test_it_comes_back_with_the_heads_and_its_width_is_told_without_torch(folder):
     heads = make_heads()
     save_heads(folder, heads)
+    heads.load_state_dict(halved(heads))
     loaded = load_checkpoint(folder).require_slow_level("this test")
     assert loaded.config == CONFIG and macro_width(folder) == U
     for name, tensor in heads.state_dict().items():
