@@ -23,7 +23,7 @@ setup(
             f"share/jepa_ros/{folder}",
             sorted(str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()),
         )
-        for folder in ("msg", "srv", "action", "models/reach", "models/push")
+        for folder in ("msg", "srv", "action", "models/reach", "models/reach_push")
         if (root / folder).is_dir()
     ],
     # Ranges here, so that it fits into a training machine; the tested versions are in requirements/.

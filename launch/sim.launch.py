@@ -11,7 +11,9 @@ from launch import LaunchDescription
 ARGUMENTS = (
     *GRAPH_ARGUMENTS,
     DeclareLaunchArgument(
-        "task", default_value="reach", description="Scene of the simulator: reach, or push (a cube)."
+        "task",
+        default_value="reach",
+        description="Scene of the simulator: reach, or push (a cube; with checkpoint:=reach_push).",
     ),
     DeclareLaunchArgument("seed", default_value="0", description="Episode whose start pose is taken."),
     *arm_arguments(dry_run=False, topics="docs/nodes.md"),

@@ -5,13 +5,16 @@ import argparse
 from jepa_ros.export.runtimes import RUNTIMES
 
 
-def add_checkpoint_options(parser: argparse.ArgumentParser) -> None:
-    """--checkpoint, a folder or a shipped model's name, and --sha256."""
+def add_checkpoint_options(
+    parser: argparse.ArgumentParser, default: str = "reach", default_words: str = ""
+) -> None:
+    """--checkpoint, a folder or a shipped model's name, and --sha256.  default_words: of a default that depends on other
+    options, which is argparse.SUPPRESS here."""
     parser.add_argument(
         "--checkpoint",
-        default="reach",
+        default=default,
         metavar="CKPT",
-        help="a directory that `jepa train --out` wrote, or the name of a model in models/",
+        help=f"a directory that `jepa train --out` wrote, or the name of a model in models/{default_words}",
     )
     add_sha256_option(parser)
 

@@ -7,6 +7,9 @@ from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import require_positive
 from jepa_ros.errors import JepaError
 
+_SHIPPED = {"push": "reach_push"}
+"""The model in models/ that a task needs; "reach" for all others."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `jepa demo`."""
@@ -43,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pictures of how things should look on the way, in their order: each is passed before the next",
     )
-    add_checkpoint_options(parser)
+    add_checkpoint_options(
+        parser, default=argparse.SUPPRESS, default_words=" (default: reach; reach_push for push)"
+    )
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(
         "--out",
@@ -65,4 +70,6 @@ def run(args: argparse.Namespace) -> int:
         )
     from jepa_ros.cli.demo_session import run_demo
 
+    if not hasattr(args, "checkpoint"):
+        args.checkpoint = _SHIPPED.get(args.task, "reach")
     return run_demo(args)

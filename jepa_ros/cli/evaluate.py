@@ -220,6 +220,8 @@ def speed(planner: PlannerConfig, propose) -> str:
         f"the energy of staying, and more than {planner.hybrid_arrived:g} goal tolerances",
     }
     found = words["search" if propose is None else planner.mode]
+    if propose is not None and planner.mode != "search" and planner.stall_plans:
+        found += f"; any of its proposals after {planner.stall_plans} plans without progress"
     return found + (f"; {planner.refine_steps} gradient steps on the best" if planner.refine_steps else "")
 
 

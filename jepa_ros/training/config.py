@@ -46,7 +46,7 @@ class TrainingConfig:
     save_every: int = 500
     baseline_steps: int = 2000
     head_steps: int = 3000
-    objects: int = 5
+    objects: int = 6
     mixture: dict[str, float] = field(default_factory=dict)
     selection: Selection = field(default_factory=Selection)
     head_select_every: int = 1000

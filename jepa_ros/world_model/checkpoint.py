@@ -148,10 +148,13 @@ def save_metrics(path: Path, metrics: dict) -> None:
 
 
 def halved(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Its state as float16, 11 bits of every number, for networks whose last bits decide nothing; `load_weights` makes float32
-    of them again."""
-    state = module.state_dict().items()
-    return {name: x.detach().cpu().to(torch.float16).contiguous() for name, x in state}
+    """Its state with the parameters as float16, 11 bits of every number, for networks whose last bits decide nothing; buffers
+    stay as they are, and `load_weights` makes float32 of all."""
+    weights = dict(module.named_parameters())
+    return {
+        name: (x.half() if name in weights else x).detach().cpu().contiguous()
+        for name, x in module.state_dict().items()
+    }
 
 
 def save_tensors(

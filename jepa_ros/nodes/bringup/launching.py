@@ -42,7 +42,7 @@ GRAPH_ARGUMENTS = (
     DeclareLaunchArgument(
         "checkpoint",
         default_value="reach",
-        description="Checkpoint directory, or the name of a model shipped in models/.",
+        description="Checkpoint directory, or the name of a model shipped in models/: reach, or reach_push.",
     ),
     DeclareLaunchArgument(
         "checkpoint_sha256",
