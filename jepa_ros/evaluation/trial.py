@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
@@ -16,7 +15,7 @@ from jepa_ros.evaluation.runner import PLANNER
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
-from jepa_ros.world_model.checkpoint import Checkpoint
+from jepa_ros.world_model.checkpoint import Checkpoint, halved
 from jepa_ros.world_model.heads import Heads
 from jepa_ros.world_model.model import WorldModel
 
@@ -66,12 +65,18 @@ class ClosedLoopTrial:
         return self._drive(model, 0.0, None)
 
     def of_heads(self, model: WorldModel, goal_tolerance: float) -> Callable[[Heads], Episodes]:
-        """A trial of heads on the CPU, with a copy of ``model`` there.
+        """A trial of heads on the CPU, as they would be kept, with a copy of ``model`` there.
 
         goal_tolerance: see Checkpoint.
         """
         model = copy.deepcopy(model).cpu().eval().requires_grad_(False)
-        return partial(self._drive, model, goal_tolerance)
+
+        def drive(heads: Heads) -> Episodes:
+            kept = copy.deepcopy(heads)
+            kept.load_state_dict(halved(heads))
+            return self._drive(model, goal_tolerance, kept)
+
+        return drive
 
     def _drive(self, model: WorldModel, goal_tolerance: float, heads: Heads | None) -> Episodes:
         checkpoint = Unsaved(model, {}, "candidate", goal_tolerance, None, Path(), heads=heads)

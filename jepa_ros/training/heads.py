@@ -41,6 +41,7 @@ from jepa_ros.training.objects import (
 from jepa_ros.training.pairs import Chunks, Pairs, chunks, imagined_pairs, real_pairs
 from jepa_ros.training.selection import Candidates, Selection, in_words
 from jepa_ros.training.slow_level import macro_starts, slow_errors, slow_loss
+from jepa_ros.world_model.checkpoint import halved
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 from jepa_ros.world_model.model import WorldModel
 
@@ -253,6 +254,7 @@ def train_heads(
         if told["objects_told_by_joints"] > TOLD_BY_JOINTS:
             heads = untrained(replace(architecture, objects=0), model, config.seed)
     losses = fit_heads(heads, episodes, config, progress, candidates)
+    heads.load_state_dict(halved(heads))  # what follows is of the heads as they are kept
     if candidates is not None and candidates.tried:
         told["chosen_step"] = candidates.best["step"]
     held_out = latent_episodes(model, validation, 1)
