@@ -1,7 +1,7 @@
 # make demo                          drive the simulated arm to a goal image; result in demo_output/
 # make demo ARGS="--episodes 5"      with options of `jepa demo` (a goal not reached is its status 1, make's own is 2)
 # make test                          every test; make test ARGS="-k planner" selects
-# make nightly                       the long checks: soak of 5 minutes, stops, jitter, faults, a million plans; nightly_output/
+# make nightly                       the long checks: soak, stops, jitter, faults, a million plans, damaged bags; nightly_output/
 # make setup                         only the set-up the two do by themselves
 # make clean                         remove all that set-up made
 SHELL := /bin/bash
@@ -33,6 +33,7 @@ nightly: setup
 	  name=$${check%%.py*}; echo "== $$check"; \
 	  python benchmarks/$$check --json nightly_output/$$name.json || failed="$$failed $$name"; \
 	done; \
+	echo "== damaged bags" && FUZZ_BAGS=10000 python -m pytest -q test/data/test_fuzz_reader.py || failed="$$failed bags"; \
 	if [ -n "$$failed" ]; then echo "nightly: failed:$$failed" >&2; exit 1; fi; echo "nightly: every bar was kept"
 
 clean:

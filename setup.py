@@ -23,7 +23,12 @@ setup(
             f"share/jepa_ros/{folder}",
             sorted(str(p.relative_to(root)) for p in (root / folder).iterdir() if p.is_file()),
         )
-        for folder in ("msg", "srv", "action", "models/reach", "models/reach_push")
+        for folder in (
+            "msg",
+            "srv",
+            "action",
+            *(f"models/{model.name}" for model in sorted(root.glob("models/*/"))),
+        )
         if (root / folder).is_dir()
     ],
     # Ranges here, so that it fits into a training machine; the tested versions are in requirements/.

@@ -60,7 +60,9 @@ def cells(content: dict | None, name: str, task: str) -> tuple[str, str]:
     both = [seed for seed in mine if seed in whole]
     if name == WHOLE or not both:
         return words, ""
-    paired = (np.concatenate([found[seed] for seed in both]) for found in (whole, mine))
+    paired = (
+        np.mean([found[seed] for seed in both], axis=0) for found in (whole, mine)
+    )  # a goal counts once
     return words, ratio_words(compare(*paired))
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from ablation_parts import WHOLE, Variant, variants
 from bench_command import command_line, model_id, origin, planner_config
-from episode_log import available, complete, figures, is_complete
+from episode_log import available, complete, figures, is_complete, made_with
+from result_files import made_by
 
 from jepa_ros.cli.evaluate import FIRST_SEED, energy_weights
 from jepa_ros.cli.main import EXIT_INTERRUPTED
@@ -44,8 +45,9 @@ def main(argv: list[str] | None = None) -> int:
             for name in plan.chosen:
                 plan.train(name, seed)
                 plan.drive(name, seed)
-                write_json(args.json, plan.content(command_line("benchmarks/ablations.py", argv)))
-        print(f"wrote {args.json}")
+                content = plan.content(command_line("benchmarks/ablations.py", argv))
+                write_json(args.json, content)
+        print(f"wrote {args.json}: {made_by(content)}")
     except JepaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -106,7 +108,8 @@ class Plan:
     def content(self, command: str) -> dict:
         """The result file: all that is finished, chosen now or before."""
         found = {name: self._runs(name) for name in self.variants}
-        training = next((run["training"] for runs in found.values() for run in runs), {})
+        runs = [run for runs_of_it in found.values() for run in runs_of_it]
+        training = next((run["training"] for run in runs), {})
         return {
             "tasks": {
                 name: {"tolerance_m": task.tolerance, "blocks": self.blocks(name)}
@@ -123,6 +126,7 @@ class Plan:
                 if runs
             },
             **origin(command),
+            **made_with([part for run in runs for part in (run, *run["tasks"].values())]),
         }
 
     def _runs(self, name: str) -> list[dict]:
@@ -142,6 +146,7 @@ class Plan:
                     {
                         "training_seed": seed,
                         "model_id": model_id(checkpoint),
+                        "commits": [config.get("commit", "unknown")],
                         "training": {k: v for k, v in config["training"].items() if k != "seed"},
                         "data": config["data"],
                         "training_seconds": round(config["metrics"]["training_seconds"]),

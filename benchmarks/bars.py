@@ -5,7 +5,8 @@
 
 Writes OUT/bars_TASK.json, every episode's outcome, error and planning time; `python benchmarks/results_table.py --write` makes the
 tables and the verdicts of docs/results.md from them. Modes take turns on the same episodes, so that their planning times
-may be compared. Stopped at any time, the same command goes on: finished episodes are kept in --work.
+may be compared. Stopped at any time, the same command goes on: finished episodes are kept in --work, each with the commit that
+ran it; a result of several commits says so.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from bench_command import command_line, model_id, origin, planner_config
-from episode_log import available, complete, figures
+from episode_log import available, complete, figures, made_with
+from result_files import made_by
 
 from jepa_ros.cli.evaluate import FIRST_SEED, energy_weights
 from jepa_ros.errors import JepaError
@@ -42,9 +44,9 @@ def main(argv: list[str] | None = None) -> int:
         for task in [make_task(name) for name in args.tasks.split(",")]:
             out = args.out / f"bars_{task.name}.json"
             require_writable(out)
-            found = measure(args, task, trainings)
-            write_json(out, found | origin(command_line("benchmarks/bars.py", argv)))
-            print(f"wrote {out}")
+            content = origin(command_line("benchmarks/bars.py", argv)) | measure(args, task, trainings)
+            write_json(out, content)
+            print(f"wrote {out}: {made_by(content)}")
     except JepaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -82,6 +84,7 @@ def measure(args: argparse.Namespace, task: Task, trainings: dict[Path, dict]) -
         "weights": weights,
         "training": {key: value for key, value in shared.items() if key != "seed"},
         "runs": runs,
+        **made_with([found for run in runs for found in run["agents"].values()]),
     }
 
 

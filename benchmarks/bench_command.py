@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jepa_ros.cli.main import package_version
@@ -18,8 +18,8 @@ _FOLDERS = re.compile(r"(^|[\s=,])/(?:[^\s/,=]+/)*")
 """What comes before the last part of an absolute path."""
 
 
-def planner_config(words: Sequence[str]) -> PlannerConfig:
-    """The planner's own settings with `KEY=VALUE` words in their place."""
+def planner_config(words: Sequence[str], **settings) -> PlannerConfig:
+    """The planner's own settings with these, and then with `KEY=VALUE` words, in their place."""
     given = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -29,7 +29,7 @@ def planner_config(words: Sequence[str]) -> PlannerConfig:
             given[name] = json.loads(value)
         except ValueError:
             given[name] = value
-    return PlannerConfig.from_dict(given)
+    return PlannerConfig.from_dict(settings | given)
 
 
 def model_id(checkpoint: Path) -> str:
@@ -41,6 +41,12 @@ def command_line(script: str, argv: list[str] | None) -> str:
     """As it was given (None: to this process); of an absolute path its last part."""
     words = sys.argv[1:] if argv is None else argv
     return shlex.join(["python", script, *(_FOLDERS.sub(r"\1", word) for word in words)])
+
+
+def one_or_all(values: Iterable[str]) -> str | list[str]:
+    """What all of them are; where they differ, each of them once."""
+    found = sorted(set(values))
+    return found[0] if len(found) == 1 else found
 
 
 def origin(command: str) -> dict:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from bench_command import command_line
 from camera_bags import EPISODE_S, GAP_S, CameraRecorder
 from offline_process import folder_megabytes, run_offline, where_and_when
 
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the bags lie meanwhile, default: the system's")
     arguments = parser.parse_args()
     found = {
-        "command": "python benchmarks/offline_memory.py",
+        "command": command_line("benchmarks/offline_memory.py", None),
         **where_and_when(),
         "most_asked_for_mb": 1500,
         "bags": {},

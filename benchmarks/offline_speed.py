@@ -8,6 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
+from bench_command import command_line
 from camera_bags import CameraRecorder
 from offline_process import folder_megabytes, run_offline, where_and_when
 
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="length of each bag")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go")
     arguments = parser.parse_args()
-    found = {"command": "python benchmarks/offline_speed.py", **where_and_when(), "bags": {}}
+    found = {"command": command_line("benchmarks/offline_speed.py", None), **where_and_when(), "bags": {}}
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, settings) in enumerate(BAGS.items()):
             row = measure(Path(folder) / f"bag_{number}", arguments.seconds, **settings)

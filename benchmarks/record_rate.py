@@ -49,6 +49,8 @@ def main() -> None:
 
 def measure(args) -> dict:
     """Run recorder and publisher, then count; the result is JSON-able."""
+    from bench_command import command_line
+
     from jepa_ros.evaluation.bench.resident import peak_mib
     from jepa_ros.evaluation.provenance import machine, source_commit
 
@@ -79,6 +81,7 @@ def measure(args) -> dict:
         counted = count(bag, published["counts"])
         size = sum(f.stat().st_size for f in bag.iterdir())
     return {
+        "command": command_line("benchmarks/record_rate.py", None),
         "seconds": args.seconds,
         "image": f"{args.width}x{args.height} rgb8 at {args.rate:g} Hz, {args.content}",
         "compression": args.compression,

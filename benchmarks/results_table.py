@@ -18,6 +18,7 @@ import uncertain_tables
 from result_files import NOT_MEASURED, made_by, read
 
 from jepa_ros.evaluation.bench.tables import bars_table
+from jepa_ros.evaluation.shifts.figures import rate_words
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
@@ -74,14 +75,14 @@ def closed_loop_table() -> list[str]:
 def push_table() -> list[str]:
     """Success of the checkpoint that also pushes, without ROS, beside the baselines; and on reach."""
     push, reach = load("evaluate_push.json"), load("evaluate_reach_by_it.json")
-    agents = {"planner": push, **push["baselines"]}
+    baselines = push["baselines"]
     return [
         f"`{' '.join(push['command'])}`, and the same with `--task reach --baselines none`",
         "",
         "| closed loop, unseen goals, `models/reach_push` | success | Wilson 95 % | median error | plan p50 / p95 |",
         "|---|---|---|---|---|",
-        closed_loop_row("planner", push, "**jepa_ros**, push: the cube within 3 cm for 0.5 s"),
-        *(closed_loop_row(name, agents[name]) for name in NAMES if name in agents and name != "planner"),
+        closed_loop_row("planner", push, "**jepa_ros**, push: the cube within 3 cm for 0.5 s, in 30 s"),
+        *(closed_loop_row(name, baselines[name]) for name in NAMES if name in baselines),
         closed_loop_row(
             "planner", reach, "**jepa_ros**, reach, by the same checkpoint: within 2 cm for 0.5 s"
         ),
@@ -90,16 +91,16 @@ def push_table() -> list[str]:
 
 def graph_table() -> list[str]:
     """Success and latency through the ROS graph."""
+    results = {name: load(f"demo_{name}.json") for name in ("distributed", "single", "push")}
     lines = [
-        '`make demo ARGS="--episodes 20"` (and `--composition single`)',
+        f'`make demo ARGS="--episodes {results["distributed"]["episodes"]}"` (and `--composition single`, `--task push`)',
         "",
-        "| through the ROS graph | success | plan p50 / p95 | image to command p50 / p95 |",
+        "| through the ROS graph | success (Wilson 95 %) | plan p50 / p95 | image to command p50 / p95 |",
         "|---|---|---|---|",
     ]
-    for composition in ("distributed", "single"):
-        found = load(f"demo_{composition}.json")
+    for found in results.values():
         lines.append(
-            f"| `{composition}` | {found['successes']} / {found['episodes']} | {found['plan_ms_p50']:.0f} / "
+            f"| {found['task']}, `{found['composition']}` | {rate_words(found['successes'], found['episodes'])} | {found['plan_ms_p50']:.0f} / "
             f"{found['plan_ms_p95']:.0f} ms | {found['image_to_command_ms_p50']:.0f} / "
             f"{found['image_to_command_ms_p95']:.0f} ms |"
         )
@@ -108,9 +109,10 @@ def graph_table() -> list[str]:
 
 def shifts_table() -> list[str]:
     """Success where light, colours or the camera are not what they were, over training seeds."""
+    first, last = load("shifts_reach.json")["seeds"]
     lines = [
-        "`jepa evaluate --shifts --strengths medium --episodes 100 --seed 1000` for each of three training seeds, put together by "
-        "`python benchmarks/shift_seeds.py` ([every shift](docs/results/shifts_reach.md))",
+        f"`jepa evaluate --shifts --strengths medium --episodes {last - first + 1} --seed {first}` for each of three training "
+        "seeds, put together by `python benchmarks/shift_seeds.py` ([every shift](docs/results/shifts_reach.md))",
         "",
         "| visual shifts, medium strength | clean success | mean of the shifts | the worst shift |",
         "|---|---|---|---|",
@@ -128,7 +130,7 @@ def training_table() -> list[str]:
     collected = load("collect.json")
     return [
         f"`{collected['command']}`, then `jepa train --bags bags/reach --out models/reach --augmentation {training['augmentation']} "
-        f"--steps {training['steps']} --precision {training['precision']} --threads {training['threads']} --seed {training['seed']}`",
+        f"--steps {training['steps']} --precision {training['precision']} --threads {training['threads']} --seed {training['seed']} --head-steps 0`",
         "",
         "| the shipped checkpoint | |",
         "|---|---|",
@@ -161,14 +163,15 @@ def recording_table() -> list[str]:
     """What the recorder lost, and what the cache of read bags gains."""
     rate, cache = load("record_rate.json"), load("bag_cache.json")
     images, joints = rate["topics"]["image"], rate["topics"]["joint_states"]
+    recorded = rate.get("command", f"python benchmarks/record_rate.py --seconds {rate['seconds']:g}")
     return [
-        "`python benchmarks/record_rate.py --seconds 60`, `python benchmarks/bag_cache.py --bags bags/reach --limit 1000`",
+        f"`{recorded}`, `{cache['command']}`",
         "",
         "| recording and reading | |",
         "|---|---|",
         f"| `jepa record`, {rate['image']}, {rate['seconds']:.0f} s | {images['recorded']} of {images['published']} images, "
         f"{joints['recorded']} of {joints['published']} joint states; {rate['recorder_cpu_share']:.0%} of a core |",
-        f"| reading 1000 bags, then again from the cache | {cache['seconds']['without cache']:.1f} s, "
+        f"| reading {cache['bags']} bags, then again from the cache | {cache['seconds']['without cache']:.1f} s, "
         f"{cache['seconds']['with cache, from then on']:.1f} s |",
     ]
 
@@ -263,6 +266,7 @@ def results_page() -> dict[str, str]:
             bar: bars_tables.task_table(measured[bar]) if bar in measured else nothing
             for bar in bars_tables.BARS
         },
+        "fresh goals": bars_tables.fresh(RESULTS),
         "ablations": ablation_tables.table(RESULTS),
         "the shipped checkpoint": "\n".join([*closed_loop_table(), "", _origin("evaluate_reach.json")]),
         "the checkpoint that also pushes": "\n".join([*push_table(), "", _origin("evaluate_push.json")]),

@@ -4,7 +4,8 @@
         --runs "augmented=runs/a0.json,runs/a1.json,runs/a2.json" --runs "not augmented=models/plain.json"
 
 Writes OUT.json, every episode's outcome, and OUT.md; baselines that the runs hold stand beside the planner. The runs of a model differ in their training seed alone; all runs have the
-same episodes, conditions and goals. Intervals are over episodes, the seeds pooled; the least seed stands beside.
+same episodes, conditions and goals. Wilson intervals take the episodes of all training seeds as independent; ratios are of
+episodes averaged over the seeds, so that a goal counts once. Neither holds the spread between trainings: the least seed stands beside.
 """
 
 import argparse
@@ -140,13 +141,13 @@ def _mean_cell(runs: list[dict], names: list[str], strength: str) -> str:
 
 def _ratio(runs: list[dict], conditions: list[str]) -> str:
     def outcomes(some: list[dict]) -> np.ndarray:
-        return np.mean([_pooled(some, condition) for condition in conditions], axis=0)
+        return np.mean([_by_episode(some, condition) for condition in conditions], axis=0)
 
-    clean, shifted = _pooled(runs, CLEAN), outcomes(runs)
+    clean, shifted = _by_episode(runs, CLEAN), outcomes(runs)
     words = ratio_words(compare(clean, shifted))
     if len(runs) == 1 or not clean.any():
         return words
-    least = min(success_ratio(_pooled([run], CLEAN), outcomes([run])) or 0.0 for run in runs)
+    least = min(success_ratio(_by_episode([run], CLEAN), outcomes([run])) or 0.0 for run in runs)
     return f"{words}, least {least:.2f}"
 
 
@@ -156,6 +157,11 @@ def _rate(outcomes: np.ndarray) -> str:
 
 def _pooled(runs: list[dict], condition: str) -> np.ndarray:
     return np.array([int(c) for run in runs for c in run["outcomes"][condition]], float)
+
+
+def _by_episode(runs: list[dict], condition: str) -> np.ndarray:
+    """Success of every episode, a mean over the training seeds."""
+    return _pooled(runs, condition).reshape(len(runs), -1).mean(0)
 
 
 def _first_run(models: dict[str, list[dict]]) -> dict:

@@ -6,6 +6,7 @@ is seen. Shifted: whole episodes in another light, other colours, with another c
 through; every visual shift at medium strength, on seeds kept for that. Writes a JSON file, and prints its tables.
 
     OMP_NUM_THREADS=1 python benchmarks/surprise.py --seed 1000 --shifted 10 --json docs/results/surprise.json
+    OMP_NUM_THREADS=1 python benchmarks/surprise.py --checkpoint models/reach_push --task push --seed 1000 --json FILE
     OMP_NUM_THREADS=1 python benchmarks/surprise.py --seed 3000 --margin 1.25
 """
 
@@ -30,6 +31,7 @@ from jepa_ros.evaluation.shifts.view import ShiftedView
 from jepa_ros.evaluation.statistics import percentile, wilson_interval
 from jepa_ros.planning.config import PlannerConfig
 from jepa_ros.planning.surprise import (
+    DEFAULT_ARM_MARGIN,
     DEFAULT_MARGIN,
     DEFAULT_QUANTILE,
     DEFAULT_UNFAMILIARITY_MARGIN,
@@ -42,7 +44,7 @@ from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
-BLOCKS, DISTURBED_BLOCKS = 30, 26
+DISTURBED_BLOCKS = 26
 LATEST_BEGIN_S, LASTS_S = 1.5, 5.0
 
 
@@ -60,22 +62,22 @@ class DisturbedSimulator(Simulator):
 
 
 @cache
-def bench(checkpoint: str, *limits: float):
-    """(simulator, agent with the gate, agent without) of this process."""
+def bench(checkpoint: str, task: str, *limits: float):
+    """(simulator, task, agent with the gate, agent without) of this process. limits: see SurpriseGate.calibrated."""
     torch.set_num_threads(1)
     loaded = load_checkpoint(checkpoint)
     gate = SurpriseGate.calibrated(loaded.calibration, loaded.model_id, *limits)
-    simulator = DisturbedSimulator("reach", loaded.model.image_size)
-    agents = [PlannerAgent(loaded, PlannerConfig(), Energy(loaded.spec), g) for g in (gate, None)]
-    return simulator, *agents
+    simulator, energy = DisturbedSimulator(task, loaded.model.image_size), Energy.of(loaded)
+    agents = [PlannerAgent(loaded, PlannerConfig(), energy, g) for g in (gate, None)]
+    return simulator, make_task(task), *agents
 
 
 def normal(seed: int, *setting) -> dict:
-    simulator, gated, plain = bench(*setting)
+    simulator, task, gated, plain = bench(*setting)
     simulator.kind = NONE
     found = {}
     for name, agent in (("on", gated), ("off", plain)):
-        result = run_episode(simulator, make_task("reach"), agent, seed, BLOCKS, "planner")
+        result = run_episode(simulator, task, agent, seed, task.blocks, "planner")
         found[f"success_{name}"], found[f"seconds_{name}"] = result.success, result.seconds
     looks = gated.judgements
     return found | {
@@ -88,10 +90,9 @@ def normal(seed: int, *setting) -> dict:
 
 
 def disturbed(seed: int, kind: str, *setting) -> dict:
-    simulator, agent, _ = bench(*setting)
+    simulator, task, agent, _ = bench(*setting)
     begin = float(np.random.default_rng([seed, DISTURBANCES.index(kind)]).uniform(0, LATEST_BEGIN_S))
     simulator.kind, simulator.begin, simulator.end = kind, begin, begin + LASTS_S
-    task = make_task("reach")
     within, task.tolerance = task.tolerance, -1.0
     try:
         result = run_episode(simulator, task, agent, seed, DISTURBED_BLOCKS, "planner")
@@ -117,10 +118,10 @@ def disturbed(seed: int, kind: str, *setting) -> dict:
 
 
 def shifted(seed: int, shift: str, *setting) -> dict:
-    simulator, agent, _ = bench(*setting)
+    simulator, task, agent, _ = bench(*setting)
     simulator.kind = NONE
     with ShiftedView(simulator, Condition(shift, "medium"), held_out_seed(seed)) as view:
-        result = run_episode(simulator, make_task("reach"), agent, seed, BLOCKS, "planner", view=view)
+        result = run_episode(simulator, task, agent, seed, task.blocks, "planner", view=view)
     return {
         "seed": seed,
         "shift": shift,
@@ -179,6 +180,7 @@ def summary_of_disturbed(episodes: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", default="models/reach")
+    parser.add_argument("--task", default="reach", help="reach or push")
     parser.add_argument("--seed", type=int, default=3000, help="of the first episode")
     parser.add_argument("--normal", type=int, default=100, help="episodes")
     parser.add_argument("--disturbed", type=int, default=25, help="episodes per disturbance")
@@ -186,10 +188,12 @@ def main() -> None:
     parser.add_argument("--quantile", type=float, default=DEFAULT_QUANTILE)
     parser.add_argument("--margin", type=float, default=DEFAULT_MARGIN)
     parser.add_argument("--unfamiliarity-margin", type=float, default=DEFAULT_UNFAMILIARITY_MARGIN)
+    parser.add_argument("--arm-margin", type=float, default=DEFAULT_ARM_MARGIN)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    setting = (args.checkpoint, args.quantile, args.margin, args.unfamiliarity_margin)
+    limits = args.quantile, args.margin, args.unfamiliarity_margin, args.arm_margin
+    setting = (args.checkpoint, args.task, *limits)
     kinds = [kind for kind in DISTURBANCES for _ in range(args.disturbed)]
     with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
         calm = [pool.submit(normal, args.seed + i, *setting) for i in range(args.normal)]
@@ -197,7 +201,7 @@ def main() -> None:
             pool.submit(disturbed, args.seed + i % args.disturbed, kind, *setting)
             for i, kind in enumerate(kinds)
         ]
-        shifts = [shift.name for shift in chosen_shifts("all", "reach")[0]] if args.shifted else []
+        shifts = [shift.name for shift in chosen_shifts("all", args.task)[0]] if args.shifted else []
         strange = [
             pool.submit(shifted, args.seed + i, shift, *setting)
             for shift in shifts
@@ -209,10 +213,12 @@ def main() -> None:
     by_kind = {k: [e for e, kind in zip(spoilt, kinds, strict=True) if kind == k] for k in DISTURBANCES}
     result = {
         "checkpoint": args.checkpoint,
+        "task": args.task,
         "seed": args.seed,
         "quantile": args.quantile,
         "margin": args.margin,
         "unfamiliarity_margin": args.unfamiliarity_margin,
+        "arm_margin": args.arm_margin,
         "normal": summary_of_normal(calm),
         "disturbed": {kind: summary_of_disturbed(found) for kind, found in by_kind.items()},
         "shifted": {

@@ -16,6 +16,7 @@ import tempfile
 from itertools import product
 from pathlib import Path
 
+from bench_command import command_line
 from offline_process import where_and_when
 
 from jepa_ros.data.bag_reader import read_episodes
@@ -129,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bags = arguments.bags or [collected(Path(folder) / "bags", arguments.episodes)]
         found = {
-            "command": f"python benchmarks/training_speed.py --steps {arguments.steps}",
+            "command": command_line("benchmarks/training_speed.py", None),
             "bags": "given" if arguments.bags else f"jepa collect --episodes {arguments.episodes}",
             **where_and_when(),
             "images_per_step": TrainingConfig.batch * TrainingConfig.clip,

@@ -1,20 +1,19 @@
 """One level or two? The same episodes in turns: success, blocks to success, how often the slow level was asked, planning time.
 
 python benchmarks/two_levels.py --checkpoint CKPT
-python benchmarks/two_levels.py --checkpoint CKPT --task reach --near 2 5 --looks 1 3 10 --set mode='"hybrid"'
+python benchmarks/two_levels.py --checkpoint CKPT --task reach --near 2 5 --looks 1 3 10 --set mode=hybrid
 """
 
 import argparse
 import itertools
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from bench_command import command_line, origin, planner_config
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
-from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.agents import PlannerAgent
 from jepa_ros.evaluation.closed_loop import pace, run_episode
 from jepa_ros.evaluation.report import summarise, write_json
@@ -41,7 +40,7 @@ def main() -> None:
         "--looks", type=int, nargs="*", default=[PlannerConfig.target_looks], help="values of target_looks"
     )
     parser.add_argument(
-        "--set", nargs="*", default=['mode="search"'], metavar="KEY=VALUE", help="of the planner's settings"
+        "--set", nargs="*", default=["mode=search"], metavar="KEY=VALUE", help="of the planner's settings"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     args = parser.parse_args()
@@ -49,8 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     checkpoint = with_runtime(load_checkpoint(args.checkpoint), "auto", say=print)
     task = make_task(args.task)
-    own = {key: json.loads(value) for key, value in (word.split("=", 1) for word in args.set)}
-    flat = PlannerConfig.from_dict({"speed": pace(task, checkpoint.spec), **own})
+    flat = planner_config(args.set, speed=pace(task, checkpoint.spec))
     ways = {"one level": (flat, DEFAULT_WEIGHTS), "one level, temporal distance": (flat, TEMPORAL)}
     for near, looks in itertools.product(args.near, args.looks):
         two = replace(flat, levels=2, near_blocks=near, target_looks=looks)
@@ -78,7 +76,7 @@ def main() -> None:
     ]
     print(table(rows))
     if args.json is not None:
-        words = {"command": sys.argv, "machine": provenance.machine(), "model_id": checkpoint.model_id}
+        words = origin(command_line("benchmarks/two_levels.py", None)) | {"model_id": checkpoint.model_id}
         planners = {name: config.to_dict() for name, (config, _) in ways.items()}
         write_json(args.json, {**words, "planners": planners, "rows": rows})
 

@@ -5,17 +5,16 @@ python benchmarks/two_speeds.py --checkpoint CKPT --episodes 100 --seed 3000 --l
 """
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from bench_command import command_line, origin, planner_config
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, Energy
-from jepa_ros.evaluation import provenance
 from jepa_ros.evaluation.agents import PlannerAgent
-from jepa_ros.evaluation.closed_loop import run_episode
+from jepa_ros.evaluation.closed_loop import pace, run_episode
 from jepa_ros.evaluation.report import summarise, write_json
 from jepa_ros.export.choose import with_runtime
 from jepa_ros.planning.config import PlannerConfig
@@ -24,14 +23,14 @@ from jepa_ros.simulation.tasks import make_task
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run the episodes, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="with heads")
     parser.add_argument("--task", default="reach")
     parser.add_argument("--episodes", type=int, default=30)
     parser.add_argument("--seed", type=int, default=3000, help="of the first episode")
-    parser.add_argument("--blocks", type=int, default=30)
+    parser.add_argument("--blocks", type=int, help="budget of an episode (default: the task's own)")
     parser.add_argument(
         "--left", type=float, nargs="*", default=[0.1, 0.25, 0.5, 0.9, 1.0], help="values of hybrid_left"
     )
@@ -39,33 +38,34 @@ def main() -> None:
         "--set", nargs="*", default=[], metavar="KEY=VALUE", help="of the hybrid planner's settings"
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
 
     torch.set_num_threads(1)
     checkpoint = with_runtime(load_checkpoint(args.checkpoint), "auto", say=print)
-    own = {key: json.loads(value) for key, value in (word.split("=", 1) for word in args.set)}
-    hybrid = PlannerConfig.from_dict({"mode": "hybrid", **own})
+    task = make_task(args.task)
+    blocks, speed = args.blocks or task.blocks, pace(task, checkpoint.spec)
+    hybrid = planner_config(args.set, mode="hybrid", speed=speed)
     configs = {
-        "search": PlannerConfig(mode="search"),
-        "policy": PlannerConfig(mode="policy"),
+        "search": PlannerConfig(mode="search", speed=speed),
+        "policy": PlannerConfig(mode="policy", speed=speed),
         **{f"hybrid {left:g}": replace(hybrid, hybrid_left=left) for left in args.left},
     }
     energy = Energy.of(checkpoint, DEFAULT_WEIGHTS)
     agents = {name: PlannerAgent(checkpoint, config, energy) for name, config in configs.items()}
-    names, task, results = list(agents), make_task(args.task), {name: [] for name in agents}
+    names, results = list(agents), {name: [] for name in agents}
     with Simulator(args.task, checkpoint.model.image_size) as simulator:
         for episode in range(args.episodes):
             first = episode % len(names)
             for name in names[first:] + names[:first]:
                 seed = args.seed + episode
-                results[name].append(run_episode(simulator, task, agents[name], seed, args.blocks, name))
+                results[name].append(run_episode(simulator, task, agents[name], seed, blocks, name))
             done = ", ".join(f"{name} {sum(r.success for r in found)}" for name, found in results.items())
             print(f"{episode + 1}/{args.episodes}: {done}", file=sys.stderr, flush=True)
 
     rows = [{"name": name, **summarise(found)} for name, found in results.items()]
     print(table(rows))
     if args.json is not None:
-        words = {"command": sys.argv, "machine": provenance.machine(), "model_id": checkpoint.model_id}
+        words = origin(command_line("benchmarks/two_speeds.py", argv)) | {"model_id": checkpoint.model_id}
         planners = {name: config.to_dict() for name, config in configs.items()}
         write_json(args.json, {**words, "planners": planners, "rows": rows})
 

@@ -23,7 +23,7 @@ class PredictorTraining:
     steps: int
     z_price: float
     seed: int
-    batch: int = 48
+    batch: int = 160
 
 
 def fit_predictor(base: WorldModel, clips: ClipDataset, training: PredictorTraining) -> WorldModel:

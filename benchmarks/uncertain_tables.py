@@ -1,13 +1,32 @@
 """The tables of benchmarks/uncertain_futures.py."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from result_files import NOT_MEASURED, made_by, markdown, read
 
-from jepa_ros.evaluation.statistics import wilson_interval
+from jepa_ros.evaluation.statistics import mcnemar_p, wilson_interval
 
 FILE = "uncertain_futures.json"
+REFERENCE = "several futures, mean"
+"""Whose episodes the others' are compared with, one by one."""
+
+
+def all_driving_figures(rows: list[dict], names: Iterable[str]) -> dict[str, dict]:
+    """By who planned: counts, and stops compared with the REFERENCE's on the same seeds."""
+    of = {name: {row["seed"]: row for row in rows if row["agent"] == name} for name in names}
+    return {
+        name: driving_figures([*mine.values()]) | stops_compared(mine, of[REFERENCE])
+        for name, mine in of.items()
+    }
+
+
+def stops_compared(mine: dict[int, dict], reference: dict[int, dict]) -> dict:
+    """Episodes by seed, of one and of the reference: how many only one of both ended in a stop, with the p of that."""
+    pairs = [(mine[seed]["stopped"], reference[seed]["stopped"]) for seed in mine.keys() & reference.keys()]
+    only, spared = (sum(pair == which for pair in pairs) for which in ((True, False), (False, True)))
+    return {"stopped_only_here": only, "stopped_only_reference": spared, "mcnemar_p": mcnemar_p(only, spared)}
 
 
 def driving_figures(rows: list[dict]) -> dict:
@@ -46,20 +65,40 @@ def separation_table(separation: dict[str, dict]) -> str:
 
 def driving_table(driven: dict[str, dict]) -> str:
     """How often the arm was stopped and arrived; as Markdown."""
-    head = ["planned by", "stopped", "Wilson 95 %", "arrived", "Wilson 95 %", "median time of arrivals"]
+    head = [
+        "planned by",
+        "stopped",
+        "Wilson 95 %",
+        "against the mean",
+        "McNemar p",
+        "arrived",
+        "Wilson 95 %",
+        "median time of arrivals",
+    ]
     return markdown(head, [_driven(name, row) for name, row in driven.items()])
 
 
 def _driven(name: str, row: dict) -> list[str]:
-    counts = (
-        word
-        for key in ("stopped", "success")
-        for word in (
-            f"{row[key]} / {row['episodes']}",
-            "{:.0f} - {:.0f} %".format(*(100 * x for x in row[f"{key}_wilson_95"])),
-        )
-    )
-    return [name, *counts, "-" if row["median_seconds"] is None else f"{row['median_seconds']:.1f} s"]
+    return [
+        name,
+        *_count(row, "stopped"),
+        *_compared(name, row),
+        *_count(row, "success"),
+        "-" if row["median_seconds"] is None else f"{row['median_seconds']:.1f} s",
+    ]
+
+
+def _count(row: dict, key: str) -> tuple[str, str]:
+    low, high = row[f"{key}_wilson_95"]
+    return f"{row[key]} / {row['episodes']}", f"{100 * low:.0f} - {100 * high:.0f} %"
+
+
+def _compared(name: str, row: dict) -> tuple[str, str]:
+    if name == REFERENCE:
+        return "-", "-"
+    counts = f"{row['stopped_only_reference']} fewer, {row['stopped_only_here']} more"
+    p = row["mcnemar_p"]
+    return counts, "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def tables(folder: Path) -> dict[str, str]:

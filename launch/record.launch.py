@@ -7,6 +7,7 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, LogInfo, Opaqu
 from launch.substitutions import LaunchConfiguration
 
 from jepa_ros.nodes.bags.record_command import RECORDERS, record_command
+from jepa_ros.nodes.bringup.launching import TIME_TO_STOP
 from launch import LaunchDescription
 
 ARGUMENTS = (
@@ -56,7 +57,7 @@ def record(context):
     given = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     given["use_sim_time"] = given["use_sim_time"] == "true"
     command = record_command(**given)
-    actions = [ExecuteProcess(cmd=command, output="screen", name="record")]
+    actions = [ExecuteProcess(cmd=command, output="screen", name="record", sigterm_timeout=TIME_TO_STOP)]
     if command[0] == "ros2" and not (given["checkpoint"] and given["params_file"]):
         actions.insert(0, LogInfo(msg=SAYS_LESS))
     return actions

@@ -12,7 +12,7 @@ from launch.events import Shutdown
 from jepa_ros.data.topics import Topics
 from jepa_ros.nodes.bags.replay_routes import image_transport
 from jepa_ros.nodes.bringup.graph import Graph
-from jepa_ros.nodes.bringup.launching import BOOLEAN, GRAPH_ARGUMENTS, given, graph_nodes
+from jepa_ros.nodes.bringup.launching import BOOLEAN, GRAPH_ARGUMENTS, TIME_TO_STOP, given, graph_nodes
 from launch import LaunchDescription
 
 PATIENCE_S = 120
@@ -69,7 +69,9 @@ def replay(context):
         command += [option, value] if value else []
     command += [f"--{name}" for name in ("loop", "force") if chosen[name]]
     ended = [] if chosen["keep_running"] else [EmitEvent(event=Shutdown(reason="the replay has ended"))]
-    player = ExecuteProcess(cmd=command, name="replay", output="screen", on_exit=ended)
+    player = ExecuteProcess(
+        cmd=command, name="replay", output="screen", on_exit=ended, sigterm_timeout=TIME_TO_STOP
+    )
     return [*graph_nodes(graph), player]
 
 

@@ -13,7 +13,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "task",
         default_value="reach",
-        description="Scene of the simulator: reach, or push (a cube; with checkpoint:=reach_push).",
+        description="Scene of the simulator: reach, or push (a cube).",
     ),
     DeclareLaunchArgument("seed", default_value="0", description="Episode whose start pose is taken."),
     *arm_arguments(dry_run=False, topics="docs/nodes.md"),

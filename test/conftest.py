@@ -1,9 +1,11 @@
 """Settings of every test: an isolated ROS graph, one OpenMP thread, and a clear word where ROS is missing."""
 
 import importlib
+import multiprocessing
 import os
 import pathlib
 import signal
+import threading
 
 import pytest
 
@@ -49,3 +51,28 @@ class SkippedFolder(pytest.Directory):
 
 def pytest_collect_directory(path, parent):
     return SkippedFolder.from_parent(parent, path=path) if path == NODE_TESTS and missing_ros() else None
+
+
+@pytest.fixture
+def one_of_two_workers_killed():
+    """What the out-of-memory killer does: as soon as the test has started two processes, one of them is killed."""
+    known, over = set(multiprocessing.active_children()), threading.Event()
+
+    def kill():
+        while not over.wait(0.001):
+            started = set(multiprocessing.active_children()) - known
+            if len(started) == 2:  # one killed while the other starts breaks concurrent.futures itself
+                started.pop().kill()
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    over.set()
+    killer.join()
+
+
+@pytest.fixture
+def without_export(monkeypatch):
+    """`jepa train` ends without ONNX files, which take longer than a training of a few steps; test_train.py has them."""
+    monkeypatch.setattr("jepa_ros.cli.train.export", lambda folder: "not exported in this test")

@@ -23,6 +23,15 @@ def test_the_safety_bars_are_made_from_the_committed_figures(results_table):
     assert results_table.safety_bars.table(results_table.RESULTS) in (ROOT / "docs" / "safety.md").read_text()
 
 
+def test_counts_in_the_table_of_recording_are_those_of_the_files(results_table, monkeypatch):
+    real, other = results_table.load, {"bag_cache.json": {"bags": 7}, "record_rate.json": {"seconds": 5.0}}
+    monkeypatch.setattr(results_table, "load", lambda name: real(name) | other[name])
+    table = "\n".join(results_table.recording_table())
+    assert "| reading 7 bags," in table and "record_rate.py --seconds 5`" in table
+    other["record_rate.json"]["command"] = "python benchmarks/record_rate.py --rate 5"
+    assert results_table.recording_table()[0].startswith("`python benchmarks/record_rate.py --rate 5`, ")
+
+
 def test_the_results_page_is_made_from_the_committed_figures(results_table):
     page = (ROOT / "docs" / "results.md").read_text()
     assert results_table.fill(page, results_table.results_page()) == page

@@ -35,8 +35,9 @@ _STILL = 6
 """joint_states in which an arm at rest is seen."""
 _PLANNER_REASONS = {
     getattr(PlannerStatus, name): name
-    for name in ("NONE", "NO_IMAGE", "NO_JOINT_STATE", "NO_ROLLOUTS", "NO_GOAL", "MODEL_MISMATCH", "WRONG_JOINTS",
-                 "TIMEOUT", "CANCELED", "PREEMPTED", "INTERNAL_ERROR", "SURPRISE", "IMAGE_FROZEN", "SAFETY")
+    for name in ("NONE", "NO_IMAGE", "NO_JOINT_STATE", "NO_ROLLOUTS", "NO_GOAL", "MODEL_MISMATCH", "REJECTED",
+                 "TIMEOUT", "CANCELED", "PREEMPTED", "INTERNAL_ERROR", "SURPRISE", "IMAGE_FROZEN", "SAFETY",
+                 "SUB_GOAL_LOST")
 }  # fmt: skip
 _SAID = (PlannerStatus.WAITING, PlannerStatus.EXECUTING, PlannerStatus.FAILED)
 

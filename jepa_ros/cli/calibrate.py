@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     for label, values in (
         ("out of distribution", calibration.ood_quantiles),
         ("surprise, one block ahead", calibration.surprise_quantiles),
+        ("arm read from the picture", calibration.joint_readout.quantiles),
     ):
         print(f"{label:28s}" + "".join(f"{values[name]:9.4g}" for name in names))
     print(f"calibration: {args.checkpoint / CALIBRATION}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 
 if TYPE_CHECKING:
+    from jepa_ros.data.episodes import Episode
     from jepa_ros.data.load_report import LoadReport
     from jepa_ros.training.trainer import Split
     from jepa_ros.world_model.checkpoint import Checkpoint
@@ -38,6 +40,7 @@ def read_split(checkpoint: Checkpoint, args: argparse.Namespace) -> tuple[Split,
     import torch
 
     from jepa_ros.data.bag_reader import read_episodes
+    from jepa_ros.data.episodes import of_behaviours
     from jepa_ros.training.config import TrainingConfig
     from jepa_ros.training.trainer import split_episodes
 
@@ -56,7 +59,11 @@ def read_split(checkpoint: Checkpoint, args: argparse.Namespace) -> tuple[Split,
         progress=True,
     )
     print(report)
-    print(compare_data(report, checkpoint.config.get("data") or {}))
+    data = checkpoint.config.get("data") or {}
+    if data.get("behaviours") and report.digest == data.get("digest"):
+        print(f"as in the training, behaviours {', '.join(data['behaviours'])} alone")
+        episodes = of_behaviours(episodes, data["behaviours"])
+    print(compare_data(report.digest, episodes, data))
     return split_episodes(episodes, checkpoint.spec, config), report
 
 
@@ -66,15 +73,15 @@ def split_settings(config: dict) -> dict:
     return {key: training[key] for key in ("clip", "validation") if key in training}
 
 
-def compare_data(report: LoadReport, trained_on: dict) -> str:
-    """report: what the bags gave.  trained_on: digest, episodes and frames of the training."""
-    if report.digest != trained_on.get("digest"):
+def compare_data(digest: str, episodes: Sequence[Episode], trained_on: dict) -> str:
+    """digest, episodes: what the bags gave.  trained_on: digest, episodes and frames of the training."""
+    if digest != trained_on.get("digest"):
         return (
             f"these are not the bags the checkpoint was trained on ({trained_on.get('digest', 'unknown')}): "
             "what counts as normal is what these bags show"
         )
     counts = (trained_on.get("episodes"), trained_on.get("frames"))
-    if (report.episodes, report.frames) != counts:
+    if (len(episodes), sum(map(len, episodes))) != counts:
         return (
             f"these are the bags the checkpoint was trained on, but training read {counts[0]} episodes "
             f"of {counts[1]} frames from them: give its --boundaries and topics to hold the same ones out"

@@ -6,15 +6,14 @@ from jepa_ros.export.runtimes import RUNTIMES
 
 
 def add_checkpoint_options(
-    parser: argparse.ArgumentParser, default: str = "reach", default_words: str = ""
+    parser: argparse.ArgumentParser, default: str | None = "reach", note: str = ""
 ) -> None:
-    """--checkpoint, a folder or a shipped model's name, and --sha256.  default_words: of a default that depends on other
-    options, which is argparse.SUPPRESS here."""
+    """--checkpoint, a folder or a shipped model's name, and --sha256.  note: says more of it in the help."""
     parser.add_argument(
         "--checkpoint",
         default=default,
         metavar="CKPT",
-        help=f"a directory that `jepa train --out` wrote, or the name of a model in models/{default_words}",
+        help=f"a directory that `jepa train --out` wrote, or the name of a model in models/{note}",
     )
     add_sha256_option(parser)
 

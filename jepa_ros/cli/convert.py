@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from jepa_ros.cli.action_spec_option import add_action_spec_option, read_action_spec
 from jepa_ros.cli.reading_options import add_boundary_option
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
 from jepa_ros.errors import JepaError
@@ -20,11 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="of images: one number for a square, or height and width; default: as they are",
     )
-    parser.add_argument(
-        "--action-spec",
-        type=Path,
-        metavar="FILE",
-        help="JSON with the ActionSpec; default: what bags or dataset carry, else made from the dataset",
+    add_action_spec_option(
+        parser, "ActionSpec (default: what bags or dataset carry, else made from the dataset)"
     )
     to_lerobot = parser.add_argument_group("--to lerobot")
     to_lerobot.add_argument("--bags", nargs="+", metavar="DIR", help="bags, or folders of bags")
@@ -55,8 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Convert and print what was made."""
-    from jepa_ros.cli.train import read_action_spec
-
     source = {"lerobot": args.bags, "bags": args.lerobot}[args.to]
     if source is None:
         raise JepaError(f"--to {args.to} needs {'--bags' if args.to == 'lerobot' else '--lerobot'}")

@@ -6,9 +6,7 @@ from pathlib import Path
 from jepa_ros.cli.checkpoint_options import add_checkpoint_options
 from jepa_ros.cli.checks import require_positive
 from jepa_ros.errors import JepaError
-
-_SHIPPED = {"push": "reach_push"}
-"""The model in models/ that a task needs; "reach" for all others."""
+from jepa_ros.nodes.bringup.files import shipped_model
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="pictures of how things should look on the way, in their order: each is passed before the next",
     )
-    add_checkpoint_options(
-        parser, default=argparse.SUPPRESS, default_words=" (default: reach; reach_push for push)"
-    )
+    add_checkpoint_options(parser, default=None, note=" (default: reach; reach_push for push)")
     parser.add_argument("--timeout", type=float, default=30.0, help="seconds per goal")
     parser.add_argument(
         "--out",
@@ -70,6 +66,6 @@ def run(args: argparse.Namespace) -> int:
         )
     from jepa_ros.cli.demo_session import run_demo
 
-    if not hasattr(args, "checkpoint"):
-        args.checkpoint = _SHIPPED.get(args.task, "reach")
+    if args.checkpoint is None:
+        args.checkpoint = shipped_model(args.task)
     return run_demo(args)

@@ -8,7 +8,8 @@ import numpy as np
 
 from jepa_ros.data.bag_writer import BagWriter
 from jepa_ros.data.images import decode_image
-from jepa_ros.data.messages import deserialize, stamp_ns
+from jepa_ros.data.messages import deserialize
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.evaluation.trace import Trace
 
 TOPICS = {  # relative name: (type, reliable, latched)

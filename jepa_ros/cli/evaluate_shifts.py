@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from jepa_ros.cli.evaluate_words import Progress, describe
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.shifts.condition import GOALS, STRENGTHS
 
@@ -58,7 +59,6 @@ def run(args: argparse.Namespace, settings, bench, names: list[str], missing: di
 
     names: agents.  missing: reasons of baselines that cannot run.  origin: what it takes to repeat the run.
     """
-    from jepa_ros.cli.evaluate import Progress, describe
     from jepa_ros.evaluation.filmstrip import write_png
     from jepa_ros.evaluation.report import require_writable, rows, unavailable, write_json, write_text
     from jepa_ros.evaluation.shifts.report import LEGEND, markdown, summarise_shifts, text_table

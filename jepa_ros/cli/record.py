@@ -2,8 +2,8 @@
 
 import argparse
 import math
+import queue
 import signal
-import threading
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -83,18 +83,19 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=str(find_checkpoint(args.checkpoint)) if args.checkpoint else "",
         use_sim_time=args.use_sim_time,
     )
-    end = threading.Event()
+    end, ended = queue.SimpleQueue(), False  # an Event may be locked where a signal handler would set it
     ending = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal was closed; nohup ignores that
         ending.append(signal.SIGHUP)
-    with handling(ending, lambda *_: end.set()):
+    with handling(ending, lambda *_: end.put(True)):
         line = _Line()
         with Recorder(settings, line.say) as recorder:
             line.say(f"recording into {settings.out}; end with Ctrl-C")
             began = time.monotonic()
             ends = began + (args.duration or math.inf)
-            while recorder.failure is None and not end.is_set() and time.monotonic() < ends:
-                end.wait(min(1.0, max(0.0, ends - time.monotonic())))
+            while recorder.failure is None and not ended and time.monotonic() < ends:
+                with suppress(queue.Empty):
+                    ended = end.get(timeout=min(1.0, max(0.0, ends - time.monotonic())))
                 line.show(*_progress(recorder, time.monotonic() - began))
             line.end()
         with suppress(OSError):

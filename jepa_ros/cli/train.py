@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jepa_ros.cli.action_spec_option import add_action_spec_option, read_action_spec
 from jepa_ros.cli.reading_options import add_reading_options, chosen_cache
 from jepa_ros.cli.selection_options import add_selection_options, chosen_selection
 from jepa_ros.cli.topic_options import add_topic_options, chosen_topics
-from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.mixture import mixture_table, read_mixture, shared_out
 from jepa_ros.errors import JepaError
 from jepa_ros.training.presets import NAMES, PRESETS, Preset, chosen
@@ -36,15 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="conv for small images, vit_tiny for larger ones",
     )
     parser.add_argument("--image-size", type=int, default=64, help="square image size in pixels")
-    parser.add_argument(
-        "--action-spec",
-        type=Path,
-        metavar="FILE",
-        help="JSON with the ActionSpec of bags that do not carry one (bags not made by `jepa`)",
-    )
+    add_action_spec_option(parser, "ActionSpec of bags that do not carry one (bags not made by `jepa`)")
     add_topic_options(parser)
     add_reading_options(parser)
-    parser.add_argument("--block", type=int, default=4, help="raw actions per block, K")
+    parser.add_argument(
+        "--block", type=int, help="raw actions per block, K (default: what the ActionSpec says)"
+    )
     parser.add_argument(
         "--anti-collapse",
         choices=("sigreg", "vicreg", "ema"),
@@ -258,7 +254,7 @@ def run(args: argparse.Namespace) -> int:
         config = with_recorded_tasks(config, episodes, ranks.first)
     if ranks.first and config.selection.tasks:
         print(chosen_by(config))
-    spec = replace(report.spec, block=args.block)
+    spec = report.spec if args.block is None else replace(report.spec, block=args.block)
     metrics = train(episodes, spec, args.out, config, data, ranks)
     if not ranks.first:
         return 0
@@ -298,15 +294,3 @@ def export(folder: Path) -> str:
     except JepaError as error:
         return f"not exported, so that torch will compute it: {error}"
     return f"exported for ONNX Runtime, equal to torch within {max(reached.values()):.0e}"
-
-
-def read_action_spec(path: Path | None) -> ActionSpec | None:
-    """The contract in a JSON file; None for None."""
-    if path is None:
-        return None
-    try:
-        return ActionSpec.from_dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise JepaError(
-            f"--action-spec {path}: {error}; see docs/train_on_your_bags.md for the format"
-        ) from error

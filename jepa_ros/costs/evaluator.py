@@ -51,10 +51,10 @@ class LatentEvaluator:
         """(S,) energies that the last call's candidates have after their last block."""
         return self.result.ends.cpu().numpy()
 
-    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
-        """actions (S, H, KA) rad -> the same, down the gradient; see ``costs.refine``."""
+    def refine(self, actions: np.ndarray, *how) -> np.ndarray:
+        """actions (S, H, KA) rad -> the same, down the gradient; how: see ``costs.refine``."""
         *context, goal = self._fixed
-        return refine(self._network(), self.energy, context, goal, actions, self.reduction, steps, rate)
+        return refine(self._network(), self.energy, context, goal, actions, self.reduction, *how)
 
     def steps(self, at: tuple[int, int]) -> list[float]:
         """Energies after every block of the candidate ``at`` (call, index)."""

@@ -1,12 +1,13 @@
 """Gradient refinement: candidates follow the energy's gradient through the world model, within their bounds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from jepa_ros.costs.energy import Energy
 from jepa_ros.costs.rollouts import Rollouts
+from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.world_model.model import WorldModel
 
 
@@ -18,16 +19,19 @@ def refine(
     goal: np.ndarray,
     actions: np.ndarray,
     reduction: str,
+    spec: ActionSpec,
     steps: int,
     rate: float,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> np.ndarray:
     """actions (S, H, KA) rad -> for each, the one of least energy met in so many steps of Adam, float32.
 
     network: in torch, its weights frozen.  context: latents (T, D), proprio (T, A) rad, past_actions (T-1, KA) rad.
-    goal: (D,).  rate: of a step, a fraction of half the action bounds' range. Every action is a free variable, clamped to
-    its bounds after a step (projected gradient). Candidates do not share statistics: each goes its own way.
+    goal: (D,).  spec: whose action bounds hold.  rate: of a step, a fraction of half their range.  is_late: asked after
+    every step, whether that was the last. Every action is a free variable, clamped to its bounds after a step (projected
+    gradient). Candidates do not share statistics: each goes its own way.
     """
-    spec, device = network.spec, network.device
+    device = network.device
     lower, upper = (
         torch.tensor(bound, device=device).repeat(spec.block) for bound in (spec.lower, spec.upper)
     )
@@ -48,13 +52,12 @@ def refine(
                 better = totals < least
                 least = torch.where(better, totals, least)
                 best[better] = shares[better]
-            if step == steps:
+            if step == steps or is_late():
                 break
             adam.zero_grad()
             totals.sum().backward()
-            shares.grad.nan_to_num_(
-                0.0, 0.0, 0.0
-            )  # the root in goal_distance has no slope at the goal itself
+            # At the goal itself the root in goal_distance has no slope.
+            shares.grad.nan_to_num_(0.0, 0.0, 0.0)
             adam.step()
             with torch.no_grad():
                 shares.clamp_(-1, 1)

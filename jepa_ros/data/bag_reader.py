@@ -6,6 +6,7 @@ A bag that cannot be used is named in the report with file and topic, and the he
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -129,8 +130,14 @@ def _read_all(bags: list[Path], job: _Job, workers: int) -> Iterator[BagResult]:
     chunk = max(1, min(16, len(bags) // (4 * workers)))
     chunks = [bags[i : i + chunk] for i in range(0, len(bags), chunk)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for results in pool.map(_read_list, chunks, [job] * len(chunks)):
-            yield from results
+        try:
+            for results in pool.map(_read_list, chunks, [job] * len(chunks)):
+                yield from results
+        except BrokenProcessPool as error:
+            raise JepaError(
+                f"a process that read bags ended unexpectedly ({error}); is there memory for all pictures? With a cache "
+                "the same command goes on where it stopped"
+            ) from error
 
 
 def _read_list(bags: list[Path], job: _Job) -> list[BagResult]:

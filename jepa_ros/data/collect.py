@@ -140,12 +140,13 @@ def collect(
     )
 
 
-def arm_spec() -> ActionSpec:
-    """The ActionSpec of the simulated SO-101: +-0.12 rad per action at 10 Hz, blocks of 4."""
+def arm_spec(block: int = 4) -> ActionSpec:
+    """The ActionSpec of the simulated SO-101: +-0.12 rad per action at 10 Hz, in blocks of ``block``."""
     from jepa_ros.simulation import arm
 
     dim = len(arm.JOINT_NAMES)
-    return ActionSpec(arm.JOINT_NAMES, (-0.12,) * dim, (0.12,) * dim, arm.POSITION_LOWER, arm.POSITION_UPPER)
+    bounds = (-0.12,) * dim, (0.12,) * dim
+    return ActionSpec(arm.JOINT_NAMES, *bounds, arm.POSITION_LOWER, arm.POSITION_UPPER, block=block)
 
 
 def episode_path(out: Path, index: int, scene: int = 0) -> Path:

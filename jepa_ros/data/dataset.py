@@ -11,7 +11,11 @@ from torch.utils.data import Dataset
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.episodes import Episode
+from jepa_ros.data.heap import give_back
 from jepa_ros.errors import JepaError
+
+_PARTS = 16
+"""In which pictures are held once: what is copied of the last two parts may lie in memory twice."""
 
 
 def clip_span(length: int, spec: ActionSpec) -> int:
@@ -74,6 +78,10 @@ class ClipDataset(Dataset):
 
     def _episode_of(self, frames: np.ndarray) -> np.ndarray:
         return np.searchsorted(self.offsets, frames, side="right") - 1
+
+    def ends_of(self, frames: np.ndarray) -> np.ndarray:
+        """(N,) of frames (N,): the first frame after each one's episode."""
+        return self.offsets[1:][self._episode_of(frames)]
 
     def shortened(self, length: int) -> "ClipDataset":
         """Every clip of ``length`` frames, at most the length here, of the same episodes; arrays shared."""
@@ -138,11 +146,14 @@ class ClipDataset(Dataset):
 
 
 def _held_once(episodes: Sequence[Episode], offsets: np.ndarray) -> np.ndarray:
-    """All pictures (F, h, w, 3), each episode's own freed as soon as it is copied: together they may fill the memory."""
+    """All pictures (F, h, w, 3), each episode's own given back soon after it is copied: together they may fill the memory."""
     joined = np.empty((offsets[-1], *episodes[0].images.shape[1:]), np.uint8)
+    part = max(1, len(joined) // _PARTS)
     for episode, begin, end in zip(episodes, offsets, offsets[1:], strict=False):
         joined[begin:end] = episode.images
         episode.images = joined[begin:end]
+        if begin // part != end // part:  # by itself the C library keeps what is freed
+            give_back()
     return joined
 
 

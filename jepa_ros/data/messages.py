@@ -66,9 +66,3 @@ def make_time(nanoseconds: int):
 def make_header(nanoseconds: int, frame_id: str = ""):
     """std_msgs/Header with this stamp."""
     return message_class("std_msgs/msg/Header")(stamp=make_time(nanoseconds), frame_id=frame_id)
-
-
-def stamp_ns(message) -> int:
-    """Integer nanoseconds of a message's header stamp."""
-    stamp = message.header.stamp
-    return stamp.sec * 10**9 + stamp.nanosec

@@ -18,8 +18,8 @@ from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.images import decode_message, resize
 from jepa_ros.data.joint_order import JointOrder
 from jepa_ros.data.load_report import Problem
-from jepa_ros.data.messages import stamp_ns
 from jepa_ros.data.resample import Command, Frames, Streams, resample
+from jepa_ros.data.stamps import nanoseconds, stamp_ns
 from jepa_ros.data.tensors import tensor_array
 from jepa_ros.data.topics import COMPRESSED, TopicProblem, Topics
 from jepa_ros.data.transforms import end_effector
@@ -73,7 +73,8 @@ class RecordedGoal:
 
 @dataclass(frozen=True)
 class RecordedPlan:
-    """A plan that was published. stamp_ns: of its image.  actions: (N, A) rad.  predicted: (D,) or empty."""
+    """A plan that was published. stamp_ns: of its image.  actions: (N, A) rad.  predicted: (D,) or empty.  proprio: (A,) rad,
+    empty where it started from none, the bag is from before plans told theirs, or they are damaged."""
 
     log_ns: int
     stamp_ns: int
@@ -84,6 +85,7 @@ class RecordedPlan:
     actions: np.ndarray
     predicted: np.ndarray
     expected_cost: float
+    proprio: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -384,6 +386,9 @@ class _Pass:
     def _on_plan(self, message: RawMessage) -> None:
         msg = self.bag.deserialize(message)
         predicted = msg.predicted.latent
+        proprio = np.array(getattr(msg, "proprio", ()), dtype=np.float64)  # older bags do not tell it
+        if len(proprio) != len(msg.joint_names) or not _are_positions(proprio):
+            proprio = np.zeros(0)
         self.recording.plans.append(
             RecordedPlan(
                 message.log_ns,
@@ -395,6 +400,7 @@ class _Pass:
                 np.array(tensor_array(msg.actions)),
                 np.array(tensor_array(predicted)).reshape(-1) if predicted.dtype else np.zeros(0, np.float32),
                 float(msg.expected_cost),
+                proprio,
             )
         )
 
@@ -483,7 +489,7 @@ def _are_positions(values) -> bool:
 def _encoded_ns(msg) -> int:
     """Of an Embedding; its own stamp where no other is told, as in older bags."""
     encoded = getattr(msg, "encoded_stamp", None)
-    return (encoded.sec * 10**9 + encoded.nanosec if encoded is not None else 0) or stamp_ns(msg)
+    return (nanoseconds(encoded) if encoded is not None else 0) or stamp_ns(msg)
 
 
 def _as_dict(msg, message: RawMessage) -> dict:

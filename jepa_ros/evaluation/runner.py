@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -132,7 +133,9 @@ class Bench:
             if self.checkpoint is not None:
                 size = self.checkpoint.model.image_size
                 self.spec.require_match(
-                    arm_spec(), f"checkpoint {self.settings.checkpoint}", "the simulated SO-101"
+                    arm_spec(self.spec.block),
+                    f"checkpoint {self.settings.checkpoint}",
+                    "the simulated SO-101",
                 )
             self.task = make_task(self.settings.task)
             self._simulator = Simulator(task=self.settings.task, image_size=size, meshes=self.settings.meshes)
@@ -215,6 +218,11 @@ def run_jobs(settings: Settings, jobs: Sequence[Job], processes: int) -> Iterato
         running = {pool.submit(_run_job, *job): job for job in jobs}
         for future in as_completed(running):
             yield running[future], future.result()
+    except BrokenProcessPool as error:
+        raise JepaError(
+            f"a process that drove episodes ended unexpectedly ({error}); is there memory for {processes}? "
+            "Fewer --processes need less"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -26,6 +26,15 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     return low, high
 
 
+def mcnemar_p(only_first: int, only_second: int) -> float:
+    """Two-sided p of the exact test of McNemar (1947) for two agents on the same episodes: how likely are counts at least as
+    uneven as these by chance, of the episodes that only the first, and only the second, ended in a certain way."""
+    if min(only_first, only_second) < 0:
+        raise ValueError(f"counts of episodes are {only_first} and {only_second}")
+    trials, fewer = only_first + only_second, min(only_first, only_second)
+    return min(1.0, 2 * sum(math.comb(trials, k) for k in range(fewer + 1)) / 2**trials)
+
+
 def percentile(values: Sequence[float], q: float) -> float | None:
     """The q-th percentile (0..100, linear interpolation) of the finite values; None where there is none."""
     values = np.asarray([v for v in values if v is not None], dtype=float)

@@ -48,7 +48,7 @@ class ClosedLoopTrial:
         blocks: int | None = None,
     ):
         try:
-            spec.require_match(arm_spec(), "the model", "the simulated SO-101")
+            spec.require_match(arm_spec(spec.block), "the model", "the simulated SO-101")
         except JepaError as error:
             raise JepaError(
                 f"weights cannot be chosen by driving the simulator ({', '.join(tasks)}): {error}; give --select-tasks "

@@ -129,8 +129,8 @@ def _write(
     """weights: where in the WEIGHTS of ``folder`` tensors are that the graphs leave there."""
     facts = model_facts(checkpoint, horizon)
     files = {}
-    for name, arguments in _traces(checkpoint, horizon).items():
-        proto = _trace(*arguments)
+    for name, arguments in traces(checkpoint, horizon).items():
+        proto = trace(*arguments)
         del proto.metadata_props[:]
         for key, value in {"graph": name, **facts}.items():
             proto.metadata_props.add(key=PREFIX + key, value=json.dumps(value))
@@ -195,7 +195,7 @@ def _save(folder: Path, manifest: dict) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def _traces(checkpoint: Checkpoint, horizon: int) -> dict[str, tuple]:
+def traces(checkpoint: Checkpoint, horizon: int) -> dict[str, tuple]:
     """Graph name to module, its named inputs, names of outputs, and the free axes of every input."""
     model, spec = checkpoint.model, checkpoint.spec
     t, d, a, ka = model.context, model.latent_dim, spec.dim, spec.block_dim
@@ -245,7 +245,7 @@ def _traces(checkpoint: Checkpoint, horizon: int) -> dict[str, tuple]:
     }
 
 
-def _trace(module: torch.nn.Module, inputs: dict, outputs: tuple[str, ...], free: dict):
+def trace(module: torch.nn.Module, inputs: dict, outputs: tuple[str, ...], free: dict):
     """The ModelProto of a module, without the source paths that the exporter notes at every node."""
     try:
         with _quiet():

@@ -6,12 +6,12 @@ import time
 from array import array
 
 from rclpy.duration import Duration
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Header
 from std_srvs.srv import SetBool, Trigger
 
 from jepa_ros.data.cdr import header_stamp_ns
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
 from jepa_ros.nodes.base.diagnostics import Report
@@ -158,7 +158,7 @@ class ActionPublisherNode(ManagedNode):
         except JepaError as error:
             actions, _ = math.nan, self.report(error)  # the guard vetoes and counts it
         plan = Plan(
-            stamp=Time.from_msg(msg.header.stamp).nanoseconds * 1e-9,
+            stamp=stamp_ns(msg) * 1e-9,
             joint_names=msg.joint_names,
             actions=actions,
             dt=msg.dt,
@@ -176,7 +176,7 @@ class ActionPublisherNode(ManagedNode):
         self._report_status()
 
     def _on_joint_states(self, msg: JointState) -> None:
-        stamp = _stamp(Time.from_msg(msg.header.stamp).nanoseconds)
+        stamp = _stamp(stamp_ns(msg))
         reason = self._guard.observe(msg.name, msg.position, self._now(), stamp)
         if reason:
             raise JepaError(f"joint_states ignored: {reason.name}; they hold {list(msg.name)}")

@@ -4,14 +4,17 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import wait as wait_for
+from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import rclpy
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import GetState
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import ListParameters, SetParameters
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -26,17 +29,18 @@ from jepa_ros.nodes.base.spinning import SpinThread
 from jepa_ros.nodes.wire import images, qos
 
 _POLL_S = 0.2
+_ASK_AGAIN_S = 1.0
 
 
 class GoalRun:
     """A goal that was sent. ``result`` waits for its end, ``cancel`` asks for it."""
 
-    def __init__(self, result: Future, ask_to_cancel: Callable[[], object]):
-        self._result, self._ask_to_cancel = result, ask_to_cancel
+    def __init__(self, wait: Callable[[float], ReachGoal.Result], ask_to_cancel: Callable[[], object]):
+        self._wait, self._ask_to_cancel = wait, ask_to_cancel
 
     def result(self, timeout_s: float) -> ReachGoal.Result:
-        """The result; TimeoutError where it does not come in time."""
-        return self._result.result(timeout_s)
+        """The result; TimeoutError where it does not come in time, JepaError where the client ended before."""
+        return self._wait(timeout_s)
 
     def cancel(self) -> None:
         """Ask the planner to end this goal; ``result`` then comes with CANCELED."""
@@ -48,7 +52,7 @@ class GraphClient:
     thread.
 
     Names are relative to ``namespace``. Every call is bounded in time and raises JepaError where the graph is
-    silent.
+    silent, or a callback has ended this client.
     """
 
     def __init__(self, namespace: str = "jepa", name: str = "jepa_client"):
@@ -59,7 +63,8 @@ class GraphClient:
         self._reach_goal = ActionClient(self.node, ReachGoal, "reach_goal")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._spinner = SpinThread(self._executor, "jepa_client", traceback.print_exception)
+        self._crashed: Future = Future()  # done where a callback raised; nothing is heard any more then
+        self._spinner = SpinThread(self._executor, "jepa_client", self._on_crash)
 
     def __enter__(self) -> "GraphClient":
         return self
@@ -99,14 +104,42 @@ class GraphClient:
 
     def call(self, kind, name: str, request, timeout_s: float = 10.0):
         """The response of a service; JepaError where it does not come in time."""
-        if name not in self._clients:
+        first = name not in self._clients
+        if first:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
         if not client.wait_for_service(timeout_s):
             raise JepaError(
                 f"service {client.srv_name} is not there after {timeout_s:g} s; is its node running?"
             )
+        if first:
+            self._introduce(name.rpartition("/")[0], timeout_s)
         return self._ask(lambda: client.call_async(request), timeout_s, f"service {client.srv_name}")
+
+    def _introduce(self, node: str, timeout_s: float) -> None:
+        """Wait until a node has discovered every client made so far, or for ``timeout_s``. What it answers to one that it has not,
+        rmw_fastrtps throws away after 0.1 s. Discovery keeps the order, so an answer to a newer client tells; asked again, as
+        that answer may be thrown away too. A node without parameters cannot tell."""
+        newer, answered = self.node.create_client(ListParameters, f"{node}/list_parameters"), Future()
+
+        def heard(future) -> None:
+            if not answered.done():
+                answered.set_result(None)
+
+        def ask() -> None:
+            newer.call_async(ListParameters.Request()).add_done_callback(heard)
+
+        ends = time.monotonic() + timeout_s
+        while newer.service_is_ready() and not answered.done() and time.monotonic() < ends:
+            self._executor.create_task(ask)
+            with suppress(TimeoutError):
+                self._wait(answered, min(_ASK_AGAIN_S, timeout_s))
+        self._executor.create_task(lambda: self.node.destroy_client(newer))
+
+    def destroy_subscription(self, subscription) -> None:
+        """End a subscription of ``node``, in the executor's thread: rclpy 7.1.6 stops spinning with InvalidHandle where one is
+        destroyed while it gathers what to wait for."""
+        self._executor.create_task(lambda: self.node.destroy_subscription(subscription))
 
     def state(self, node: str, timeout_s: float = 10.0) -> str:
         """The lifecycle state of a node: "unconfigured", "inactive", "active", "finalized"."""
@@ -128,6 +161,7 @@ class GraphClient:
         for node in nodes:
             while True:
                 check()
+                self._require_running()
                 try:
                     state = self.state(node, _POLL_S)
                     break
@@ -151,13 +185,13 @@ class GraphClient:
 
         subscription = self.node.create_subscription(DiagnosticArray, "/diagnostics", on_message, qos.STATUS)
         try:
-            return found.result(timeout_s)
+            return self._wait(found, timeout_s)
         except TimeoutError:
             raise JepaError(
                 f"node {node} said nothing of {key} on /diagnostics within {timeout_s:g} s"
             ) from None
         finally:
-            self._executor.create_task(lambda: self.node.destroy_subscription(subscription))
+            self.destroy_subscription(subscription)
 
     def require_alone(self, nodes) -> None:
         """JepaError where another graph has the same names as ``nodes``: goals and plans of the two would mix."""
@@ -210,7 +244,9 @@ class GraphClient:
                 result.set_result(response.result)
 
         self._executor.create_task(lambda: handle.get_result_async().add_done_callback(ended))
-        return GoalRun(result, lambda: self._executor.create_task(handle.cancel_goal_async))
+        return GoalRun(
+            partial(self._wait, result), lambda: self._executor.create_task(handle.cancel_goal_async)
+        )
 
     def arm(self, armed: bool = True) -> None:
         """Allow or refuse motion."""
@@ -253,6 +289,21 @@ class GraphClient:
             lambda: send().add_done_callback(lambda future: answer.set_result(future.result()))
         )
         try:
-            return answer.result(timeout_s)
+            return self._wait(answer, timeout_s)
         except TimeoutError:
             raise JepaError(f"{what} did not answer within {timeout_s:g} s") from None
+
+    def _wait(self, answer: Future, timeout_s: float):
+        """The result of a future; TimeoutError where it does not come in time, JepaError where this client ended before."""
+        wait_for([answer, self._crashed], timeout_s, FIRST_COMPLETED)
+        if not answer.done():
+            self._require_running()
+        return answer.result(0)
+
+    def _require_running(self) -> None:
+        if self._crashed.done():
+            raise JepaError(f"this client has ended, by {self._crashed.result()!r}; make a new one")
+
+    def _on_crash(self, error: Exception) -> None:
+        self._crashed.set_result(error)
+        traceback.print_exception(error)

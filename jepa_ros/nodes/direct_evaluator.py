@@ -30,6 +30,13 @@ class DirectLink:
 
     def evaluator(self, request: PlanRequest) -> "DirectEvaluator | GpuEvaluator":
         """The evaluator of one plan."""
+        self.require(request)
+        on_gpu = torch.device(self.world_model.model.device).type == "cuda"
+        return (GpuEvaluator if on_gpu else DirectEvaluator)(self, request)
+
+    def require(self, request: PlanRequest) -> None:
+        """EvaluationTimeout where a node is not active, or has another checkpoint than the request's, as since
+        ~/load_checkpoint."""
         for node in (self.world_model, self.cost):
             if not node.active:
                 raise EvaluationTimeout(f"{node.get_name()} is not active; configure and activate it")
@@ -42,8 +49,6 @@ class DirectLink:
             self.cost.require_model(request.model_id)
         except JepaError as error:
             raise EvaluationTimeout(str(error)) from error
-        on_gpu = torch.device(self.world_model.model.device).type == "cuda"
-        return (GpuEvaluator if on_gpu else DirectEvaluator)(self, request)
 
     def encode(self, image: Image, timeout_s: float) -> Embedding:
         """The goal image's embedding; JepaError where it cannot be read."""
@@ -59,18 +64,20 @@ class _Proposer:
     def __init__(self, link: DirectLink, request: PlanRequest):
         self._link, self._request, self.policy_ms = link, request, 0.0
 
-    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
-        """What the policy would do from a context towards a goal latent (D,): (N, H, KA) rad."""
+    def propose(self, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What the policy would do from a context towards a goal latent (D,), see Propose."""
         began = time.perf_counter()
-        proposals = self._link.world_model.propose(context, goal)
+        self._link.require(self._request)
+        found = self._link.world_model.propose(context, goal)
         self.policy_ms += 1e3 * (time.perf_counter() - began)
-        return proposals
+        return found
 
     def foresee(
         self, context: Context, goal: np.ndarray, macros: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where macro-actions lead, see Foresee."""
         began = time.perf_counter()
+        self._link.require(self._request)
         found = self._link.world_model.foresee(context, goal, macros)
         self.policy_ms += 1e3 * (time.perf_counter() - began)
         return found
@@ -88,6 +95,7 @@ class DirectEvaluator(_Proposer):
 
     def __call__(self, actions: np.ndarray) -> np.ndarray:
         context, began = self._request.context, time.perf_counter()
+        self._link.require(self._request)
         rollouts = self._link.world_model.imagine(
             context.latents, context.proprio, context.actions, actions.astype(np.float32)
         )
@@ -106,12 +114,12 @@ class DirectEvaluator(_Proposer):
         """Energies after every block of the candidate ``at`` (iteration, index)."""
         return self._results[at[0]][0].steps[at[1]].tolist()
 
-    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
-        """actions (S, H, KA) -> the same, down the gradient; see ``costs.refine``."""
+    def refine(self, actions: np.ndarray, *how) -> np.ndarray:
+        """actions (S, H, KA) -> the same, down the gradient; how: see ``costs.refine``."""
         request, link = self._request, self._link
         context = request.context.latents, request.context.proprio, request.context.actions
         network, energy = link.world_model.network, link.cost.energy
-        return refine(network, energy, context, request.goal, actions, request.reduction, steps, rate)
+        return refine(network, energy, context, request.goal, actions, request.reduction, *how)
 
     def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
         """Names and weighted terms of the candidate ``at`` (iteration, index)."""

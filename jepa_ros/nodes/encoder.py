@@ -4,11 +4,11 @@ import time
 import uuid
 
 import numpy as np
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 
 from jepa_ros.data.frame_change import THRESHOLD, FrameSkip
 from jepa_ros.data.images import resize
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import Embedding, Goal
 from jepa_ros.nodes.base.diagnostics import Report, Share
@@ -98,7 +98,7 @@ class EncoderNode(ManagedNode):
     def see(self, msg: Image | CompressedImage) -> Embedding:
         """The same of a camera image; with the latent of the last encoded one where it hardly differs from that."""
         began = time.perf_counter()
-        picture, stamp = self._picture(msg), Time.from_msg(msg.header.stamp).nanoseconds * 1e-9
+        picture, stamp = self._picture(msg), stamp_ns(msg) * 1e-9
         skip = self._skip.may_skip(picture, stamp)
         self._skipped.add(skip, time.monotonic())
         if not skip:

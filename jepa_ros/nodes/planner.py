@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
 from jepa_ros.action import ReachGoal
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus, SafetyStatus
 from jepa_ros.nodes.actor.graph_evaluator import GraphLink
@@ -177,6 +177,7 @@ class PlannerNode(ManagedNode):
             self.get_logger().warning(self.not_judged)
             return None
         model_id, calibration = found
+        calibration.require_joints(self._card.spec.dim)
         settings = {p.name.removeprefix("surprise."): self.param(p.name) for p in SURPRISE_PARAMS[1:]}
         return SurpriseGate.calibrated(calibration, model_id, **settings)
 
@@ -235,7 +236,7 @@ class PlannerNode(ManagedNode):
             self._inbox.put_look(
                 Look(
                     latent,
-                    Time.from_msg(msg.header.stamp).nanoseconds,
+                    stamp_ns(msg),
                     msg.header,
                     msg.encoder_id,
                     msg.encode_ms,
@@ -246,7 +247,7 @@ class PlannerNode(ManagedNode):
         return self.get_clock().now().nanoseconds
 
     def _on_joint_states(self, msg: JointState) -> None:
-        self._joints.add(Time.from_msg(msg.header.stamp).nanoseconds, msg.name, msg.position)
+        self._joints.add(stamp_ns(msg), msg.name, msg.position)
 
     def _guard_is_silent(self) -> bool:
         """Whether action_publisher was there, and is there no more."""
@@ -293,31 +294,32 @@ class PlannerNode(ManagedNode):
 
     def _work(self) -> None:
         while (goal := self._inbox.take_goal()) is not None:
-            began = self._now_ns()
-            self._pursuit.status = new_status()
+            began, target = self._now_ns(), None
+            self._pursuit.status = new_status(goal_id=self._id(goal))
             try:
-                reason = self._pursuit.run(self._target(goal))
+                target = self._target(goal)
+                reason = self._pursuit.run(target)
                 text = self._pursuit.status.text
-            except Interrupted as interrupted:
-                reason = interrupted.reason
-                text = interrupted.text or "ended before its goal image was encoded"
-            except EncoderSilent as error:
-                reason, text = ReachGoal.Result.NO_IMAGE, str(error)
-            except JepaError as error:
-                self.report(error)
-                bad_goal = self._pursuit.status.goal_id == ""
-                reason, text = (
-                    ReachGoal.Result.REJECTED if bad_goal else ReachGoal.Result.INTERNAL_ERROR,
-                    str(error),
-                )
             except Exception as error:
-                self.report(error)
-                reason, text = (
-                    ReachGoal.Result.INTERNAL_ERROR,
-                    f"{type(error).__name__}: {error}; the log has its traceback",
-                )
+                reason, text = self._ended_by(error, target is None)
+                self._pursuit.close(reason, text)
             self.get_logger().info(f"goal ended: {text}")
             self._conclude(goal, reason, text, elapsed_s=(self._now_ns() - began) * 1e-9)
+
+    def _ended_by(self, error: Exception, unread: bool) -> tuple[int, str]:
+        """Why an exception ends a goal, a termination reason and words. unread: the goal was not read yet."""
+        result = ReachGoal.Result
+        if isinstance(error, Interrupted):
+            return error.reason, error.text or "ended before its goal image was encoded"
+        if isinstance(error, EncoderSilent):
+            return result.NO_IMAGE, str(error)
+        self.report(error)
+        if isinstance(error, JepaError):
+            return result.REJECTED if unread else result.INTERNAL_ERROR, str(error)
+        return result.INTERNAL_ERROR, f"{type(error).__name__}: {error}; the log has its traceback"
+
+    def _id(self, goal) -> str:
+        return bytes(goal.goal_id.uuid).hex() if self._by_action(goal) else goal.goal_id
 
     def _target(self, goal) -> Target:
         """The goal and its sub-goals as numbers; JepaError where one cannot be used."""
@@ -328,7 +330,7 @@ class PlannerNode(ManagedNode):
             request = goal.request
             goals = read_request(
                 request,
-                bytes(goal.goal_id.uuid).hex(),
+                self._id(goal),
                 lambda image: self._link.encode(image, _ENCODE_TIMEOUT_S),
             )
             tolerance, timeout_s = request.tolerance or tolerance, request.timeout_s or timeout_s

@@ -9,13 +9,13 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from geometry_msgs.msg import PointStamped
 from rclpy.clock import Clock, ClockType
-from rclpy.time import Time
 from rosgraph_msgs.msg import Clock as ClockMsg
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.diagnostics import Report
 from jepa_ros.nodes.base.lifecycle import ManagedNode
@@ -110,7 +110,7 @@ class SimulatorNode(ManagedNode):
         order = [index[name] for name in names]
         positions = np.array([point.positions for point in msg.points])[:, order]
         times = np.array([p.time_from_start.sec + 1e-9 * p.time_from_start.nanosec for p in msg.points])
-        stamp, received = Time.from_msg(msg.header.stamp).nanoseconds * 1e-9, self._now()
+        stamp, received = stamp_ns(msg) * 1e-9, self._now()
         self._jobs.put((lambda: self._follower.accept(received, stamp, positions, times), Future()))
 
     def _serve_reset(self, request, response) -> None:

@@ -93,9 +93,9 @@ class WorldModelNode(ManagedNode):
         """
         return _imagine(self._checkpoint, latents, proprio, past, actions)
 
-    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
-        """What the checkpoint's policy would do from a context towards a goal latent (D,): (N, H, KA) float32 rad, N = 0
-        without a policy."""
+    def propose(self, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What the checkpoint's policy would do from a context towards a goal latent (D,), see Heads.propose; N = 0 without
+        a policy."""
         return _propose(self._checkpoint, context, goal)
 
     def foresee(
@@ -154,7 +154,8 @@ class WorldModelNode(ManagedNode):
             latents, blocks = _foresee(checkpoint, start, goal, _macros(msg, checkpoint))
             found = {"latents": tensor.to_msg("latents", latents), "blocks": tensor.to_msg("blocks", blocks)}
         else:
-            found = {"actions": tensor.to_msg("actions", _propose(checkpoint, start, goal))}
+            actions, things_first = _propose(checkpoint, start, goal)
+            found = {"actions": tensor.to_msg("actions", actions), "things_first": things_first}
         self._proposals.publish(
             ActionProposals(
                 header=msg.header,
@@ -184,10 +185,10 @@ def _imagine(
     return Rollouts(futures.contiguous(), joints.contiguous(), inputs[-1])
 
 
-def _propose(checkpoint: Checkpoint, context: Context, goal: np.ndarray) -> np.ndarray:
+def _propose(checkpoint: Checkpoint, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
     heads = checkpoint.heads
     if heads is None:
-        return np.empty((0, 1, checkpoint.spec.block_dim), np.float32)
+        return np.empty((0, 1, checkpoint.spec.block_dim), np.float32), False
     return heads.propose(context, goal)
 
 

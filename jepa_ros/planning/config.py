@@ -78,7 +78,8 @@ class PlannerConfig:
     that it does not depend on the cost's scale.  std_decay: factor on the spread per iteration.
 
     Two speeds, see receding_horizon.py. mode: who plans: "search", the solver; "policy", the best of the policy's
-    proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver).
+    proposals; "hybrid", the policy, and the solver where that is not good enough (without a policy, the solver; while things
+    come first, see Propose, the policy).
     hybrid_left: a proposal is good enough where its imagined end has at most this share of the energy that staying here
     has.  hybrid_arrived: or at most this many goal tolerances.  hybrid_stuck: where the search leaves more than this share
     too, the best proposal is taken; 0: never.  stall_plans: after so many plans in a row without progress, far from the goal,

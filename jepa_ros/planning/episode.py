@@ -18,6 +18,8 @@ from jepa_ros.planning.trigger import Cause, Outcome, cause, energy_of_rest, mos
 
 ASKED = 0.05
 """rad; a block that takes some joint this far from where it was must be seen in the joints."""
+FAST = 0.4
+"""rad; an arm that goes less far in a block must be seen, and moves, that much the sooner."""
 OFF_PLAN = 0.15
 """rad; where a joint ends a block this far from where it was asked to be, the block was not executed as sent."""
 
@@ -64,6 +66,9 @@ class PlanningEpisode:
         self.planner, self.memory, self.spec, self.gate = planner, memory, planner.spec, gate
         self.hierarchy = hierarchy
         self.sub_goals: SubGoals | None = None
+        full_speed = np.abs([self.spec.lower, self.spec.upper]).max() / planner.config.speed
+        slowness = min(1.0, self.spec.block * full_speed / FAST)
+        self._asked, self._still = slowness * ASKED, slowness * STILL
         self.reset()
 
     def reset(self, seed: int | None = None) -> None:
@@ -123,14 +128,17 @@ class PlanningEpisode:
         """What rollouts start from."""
         return self.memory.context()
 
-    def aim(self, goal: np.ndarray, foresee: Foresee, tolerance: float = 0.0) -> np.ndarray:
+    def aim(
+        self, goal: np.ndarray, foresee: Foresee, tolerance: float = 0.0, deadline_s: float | None = None
+    ) -> np.ndarray:
         """What to plan for from the last look on (D,): the goal (D,), or with a hierarchy its target on the way there.
 
-        tolerance: latent distance that counts as reached.  Raises EvaluationTimeout.
+        tolerance: latent distance that counts as reached.  deadline_s: seconds from now; the answer is the best found by
+        then.  Raises EvaluationTimeout.
         """
         if self.hierarchy is None:
             return goal
-        before, aim = self._aim, self.hierarchy.aim(foresee, self.context, goal, tolerance)
+        before, aim = self._aim, self.hierarchy.aim(foresee, self.context, goal, tolerance, deadline_s)
         if before is not None and not np.array_equal(before, aim):
             self.turn()
         self._aim = aim
@@ -201,7 +209,7 @@ class PlanningEpisode:
         cost counts), it may arrive in any: 0."""
         if self.planner.reduction == "min":
             return 0
-        asking = _asks_for_motion(rest.reshape(len(rest), -1, self.spec.dim))
+        asking = self._asks_for_motion(rest.reshape(len(rest), -1, self.spec.dim))
         return int(np.max(np.flatnonzero(asking) + 1, initial=0))
 
     def _anew(
@@ -255,8 +263,8 @@ class PlanningEpisode:
         armed, held, or the guard vetoed.)"""
         before, block = self._proprio, self._sent
         self._began_at = before if self._began_at is None else self._began_at
-        self.moved |= bool(np.any(np.abs(after - self._began_at) >= STILL))
-        if not _asks_for_motion(block) or np.any(np.abs(after - before) >= STILL):
+        self.moved |= bool(np.any(np.abs(after - self._began_at) >= self._still))
+        if not self._asks_for_motion(block) or np.any(np.abs(after - before) >= self._still):
             return True
         self.ignored, self._executed = True, 0
         self._begin(np.zeros_like(block), self._last_latent)
@@ -277,7 +285,6 @@ class PlanningEpisode:
     def _last_latent(self) -> np.ndarray:
         return self.context.latents[-1]
 
-
-def _asks_for_motion(block: np.ndarray) -> np.ndarray:
-    """Whether a block (..., K, A) rad takes some joint ASKED from where it was: bool (...)."""
-    return np.abs(block.sum(axis=-2)).max(axis=-1) >= ASKED
+    def _asks_for_motion(self, block: np.ndarray) -> np.ndarray:
+        """Whether a block (..., K, A) rad takes some joint far enough from where it was to be seen: bool (...)."""
+        return np.abs(block.sum(axis=-2)).max(axis=-1) >= self._asked

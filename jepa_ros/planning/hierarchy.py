@@ -74,7 +74,14 @@ class Hierarchy:
         self._goal: np.ndarray | None = None
         self._looks = 0
 
-    def aim(self, foresee: Foresee, context: Context, goal: np.ndarray, tolerance: float) -> np.ndarray:
+    def aim(
+        self,
+        foresee: Foresee,
+        context: Context,
+        goal: np.ndarray,
+        tolerance: float,
+        deadline_s: float | None = None,
+    ) -> np.ndarray:
         """What to plan for (D,) from ``context`` on, on the way to a goal latent (D,).
 
         tolerance: latent distance that counts as reached.  Raises EvaluationTimeout where nothing was foreseen in time; what
@@ -88,13 +95,15 @@ class Hierarchy:
         ):
             self._looks = 0
         if self._looks <= 0:
-            self.target = self._ask(foresee, context, goal)
+            self.target = self._ask(foresee, context, goal, deadline_s)
             self._looks = self.config.target_looks
         self._looks -= 1
         return goal if self.target is None else self.target
 
-    def _ask(self, foresee: Foresee, context: Context, goal: np.ndarray) -> np.ndarray | None:
-        self.asked += 1
+    def _ask(
+        self, foresee: Foresee, context: Context, goal: np.ndarray, deadline_s: float | None
+    ) -> np.ndarray | None:
+        self.asked, began = self.asked + 1, self._planner.clock()
         _, ways = foresee(context, goal, np.zeros((1, 1, self.size), np.float32))
         self.blocks = float(ways[0, 0])
         if self.blocks <= self.config.near_blocks:
@@ -106,6 +115,7 @@ class Hierarchy:
             ways = seen[-1][1][:, 1:].astype(np.float64)
             return ways.mean(1) + ways[:, -1] + EFFORT * np.square(macros).mean((1, 2))
 
-        call, index = self._planner.plan(cost, np.zeros(self.size), executed_blocks=0).best_at
+        left = None if deadline_s is None else deadline_s - (self._planner.clock() - began)
+        call, index = self._planner.plan(cost, np.zeros(self.size), left, executed_blocks=0).best_at
         firsts, ways = seen[call]
-        return firsts[index] if ways[index].min() < self.blocks else None
+        return firsts[index] if ways[index, 1:].min() < self.blocks else None

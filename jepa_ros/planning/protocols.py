@@ -1,9 +1,11 @@
 """The seams of the planner: what it asks for costs, and how an evaluator says that none came in time."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
+from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
 from jepa_ros.planning.memory import Context
 
@@ -33,19 +35,22 @@ class Imagination(Evaluator, Protocol):
         """(S,) energies that the candidates of the last call have after their last block."""
         ...
 
-    def refine(self, actions: np.ndarray, steps: int, rate: float) -> np.ndarray:
-        """actions (S, H, KA) -> the same after so many steps down the energy's gradient, within the action bounds.
+    def refine(
+        self, actions: np.ndarray, spec: ActionSpec, steps: int, rate: float, is_late: Callable[[], bool]
+    ) -> np.ndarray:
+        """actions (S, H, KA) -> the same after so many steps down the energy's gradient, within the bounds of ``spec``.
 
-        rate: of a step, a fraction of half the bounds' range."""
+        rate: of a step, a fraction of half the bounds' range.  is_late: whether to end with what there is."""
         ...
 
 
 class Propose(Protocol):
     """A goal-conditioned policy, the fast system."""
 
-    def __call__(self, context: Context, goal: np.ndarray) -> np.ndarray:
+    def __call__(self, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
         """What it would do from a context towards a goal latent (D,): (N, H', KA) float32 rad, N >= 0 hypotheses, most
-        of H' blocks ahead; the same for the same inputs. Raises EvaluationTimeout where none came in time."""
+        of H' blocks ahead; and whether that is to bring things to where the goal has them ("things first"). The same for
+        the same inputs. Raises EvaluationTimeout where none came in time."""
         ...
 
 

@@ -10,6 +10,10 @@ so near the goal no plan, searched or proposed, leaves a small share. The propos
 far as the search space can express them, and the best of them stays in the race as it is. Where the search sees no way
 either (``hybrid_stuck``: the energy has a wall there that a policy may know a way around), the best proposal is taken.
 
+Proposals that bring things to where the goal has them are taken without a search. On the arm's way around a thing, until it
+touches it, no plan lowers the energy; a search finds the plan there about which the model is wrong, and the arm goes where
+nothing was recorded.
+
 The best of the proposals may lead nowhere, look after look: where they differ the least motion often costs least, and the
 arm waits or goes to and fro. Where the energy of staying has not fallen over ``stall_plans`` plans, far from the goal, any
 of the proposals is taken by chance, in place of the best and of a search, for two plans or until the energy falls: it was
@@ -89,7 +93,7 @@ class Planner:
         proprio: np.ndarray,
         deadline_s: float | None = None,
         *,
-        propose: Callable[[], np.ndarray] | None = None,
+        propose: Callable[[], tuple[np.ndarray, bool]] | None = None,
         tolerance: float = 0.0,
         executed_blocks: int = 1,
         tried: int = 0,
@@ -100,12 +104,13 @@ class Planner:
         proprio: (A,) measured joint positions, rad.
         deadline_s: seconds from now (a duration); the answer is the best seen by then, after one iteration
             at least.
-        propose: what a policy would do from here, (N, H', KA) rad; None without a policy.
+        propose: what a policy would do from here, (N, H', KA) rad, and whether things come first (see Propose); None
+            without a policy.
         tolerance: latent distance that counts as reached.
         executed_blocks: how many blocks of the last plan were executed since; 0 where it was not used.
         tried: how often ``keep`` called ``evaluate`` before, in vain.
         Raises JepaError where no candidate has a finite cost, or mode is "policy" and there is none or it proposes nothing
-        usable; EvaluationTimeout where no costs came at all, or no proposals.
+        usable; EvaluationTimeout where the search got no costs at all, or no proposals came.
         """
         if deadline_s is not None and not deadline_s <= _LONGEST_DEADLINE_S:
             raise JepaError(
@@ -124,11 +129,12 @@ class Planner:
         if 0 < config.stall_plans <= progress.plans:
             found = fast.solution(int(rng.integers(len(fast.proposals))))
         else:
-            if config.mode != "policy" and not (fast.left <= config.hybrid_left or fast.end <= arrived):
+            if config.mode != "policy" and not self._is_good_enough(fast, arrived):
                 start = self._start(space, executed_blocks, space.project(fast.proposals))
                 _SOLVERS[config.solver](search, space, start, config, rng)
             if config.refine_steps and not search.is_late():
-                refined = evaluate.refine(search.leaders, config.refine_steps, config.refine_rate)
+                descent = config.refine_steps, config.refine_rate
+                refined = evaluate.refine(search.leaders, self.spec, *descent, search.is_late)
                 search.offer(within_limits(refined, self.spec, proprio))
             found = search.solution()
             if found.made_by == "search" and self._is_stuck(evaluate, found, fast, arrived):
@@ -169,7 +175,7 @@ class Planner:
         self,
         evaluate: Imagination,
         search: Search,
-        propose: Callable[[], np.ndarray] | None,
+        propose: Callable[[], tuple[np.ndarray, bool]] | None,
         proprio: np.ndarray,
     ) -> "_Fast":
         """Ask the policy, where the mode does, and imagine what it proposes."""
@@ -179,7 +185,8 @@ class Planner:
             raise JepaError("planner: mode is policy and there is no policy; set mode to search or hybrid")
         if config.mode == "search" or propose is None:
             return nothing
-        proposals = usable(propose(), self.spec, config.horizon, proprio)
+        proposals, things_first = propose()
+        proposals = usable(proposals, self.spec, config.horizon, proprio)
         if not len(proposals):
             self._require_no_policy(
                 "world_model proposed nothing usable; check that its checkpoint has heads, and that its pin "
@@ -197,7 +204,20 @@ class Planner:
             return _Fast(proposals[:0], math.inf, math.inf, here)
         end = float(outcomes[best_first[0]])
         left = end / here if 0 < here < math.inf else math.inf
-        return _Fast(proposals[best_first], left, end, here, search.solution(), best_first, costs[best_first])
+        return _Fast(
+            proposals[best_first],
+            left,
+            end,
+            here,
+            search.solution(),
+            best_first,
+            costs[best_first],
+            things_first,
+        )
+
+    def _is_good_enough(self, fast: "_Fast", arrived: float) -> bool:
+        """Whether the best proposal is taken without a search."""
+        return fast.things_first or fast.left <= self.config.hybrid_left or fast.end <= arrived
 
     def _progress_to(self, fast: "_Fast", arrived: float) -> "_Progress":
         """With the plan that begins now; none to judge by near the goal, nor without a proposal to take instead."""
@@ -250,7 +270,7 @@ class Planner:
 class _Fast:
     """What the fast system gives. proposals: (N, H, KA), best first, those of a finite cost.  left: what the best leaves at
     its end, as a share of the energy of staying; NaN without proposals.  end, here: those energies.  best: the best one.
-    places, costs: (N,) where each was in the call that imagined them, and what it cost."""
+    places, costs: (N,) where each was in the call that imagined them, and what it cost.  things_first: see Propose."""
 
     proposals: np.ndarray
     left: float = math.nan
@@ -259,6 +279,7 @@ class _Fast:
     best: Solution | None = None
     places: np.ndarray | None = None
     costs: np.ndarray | None = None
+    things_first: bool = False
 
     def solution(self, index: int) -> Solution:
         """The proposal of that index in place of the best."""

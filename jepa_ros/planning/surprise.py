@@ -17,14 +17,26 @@ STILL = 0.01
 """rad; an arm of which every joint moved less did not move."""
 DEFAULT_QUANTILE = 0.999
 DEFAULT_MARGIN, DEFAULT_UNFAMILIARITY_MARGIN = 0.5, 0.9
-"""Of held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
+DEFAULT_ARM_MARGIN = 2.0
+"""Factors on what was measured on held-out training data; benchmarks/surprise.py measures what they let pass and stop."""
+
+
+class ArmYardstick(Protocol):
+    """What the gate reads of a calibration about where pictures show the arm."""
+
+    quantiles: Mapping[str, float]
+
+    def error(self, latents: np.ndarray, joints: np.ndarray) -> np.ndarray:
+        """Latents (N, D), joints (N, A) rad -> (N,) how far the arm is seen from where it was measured."""
+        ...
 
 
 class Yardstick(Protocol):
-    """What the gate reads of a checkpoint's calibration."""
+    """What the gate reads of a checkpoint's calibration. joint_readout: None where it has none."""
 
     surprise_quantiles: Mapping[str, float]
     ood_quantiles: Mapping[str, float]
+    joint_readout: ArmYardstick | None
 
     def ood_score(self, latents: np.ndarray) -> np.ndarray:
         """Latents (N, D) -> (N,) distance from the training data."""
@@ -44,6 +56,7 @@ class Level(IntEnum):
 class GateSettings:
     """surprise_limit: latent distance (root mean square over D) from what was expected.
     unfamiliarity_limit: distance from the training data, in the unit of the gate's ``unfamiliarity``.
+    arm_limit: of the gate's ``arm_error``: up to it a picture shows the arm where it was measured; 0: none does.
     doubt_factor: on surprise_limit: above this a look is doubtful. From a strange look on, until released, doubtful
     is strange.
     slow_factor: speed while slowed.
@@ -57,6 +70,7 @@ class GateSettings:
     slow_factor: float = 0.5
     hold_after: int = 3
     release_looks: int = 3
+    arm_limit: float = 0.0
 
     def __post_init__(self):
         for name in ("surprise_limit", "unfamiliarity_limit", "doubt_factor", "slow_factor"):
@@ -64,6 +78,10 @@ class GateSettings:
                 raise JepaError(
                     f"surprise gate: {name} is {getattr(self, name)}; it must be positive and finite"
                 )
+        if not 0 <= self.arm_limit < math.inf:
+            raise JepaError(
+                f"surprise gate: arm_limit is {self.arm_limit}; it must be finite and not negative"
+            )
         for name in ("hold_after", "release_looks"):
             if getattr(self, name) < 1:
                 raise JepaError(f"surprise gate: {name} is {getattr(self, name)}; it must be at least 1")
@@ -98,13 +116,23 @@ class SurpriseGate:
     a row is: what comes into the view slowly is not taken for the scene, and a wrong prediction is corrected. Where
     the picture changes while the arm is held, what disturbed it may be gone: it need not come as close.
 
-    unfamiliarity: latent (D,) -> distance from the training data.  model_id: of the latents it can judge.
+    The one thing of which the picture's truth can be checked is the arm: where joints were is measured. A picture that shows
+    it there is a good view, and what surprises in it is the scene: a thing that was pushed lies elsewhere than was
+    foreseen. It is believed and planned from anew, and counts for going on.
+
+    unfamiliarity: latent (D,) -> distance from the training data.  arm_error: latent (D,), measured joints (A,) rad -> how
+    far the picture shows them from there; None where that is not known.  model_id: of the latents it can judge.
     """
 
     def __init__(
-        self, settings: GateSettings, unfamiliarity: Callable[[np.ndarray], float], model_id: str = ""
+        self,
+        settings: GateSettings,
+        unfamiliarity: Callable[[np.ndarray], float],
+        model_id: str = "",
+        arm_error: Callable[[np.ndarray, np.ndarray], float] | None = None,
     ):
         self.settings, self._unfamiliarity, self.model_id = settings, unfamiliarity, model_id
+        self._arm_error = arm_error
         self.reset()
 
     @classmethod
@@ -115,16 +143,29 @@ class SurpriseGate:
         quantile: float = DEFAULT_QUANTILE,
         margin: float = DEFAULT_MARGIN,
         unfamiliarity_margin: float = DEFAULT_UNFAMILIARITY_MARGIN,
+        arm_margin: float = DEFAULT_ARM_MARGIN,
         **others,
     ) -> "SurpriseGate":
         """Limits: a quantile of what was measured on held-out training data, times ``margin`` for surprise and
-        ``unfamiliarity_margin`` for unfamiliarity. others: of GateSettings."""
+        ``unfamiliarity_margin`` for unfamiliarity; of the arm's place the median, times ``arm_margin`` (0: no picture is
+        believed for that). others: of GateSettings."""
         found, name = (calibration.surprise_quantiles, calibration.ood_quantiles), f"{quantile:g}"
         if not all(name in quantiles for quantiles in found):
             raise JepaError(f"surprise gate: quantile is {name}; choose one of {', '.join(found[0])}")
         surprise, unfamiliarity = (quantiles[name] for quantiles in found)
-        settings = GateSettings(margin * surprise, unfamiliarity_margin * unfamiliarity, **others)
-        return cls(settings, lambda latent: float(calibration.ood_score(latent[None])[0]), model_id)
+        readout = calibration.joint_readout
+        settings = GateSettings(
+            margin * surprise,
+            unfamiliarity_margin * unfamiliarity,
+            arm_limit=arm_margin * readout.quantiles["0.5"] if readout else 0.0,
+            **others,
+        )
+        return cls(
+            settings,
+            lambda latent: float(calibration.ood_score(latent[None])[0]),
+            model_id,
+            readout and (lambda latent, joints: float(readout.error(latent[None], joints[None])[0])),
+        )
 
     def reset(self) -> None:
         """For a new goal: nothing is known yet."""
@@ -141,8 +182,10 @@ class SurpriseGate:
         unfamiliarity = float(self._unfamiliarity(latent))
         stuck = self._is_stuck(latent, proprio)
         frozen = stuck and unfamiliarity <= limits.unfamiliarity_limit  # darkness does not change either
-        strange = self._words(surprise, unfamiliarity, frozen, self._surprise_limit(latent))
-        doubtful = surprise > limits.doubt_factor * limits.surprise_limit
+        sighted = self._shows_the_arm(latent, proprio)
+        limit = math.inf if sighted else self._surprise_limit(latent)
+        strange = self._words(surprise, unfamiliarity, frozen, limit)
+        doubtful = not sighted and surprise > limits.doubt_factor * limits.surprise_limit
         self._doubted = doubtful and not self._doubted and not self._held
         believed = not strange and not self._doubted
         if strange:
@@ -155,10 +198,20 @@ class SurpriseGate:
                 self._against, self._held = 0, False
         level = Level.HOLD if self._held else Level(min(self._against, Level.SLOW))
         going = f"familiar again, {self._familiar} of {limits.release_looks} looks" if level else ""
+        if level == Level.OK and surprise > limits.surprise_limit:
+            level = Level.REPLAN
+            going = (
+                f"the scene is {surprise:.2f} from what was predicted (limit {limits.surprise_limit:.2f}), with the "
+                "arm where it was measured: planned anew from what is seen"
+            )
         speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
         return Judgement(
             level, speed, surprise, unfamiliarity, frozen, bool(strange), believed, strange or going
         )
+
+    def _shows_the_arm(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
+        limit = self.settings.arm_limit
+        return self._arm_error is not None and limit > 0 and self._arm_error(latent, proprio) <= limit
 
     def _is_stuck(self, latent: np.ndarray, proprio: np.ndarray) -> bool:
         if self._picture is None or latent_distance(latent, self._picture[0]) > SAME:

@@ -29,6 +29,7 @@ from jepa_ros.safety.workspace import Workspace
 
 _SOONEST_S = 0.001  # between two setpoints
 _FRESH_S = 0.5  # oldest measured pose that a motion may begin at
+_BELIEVED = 2.0  # tracking tolerances; an arm that is measured farther from its setpoint is not sent there
 _LEAVES = "the end effector would leave the workspace box"
 
 __all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint", "Verdict"]
@@ -148,6 +149,7 @@ class ActionGuard:
                 f"{list(spec.joint_names)}; give limits for these joints, in this order"
             )
         self.spec, self.limits, self.workspace = spec, limits, workspace
+        self._reach = np.maximum(np.abs(spec.lower), np.abs(spec.upper))  # (A,) rad, of the largest action
         self.config = config = config or GuardConfig()
         self.state, self.reason, self.text = SafetyState.IDLE, Reason.NONE, ""
         self.clamped = self.vetoed = self.vetoed_in_a_row = 0
@@ -389,7 +391,8 @@ class ActionGuard:
         for i, asked in enumerate(actions):
             before = target
             target, _ = self.limits.clamp_step(before + bounded[i], before, self.spec.dt)
-            targets[i] = target
+            # Back from beyond a limit, too, no action goes farther than the bounds.
+            targets[i] = target = np.clip(target, before - self._reach, before + self._reach)
             clamped += int(np.count_nonzero(np.abs(target - (before + asked)) > COUNTED))
         return targets, clamped
 
@@ -417,10 +420,16 @@ class ActionGuard:
 
     def _tracking_text(self) -> str:
         worst = int(np.abs(self._limiter.position - self._measured).argmax())
+        doubt = "" if self._believed() else "are its joint_states right? "
         return (
             f"{self.limits.names[worst]} is {self.tracking_error:.3f} rad from its command, at most "
-            f"{self.config.tracking_tolerance:g} rad; is the arm blocked, or its driver off?"
+            f"{self.config.tracking_tolerance:g} rad; {doubt}is the arm blocked, or its driver off?"
         )
+
+    def _believed(self) -> bool:
+        """Whether the arm may be sent to where it is measured. Where that is far from its setpoint, more likely the joint
+        states are wrong than the arm is there, and even a single wrong one would make it go."""
+        return self._tracking_error <= _BELIEVED * self.config.tracking_tolerance
 
     def _far_outside(self) -> str:
         """Why no motion may begin where the arm is measured, "" where it may: so far beyond a limit, its joint states
@@ -444,18 +453,24 @@ class ActionGuard:
     def _stop(
         self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
     ) -> Setpoint | None:
-        """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to
-        rest where it is measured, so that it stops pressing; one that drifts from where it was sent just brakes."""
+        """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to rest where it
+        is measured, so that it stops pressing, at the speed of plans at most; one that drifts from where it was sent, or is
+        measured where it can hardly be, just brakes."""
         resting = self.state != SafetyState.RUNNING and self._at_rest
         self._set(state, reason, text)
         self._needs_arming |= until_armed
         if not resting or reason == Reason.TRACKING_ERROR:
-            if self._lost() and self.config.follows:
-                self._limiter.follow(self._measured[None], self.config.period)
+            if self._lost() and self.config.follows and self._believed():
+                self._limiter.follow(self._measured[None], self._seconds_to(self._measured))
             else:
                 self._limiter.brake()
             self._said_rest = False
         return self._advance(now)
+
+    def _seconds_to(self, target: np.ndarray) -> float:
+        """s that plans need at least from the last setpoint to ``target`` (A,) rad."""
+        actions = np.abs(target - self._limiter.position) / self._reach
+        return max(self.config.period, float(actions.max()) * self.spec.dt)
 
     def _advance(self, now: Now) -> Setpoint | None:
         """The next setpoint, where there is one to send."""

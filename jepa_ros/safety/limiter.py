@@ -80,8 +80,9 @@ class SetpointLimiter:
 
     def follow(self, targets: np.ndarray, dt: float) -> None:
         """Take a new path from where the setpoint is: targets (N, ..., A) rad, dt s apart. Targets beyond the
-        position limits are moved to them."""
-        targets = np.clip(targets, self.limits.low, self.limits.high)
+        position limits are moved to them, or where the setpoint is beyond them already, to it."""
+        low, high = np.minimum(self.limits.low, self.position), np.maximum(self.limits.high, self.position)
+        targets = np.clip(targets, low, high)
         points = np.concatenate([self.position[None], targets])
         self.path, self.path_time = Path(points, dt, np.abs(self.velocity)), 0.0
 

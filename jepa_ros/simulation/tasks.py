@@ -267,7 +267,8 @@ class PushTask:
     name = "push"
     tolerance = 0.03
     hold_seconds = 0.5
-    blocks, step = 30, None
+    blocks, step = 54, None
+    """30 s, as long as `jepa demo` gives a goal."""
     needs_heads = True
     min_push, max_push = 0.06, 0.15
     """m between the cube's first and last place."""

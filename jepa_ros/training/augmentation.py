@@ -35,7 +35,7 @@ def _augmented(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     def some(share: float = SHARE) -> bool:
         return rng.random() < share
 
-    length, height, width, _ = clip.shape
+    height, width = clip.shape[1:3]
     if some():
         moved = _movement(height, width, rng)
         clip = [cv2.warpAffine(f, moved, (width, height), borderMode=cv2.BORDER_REPLICATE) for f in clip]
@@ -43,17 +43,24 @@ def _augmented(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if some():
         clip[:, _patch(height, width, rng)] = np.round(255 * training_colour(rng))
     if some():
-        clip = cv2.transform(clip.reshape(length * height, width, 3), _colours(clip, rng)).reshape(clip.shape)
+        clip = cv2.transform(_as_picture(clip), _colours(clip, rng)).reshape(clip.shape)
     if some():
         curve = 255 * (np.arange(256) / 255) ** 2 ** rng.uniform(-GAMMA, GAMMA)
-        clip = np.round(curve).astype(np.uint8)[clip]
+        clip = cv2.LUT(_as_picture(clip), np.round(curve).astype(np.uint8)).reshape(clip.shape)
     if some(SHARE / 2):
         sigma = rng.uniform(0.1, 1) * BLUR * height
         clip = np.stack([cv2.GaussianBlur(f, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for f in clip])
     if some(SHARE / 2):
-        noise = rng.standard_normal(clip.shape, np.float32)
-        clip = np.clip(clip + rng.uniform(0, NOISE) * noise, 0, 255).astype(np.uint8)
+        noisy = rng.standard_normal(clip.shape, np.float32)
+        noisy *= rng.uniform(0, NOISE)
+        noisy += clip
+        clip = np.clip(noisy, 0, 255, out=noisy).astype(np.uint8)
     return clip
+
+
+def _as_picture(clip: np.ndarray) -> np.ndarray:
+    """(L, h, w, 3) as one picture (L * h, w, 3), for what treats all pixels alike."""
+    return clip.reshape(-1, *clip.shape[2:])
 
 
 def _movement(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
@@ -80,5 +87,5 @@ def _colours(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     saturation = 1 + rng.uniform(-SATURATION, SATURATION)
     mixed = (saturation * np.eye(3) + (1 - saturation) / 3) @ np.diag(gain)
     contrast = 1 + rng.uniform(-CONTRAST, CONTRAST)
-    middle = np.mean(mixed @ clip.mean((0, 1, 2)))
+    middle = np.mean(mixed @ cv2.mean(_as_picture(clip))[:3])
     return np.hstack([contrast * mixed, np.full((3, 1), (1 - contrast) * middle)])

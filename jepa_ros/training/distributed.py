@@ -8,6 +8,7 @@ to rounding.
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -15,6 +16,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from jepa_ros.errors import JepaError
+
+PATIENCE = timedelta(hours=12)
+"""That a process waits for the others: the first drives candidates meanwhile, or one still reads its bags."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def join(device: str) -> Ranks:
             )
         torch.cuda.set_device(local)
     with _reaching_all():
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
     return Ranks(dist.get_rank(), dist.get_world_size())
 
 

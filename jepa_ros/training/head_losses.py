@@ -16,6 +16,7 @@ def cloning_loss(proposals: Tensor, actions: Tensor, reach: Tensor, others: floa
     return (weight * error).sum() / weight.sum().clamp(min=1e-6)
 
 
-def rests(block: Tensor, still: float) -> Tensor:
-    """(B,) whether raw actions (B, K, A) rad move no joint by more than ``still`` rad."""
-    return block.abs().sum(1).amax(1) <= still
+def rests(block: Tensor, reach: Tensor, still: float) -> Tensor:
+    """(B,) whether raw actions (B, K, A) rad move no joint by more than a share ``still`` of what actions of ``reach`` (KA,)
+    rad would."""
+    return (block.abs().sum(1) / reach.unflatten(0, block.shape[1:]).sum(0)).amax(1) <= still

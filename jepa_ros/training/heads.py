@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset
 from jepa_ros.errors import JepaError
 from jepa_ros.training.head_losses import cloning_loss, expectile_loss, rests
@@ -57,8 +56,8 @@ class HeadTraining:
     distance_expectile: below 0.5 leans to the quickest way.  value_expectile: above 0.5 too.
     target_rate: of the critic's slow copy that its targets come from.
     others: weight of the hypotheses that are not the best.  detour: blocks more than the distance that make a way count
-    1 / e.  still: rad, the most that a joint moves in a block without motion; a way that begins with one, and does not end
-    there, does not count: what waits teaches waiting.
+    1 / e.  still: the most that a joint moves in a block without motion, as a share of what it can; a way that begins with
+    one, and does not end there, does not count: what waits teaches waiting.
     objects: features of what stays while the arm moves; 0, or where nothing does: none.
     stride: blocks of a step of the slow level; 0, or where no episode lasts as long: no slow level.  macro: U, the width of
     its actions.  information: weight of a nat that a macro-action carries beyond the standard normal, against the latents'
@@ -78,7 +77,7 @@ class HeadTraining:
     target_rate: float = 0.02
     others: float = 0.05
     detour: float = 2.0
-    still: float = 0.04
+    still: float = 1 / 12
     objects: int = 6
     stride: int = 5
     macro: int = 8
@@ -218,13 +217,14 @@ def policy_loss(heads: Heads, ways: Chunks, config: HeadTraining) -> Tensor:
     proposals = heads.policy(ways.latents, ways.proprio, ways.past, ways.goal)
     with torch.no_grad():
         detour = ways.blocks - heads.distance(ways.latents[:, -1], ways.goal)
-        weight = torch.exp(-detour.clamp(min=0) / config.detour) * (~waits(ways, heads.spec, config.still))
+        weight = torch.exp(-detour.clamp(min=0) / config.detour) * (~waits(ways, heads, config.still))
     return cloning_loss(proposals, ways.actions, heads.chunks.reach, config.others, weight)
 
 
-def waits(ways: Chunks, spec: ActionSpec, still: float) -> Tensor:
-    """(B,) whether the first block of a way moves no joint by more than ``still`` rad, and the goal lies after it."""
-    return rests(ways.actions[:, 0].unflatten(1, (spec.block, spec.dim)), still) & (ways.blocks > 1)
+def waits(ways: Chunks, heads: Heads, still: float) -> Tensor:
+    """(B,) whether the first block of a way is one without motion (see HeadTraining), and the goal lies after it."""
+    first = ways.actions[:, 0].unflatten(1, (heads.spec.block, heads.spec.dim))
+    return rests(first, heads.chunks.reach, still) & (ways.blocks > 1)
 
 
 def train_heads(

@@ -197,8 +197,9 @@ def object_policy_loss(
     steps = np.arange(horizon * block)
     done = episodes.actions[np.minimum(start[:, None] + steps, last[start][:, None])]
     on_the_way = torch.from_numpy(steps < needed[:, None]).to(done.device)
+    longer = torch.from_numpy(needed > block).to(done.device)
     actions = torch.where(on_the_way[..., None], done, 0.0)
-    waits = rests(actions[:, :block], still) & torch.from_numpy(needed > block).to(actions.device)
+    waits = longer & rests(actions[:, :block], objects.chunks.reach, still)
     latents, proprio, past = episodes.window(start)
     noise = torch.from_numpy(rng.standard_normal(there.shape).astype(np.float32)).to(there.device)
     towards = there + _JITTER * noise

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.data.dataset import ClipDataset, clip_span, motions, statistics
 from jepa_ros.data.episodes import Episode
+from jepa_ros.data.heap import keep_for_reuse
 from jepa_ros.data.mixture import require_every_share
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.provenance import source_commit
@@ -122,6 +123,7 @@ def train(
     if candidates is not None:
         model.load_state_dict(candidates.weights)
         speed["chosen_step"] = candidates.best["step"]
+    torch.manual_seed(config.seed)  # what follows is the same after a stop
     metrics = validate(model, split.validation, config) | {k: round(v, 4) for k, v in speed.items()}
     started, tolerance = time.monotonic(), goal_tolerance(model, split.validation)
     save_checkpoint(
@@ -202,6 +204,7 @@ def fit_world_model(
     parts = {"model": model, "optimiser": optimiser, "target": target, "candidates": candidates}
     journal = Journal(out, fingerprint, config, ranks, **parts)
     coming = batches(split.train, config, range(journal.step, config.steps), ranks)
+    keep_for_reuse()
     model.train()
     with journal, closing(coming):
         while journal.step < config.steps:

@@ -12,11 +12,9 @@ from torch import Tensor, nn
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.checkpoint import halved, load_checkpoint, load_weights, save_tensors
+from jepa_ros.world_model.checkpoint import BASELINES, halved, load_checkpoint, load_weights, save_tensors
 from jepa_ros.world_model.encoders import build_encoder
 from jepa_ros.world_model.model import ModelConfig
-
-BASELINES = "baselines.safetensors"
 
 
 class Baselines(nn.Module):

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from jepa_ros.errors import JepaError
+from jepa_ros.world_model.joint_readout import JointReadout
+from jepa_ros.world_model.quantiles import require_quantiles
 
 CALIBRATION = "calibration.json"
-QUANTILES = ("0.5", "0.95", "0.99", "0.999")
 RIDGE = 1e-5
 """Added to the covariance's eigenvalues, as a share of the mean variance: rounding must not decide about
 directions that the training data hardly use."""
@@ -27,6 +28,7 @@ class Calibration:
     surprise_quantiles: QUANTILES -> that quantile of the surprise on held-out clips: the root mean square
     over D of predicted - observed latent, one block ahead.
     frames: training frames behind the statistics.  data_digest: of the bags they came from.
+    joint_readout: where a latent shows the arm; None in calibrations from before there was one.
     """
 
     latent_mean: np.ndarray
@@ -36,6 +38,7 @@ class Calibration:
     surprise_quantiles: Mapping[str, float]
     frames: int
     data_digest: str
+    joint_readout: JointReadout | None = None
 
     def __post_init__(self):
         for name in ("latent_mean", "latent_covariance"):
@@ -54,6 +57,12 @@ class Calibration:
         """
         return mahalanobis(latents, self.latent_mean, self._whitening)
 
+    def require_joints(self, joints: int) -> None:
+        """JepaError where its readout is of an arm of another number of joints."""
+        read = joints if self.joint_readout is None else len(self.joint_readout.bias)
+        if read != joints:
+            raise JepaError(f"calibration: joint_readout reads {read} joints, the arm has {joints}")
+
     @cached_property
     def _whitening(self) -> np.ndarray:
         return whitening(self.latent_covariance)
@@ -68,6 +77,7 @@ class Calibration:
             "surprise_quantiles": {k: _round(v) for k, v in self.surprise_quantiles.items()},
             "latent_mean": [_round(v) for v in self.latent_mean],
             "latent_covariance": [[_round(v) for v in row] for row in self.latent_covariance],
+            **({} if self.joint_readout is None else {"joint_readout": self.joint_readout.to_dict()}),
         }
 
     @classmethod
@@ -82,6 +92,7 @@ class Calibration:
                 {str(k): float(v) for k, v in values["surprise_quantiles"].items()},
                 int(values["frames"]),
                 str(values["data_digest"]),
+                JointReadout.from_dict(values["joint_readout"]) if "joint_readout" in values else None,
             )
         except KeyError as error:
             raise JepaError(f"calibration: {error} is missing") from error
@@ -93,7 +104,7 @@ class Calibration:
             if not ok:
                 raise JepaError(f"calibration: {what}")
 
-        covariance, quantiles = self.latent_covariance, (self.ood_quantiles, self.surprise_quantiles)
+        covariance, readout = self.latent_covariance, self.joint_readout
         need(self.latent_mean.ndim == 1 and self.latent_mean.size > 0, "latent_mean is not a vector")
         need(
             covariance.shape == (self.latent_dim,) * 2,
@@ -114,12 +125,12 @@ class Calibration:
             f"latent_covariance is not one: its lowest eigenvalue is {lowest:.3g}",
         )
         need(math.isfinite(self.effective_rank), f"effective_rank is {self.effective_rank}")
-        for name, found in zip(("ood_quantiles", "surprise_quantiles"), quantiles, strict=True):
-            need(set(found) >= set(QUANTILES), f"{name} lacks {sorted(set(QUANTILES) - set(found))}")
-            need(
-                all(math.isfinite(v) and v >= 0 for v in found.values()),
-                f"{name} must be finite and not negative: {dict(found)}",
-            )
+        require_quantiles("ood_quantiles", self.ood_quantiles)
+        require_quantiles("surprise_quantiles", self.surprise_quantiles)
+        need(
+            readout is None or len(readout.weight) == self.latent_dim,
+            f"joint_readout reads latents of {readout and len(readout.weight)}, latent_mean has {self.latent_dim}",
+        )
 
 
 def read_calibration(checkpoint: str | Path) -> tuple[str, Calibration] | None:
@@ -151,11 +162,6 @@ def mahalanobis(latents: np.ndarray, mean: np.ndarray, whitening: np.ndarray) ->
     """Mahalanobis distances / sqrt(D) of latents (N, D) -> (N,)."""
     offsets = np.asarray(latents, np.float64) - mean
     return np.sqrt(np.mean((offsets @ whitening) ** 2, axis=-1))
-
-
-def quantiles_of(scores: np.ndarray) -> dict[str, float]:
-    """QUANTILES of scores (N,)."""
-    return {q: float(np.quantile(scores, float(q))) for q in QUANTILES}
 
 
 def _round(value: float) -> float:

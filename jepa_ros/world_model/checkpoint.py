@@ -1,5 +1,5 @@
 """Checkpoint directories: `model.safetensors`, `config.json`, `calibration.json`, `heads.safetensors`,
-`reference_view.png`.
+`baselines.safetensors`, `reference_view.png`.
 
 Weights are read with safetensors: opening a stranger's checkpoint runs no code of theirs, and one that holds
 code is refused.
@@ -35,7 +35,7 @@ from jepa_ros.world_model.trust import (
 )
 
 FORMAT = 1
-CONFIG, REFERENCE_VIEW = "config.json", "reference_view.png"
+CONFIG, BASELINES, REFERENCE_VIEW = "config.json", "baselines.safetensors", "reference_view.png"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Checkpoint:
 
         JepaError where the file is damaged, or made for other weights or another width.
         """
-        return load_calibration(self.path, self.model_id, self.model.latent_dim)
+        return load_calibration(self.path, self.model_id, self.model.latent_dim, self.spec.dim)
 
     @cached_property
     def heads(self) -> Heads | None:
@@ -122,14 +122,14 @@ def save_checkpoint(
 ) -> None:
     """Write the directory; each file whole or not at all. ``config`` is kept beside model and ActionSpec.
 
-    A calibration, heads and an export that lie there belong to the weights before, and are removed.
+    A calibration, heads, baselines and an export that lie there belong to the weights before, and are removed.
     """
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
-    for name in (CALIBRATION, HEADS, EXPORT):
-        (path / name).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     save_tensors(path / WEIGHTS, tensors)
+    for name in (CALIBRATION, HEADS, BASELINES, EXPORT):
+        (path / name).unlink(missing_ok=True)
     if reference_view is not None:
         cv2.imwrite(str(path / REFERENCE_VIEW), cv2.cvtColor(reference_view, cv2.COLOR_RGB2BGR))
     content = {
@@ -229,8 +229,9 @@ def save_calibration(path: Path, calibration: Calibration) -> None:
     write_whole(path / CALIBRATION, f"{{\n{lines}\n}}\n".encode())
 
 
-def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration | None:
-    """calibration.json of the folder ``path``, None where there is none; JepaError where it does not fit."""
+def load_calibration(path: Path, model_id: str, latent_dim: int, joints: int) -> Calibration | None:
+    """calibration.json of the folder ``path``, None where there is none; JepaError where it does not fit latents of
+    ``latent_dim`` numbers or an arm of so many ``joints``."""
     file, again = path / CALIBRATION, "make it again: `jepa calibrate`"
     if not file.is_file():
         return None
@@ -241,6 +242,7 @@ def load_calibration(path: Path, model_id: str, latent_dim: int) -> Calibration 
         )
     try:
         calibration = Calibration.from_dict(content)
+        calibration.require_joints(joints)
     except JepaError as error:
         raise JepaError(f"checkpoint {file}: {error}; {again}") from error
     if calibration.latent_dim != latent_dim:

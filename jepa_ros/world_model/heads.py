@@ -154,21 +154,20 @@ class Heads(nn.Module):
         return (proprio - self.proprio_mean) / self.proprio_std
 
     @torch.inference_mode()
-    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
-        """What the policy would do from a planner's context, for a goal latent (D,) -> (N, H, KA) float32 rad. Things
-        first: while they are not in place, by the policy that brings them there."""
+    def propose(self, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What the policy would do from a planner's context, for a goal latent (D,) -> (N, H, KA) float32 rad, and whether
+        things come first: while they are not in place, it is the policy's that brings them there."""
         arrays = context.latents, context.proprio, context.actions, goal
         latents, proprio, past, target = (
             torch.tensor(x, dtype=torch.float32, device=self.device)[None] for x in arrays
         )
-        if self.objects is None or self.objects.in_place(latents[:, -1], target).item():
-            found = self.policy(latents, proprio, past, target)
-        else:
+        things_first = self.objects is not None and not self.objects.in_place(latents[:, -1], target).item()
+        if things_first:
             found = self.objects.policy(latents, self.joints(proprio), past, target)
-        proposals = found[0].cpu().numpy()
-        return np.clip(
-            proposals, np.tile(self.spec.lower, self.spec.block), np.tile(self.spec.upper, self.spec.block)
-        ).astype(np.float32)
+        else:
+            found = self.policy(latents, proprio, past, target)
+        lower, upper = (np.tile(bound, self.spec.block) for bound in (self.spec.lower, self.spec.upper))
+        return np.clip(found[0].cpu().numpy(), lower, upper).astype(np.float32), things_first
 
     @torch.inference_mode()
     def foresee(

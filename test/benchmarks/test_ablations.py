@@ -18,6 +18,7 @@ def bags(tmp_path_factory):
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("without_export")
 def test_variants_are_trained_and_driven_once(bags, tmp_path, monkeypatch, capsys):
     trained, real = [], ablations.jepa
     monkeypatch.setattr(ablations, "jepa", lambda words: trained.append(words) or real(words))

@@ -29,6 +29,7 @@ def content(bar="reach", trainings=3, episodes=100, starts=None, **agents) -> di
                         "outcomes": "1" * successes[seed] + "0" * (episodes - successes[seed]),
                         "errors_mm": [5.0] * successes[seed] + [50.0] * (episodes - successes[seed]),
                         "planning_ms": [ms] * episodes,
+                        "seconds": [2.0 + i for i in range(episodes)],
                         "policy_share": None,
                     }
                     for name, (successes, ms) in agents.items()
@@ -105,6 +106,24 @@ def test_starts_behind_and_around_the_cube_stand_apart(tmp_path):
     measured, met = rows["push, the cube within 3 cm: at least 85%"]
     assert "starts behind the cube 150/150 (" in measured and "starts around the cube 20/150 (" in measured
     assert met == "**no**"
+
+
+def test_push_says_what_the_shorter_budget_of_before_gives(tmp_path):
+    starts = {"behind the cube": [1000], "around the cube": [1001]}
+    found = content("push", starts=starts, hybrid=((90, 90, 90), 10.0))
+    measured, _ = written(tmp_path, found)["push, the cube within 3 cm: at least 85%"]
+    assert "; within 16.5 s 45/300 (" in measured  # 2 to 16 s: fifteen of each
+
+
+def test_fresh_goals_have_a_table_of_their_own(tmp_path):
+    assert bars_tables.fresh(tmp_path) == "Not measured."
+    (tmp_path / "fresh").mkdir()
+    found = content(hybrid=((98, 97, 90), 10.0)) | {"seeds": list(range(1100, 1200))}
+    (tmp_path / "fresh" / "bars_reach.json").write_text(json.dumps(found))
+    head, _, row = bars_tables.fresh(tmp_path).splitlines()
+    assert "episodes of seeds 1100 to 1199" in head
+    assert "285/300 (" in row and "least 90/100" in row and "| **no** |" in row
+    assert set(written(tmp_path).values()) == {("not measured", "")}
 
 
 def test_far_goals_say_how_far(tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import episode_log
 import pytest
+from result_files import made_by
 
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation.runner import Settings
@@ -49,6 +50,34 @@ def test_a_killed_run_goes_on_after_its_last_whole_episode(tmp_path, ran):
     assert episode_log.is_complete(file, SETTINGS, AGENTS, [1000, 1001])
     assert episode_log.complete(file, SETTINGS, AGENTS, [1001])["random"] == both["random"][1:]
     assert len(ran) == 2 and len([json.loads(line) for line in file.read_text().splitlines()]) == 5
+
+
+def test_a_result_of_several_commits_names_them_all(tmp_path, monkeypatch):
+    file = tmp_path / "reach.jsonl"
+
+    def content(commit: str, seeds: list[int]) -> dict:
+        monkeypatch.setattr(episode_log, "COMMIT", commit)
+        found = episode_log.complete(file, SETTINGS, AGENTS, seeds)
+        return episode_log.made_with([episode_log.figures(episodes) for episodes in found.values()])
+
+    one = content("1" * 40, [1000])
+    assert one == {"commit": "1" * 40, "runtime": ""} and made_by(one) == "commit 1111111"
+    two = content("2" * 40 + "+", [1000, 1001])
+    assert two["commit"] == ["1" * 40, "2" * 40 + "+"]
+    assert made_by(two) == "mixed commits 1111111 and 2222222+"
+    assert content("3" * 40, [1000]) == one
+
+    header, *rows = episode_log.read_lines(file)
+    untold = [{key: row[key] for key in row if key not in ("commit", "runtime")} for row in rows[:2]]
+    episode_log.write_lines(file, [header, *untold, *rows[2:]])  # a file from before they were told
+    old = content("3" * 40, [1000, 1001])
+    assert old["commit"] == ["2" * 40 + "+", "unknown"] and old["runtime"] == ["", "unknown"]
+
+
+def test_episodes_know_what_computed_the_model(small_checkpoint, tmp_path):
+    settings = replace(SETTINGS, checkpoint=str(small_checkpoint))
+    found = episode_log.complete(tmp_path / "reach.jsonl", settings, ["no_op"], [1000])
+    assert episode_log.figures(found["no_op"])["runtimes"] == ["torch"]  # it is not exported
 
 
 def test_episodes_of_other_settings_are_not_mixed_in(tmp_path, ran):

@@ -155,10 +155,11 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
 
 def test_without_ros_the_graph_is_left_out_with_a_word(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rclpy", None)  # importing it is an ImportError
-    for name in [
-        name for name in sys.modules if name.startswith(("jepa_ros.nodes.bench", "jepa_ros.nodes.client"))
-    ]:
-        monkeypatch.delitem(sys.modules, name)
+    for module in ("jepa_ros.nodes.bench", "jepa_ros.nodes.client"):
+        package, _, name = module.rpartition(".")
+        monkeypatch.setattr(importlib.import_module(package), name, None, raising=False)  # put back, too
+        for loaded in [loaded for loaded in sys.modules if loaded.startswith(module)]:
+            monkeypatch.delitem(sys.modules, loaded)
     words = ["--parts", "encode,graph", "--runtime", "torch", "--out", str(tmp_path)]
     assert main(["bench", "--quick", *words]) == 0
     assert "left out: `jepa bench --parts graph` needs ROS 2" in capsys.readouterr().out

@@ -36,7 +36,7 @@ def test_oracle_run_prints_a_table_and_writes_all_it_takes_to_repeat_it(tmp_path
                 "--json",
                 str(out),
                 "--baselines",
-                "no_op,behaviour_cloning",
+                "no_op,behaviour_cloning,no_op",
             ]
         )
         == 0
@@ -80,6 +80,7 @@ def test_oracle_run_prints_a_table_and_writes_all_it_takes_to_repeat_it(tmp_path
     assert set(content["baselines"]) == {"no_op", "behaviour_cloning"}
     assert all(figures <= set(baseline) for baseline in content["baselines"].values())
     assert content["baselines"]["no_op"]["successes"] == 0
+    assert content["baselines"]["no_op"]["episodes"] == content["episodes"]
     assert content["baselines"]["behaviour_cloning"]["successes"] is None
     assert "checkpoint" in content["baselines"]["behaviour_cloning"]["unavailable"]
     assert [(row["agent"], row["seed"]) for row in content["rows"]] == [

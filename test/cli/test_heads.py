@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
-from jepa_ros.cli.main import main
+from jepa_ros.cli.main import build_parser, main
+from jepa_ros.data.episode_bag import EpisodeBag
+from jepa_ros.training.config import TrainingConfig
+from jepa_ros.training.heads import HeadTraining
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_checkpoint
 from jepa_ros.world_model.model import ModelConfig, WorldModel
 
@@ -69,3 +73,34 @@ def test_heads_that_cannot_be_written_are_named(checkpoint, bags, capsys):
     (checkpoint / "heads.partial").mkdir()
     assert heads(checkpoint, bags, "--steps", 1) == 2
     assert "heads.safetensors: cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "config"), [("heads", HeadTraining()), ("train", TrainingConfig())])
+def test_an_option_that_is_not_given_is_the_configuration_s_own(command, config):
+    required = {"heads": ["--checkpoint", "a"], "train": ["--out", "a"]}[command]
+    args = build_parser(command).parse_args([command, "--bags", "b", *required])
+    same_name = {name for name in vars(args) if hasattr(config, name)} - {"selection"}
+    assert {"seed", "objects", "learning_rate"} < same_name
+    assert {name: getattr(args, name) for name in same_name} == {
+        name: getattr(config, name) for name in same_name
+    }
+
+
+@pytest.mark.usefixtures("without_export")
+def test_behaviours_that_the_training_left_out_are_left_out_again(tmp_path, spec, capsys):
+    """Or other episodes would be held out than then."""
+    for index in range(16):
+        behaviour = {"behaviour": ("scripted", "noisy")[index % 2]}
+        camera = {"width": 16, "height": 16, "k": np.eye(3)}
+        with EpisodeBag(tmp_path / "bags" / f"episode_{index:02d}", spec, camera, metadata=behaviour) as bag:
+            for frame in range(24):
+                bag.command(frame / 10, np.full(2, 0.001 * frame * index))
+                image = np.full((16, 16, 3), 8 * index + frame, np.uint8)
+                bag.observe(frame / 10, image, np.full(2, 0.001 * frame * index), np.zeros(2))
+    settings = "--behaviours scripted --steps 1 --batch 4 --block 2 --baseline-steps 0 --head-steps 0 --image-size 16"
+    folders = ["--bags", str(tmp_path / "bags"), "--out", str(tmp_path / "model")]
+    assert main(["train", *folders, *settings.split()]) == 0
+    capsys.readouterr()
+    assert heads(tmp_path / "model", tmp_path / "bags", "--steps", 1) == 0
+    told = capsys.readouterr().out
+    assert "behaviours scripted alone" in told and "the same episodes are held out as there" in told

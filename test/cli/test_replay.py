@@ -37,8 +37,11 @@ def start(*words):
 
 
 def jepa_replay(*words):
-    process = start(*words)
-    out, err = process.communicate(timeout=120)
+    with start(*words) as process:
+        try:
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
     return process.returncode, out, err
 
 
@@ -74,7 +77,8 @@ def test_a_robot_that_listens_is_refused_with_status_2(bag):
     robot = rclpy.create_node("controller", namespace=NAMESPACE, context=context)
     robot.create_subscription(JointTrajectory, "joint_trajectory", lambda msg: None, 1)
     try:
-        code, out, err = jepa_replay(bag, "--namespace", NAMESPACE, "--wait-for-subscribers", 0)
+        # --loop: on a busy machine it may begin to play before it discovers the robot; it stops once it has.
+        code, out, err = jepa_replay(bag, "--namespace", NAMESPACE, "--wait-for-subscribers", 0, "--loop")
     finally:
         robot.destroy_node()
         context.shutdown()

@@ -17,7 +17,7 @@ from jepa_ros.world_model.trust import EXPORT
 SPEC = ActionSpec(("x", "y"), (-0.1,) * 2, (0.1,) * 2, (-1.0,) * 2, (1.0,) * 2, block=2)
 CAMERA = {"width": 16, "height": 16, "k": np.eye(3)}
 SMALL = (
-    "--steps 4 --batch 8 --clip 4 --block 2 --image-size 16 --latent-dim 8 --threads 1 --no-cache "
+    "--steps 4 --batch 8 --clip 4 --image-size 16 --latent-dim 8 --threads 1 --no-cache "
     "--baseline-steps 0 --head-steps 0"
 ).split()
 
@@ -71,6 +71,7 @@ def test_parts_can_be_left_out_and_the_checkpoint_says_so(bags, tmp_path):
     checkpoint = load_checkpoint(tmp_path / "without")
     assert not checkpoint.model.config.proprioception and not checkpoint.heads.config.proprioception
     assert (tmp_path / "without" / EXPORT).is_file()
+    assert checkpoint.spec.block == SPEC.block  # as the bags say, where --block does not
 
 
 @pytest.mark.parametrize(

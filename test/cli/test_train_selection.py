@@ -17,7 +17,7 @@ from jepa_ros.training.selection import Selection
 from jepa_ros.world_model.checkpoint import load_checkpoint
 from jepa_ros.world_model.heads_file import heads_metadata
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("without_export")]
 SMALL = (
     "--preset reach --steps 2 --batch 4 --clip 3 --latent-dim 8 --image-size 16 --augmentation none --precision float32 "
     "--head-steps 0 --baseline-steps 0 --threads 1 --no-cache --select-every 1 --select-episodes 1"

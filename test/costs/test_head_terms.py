@@ -162,7 +162,7 @@ def test_down_the_gradient_things_come_nearer_their_place_and_in_place_nothing_p
         reduction,
         network=lambda: with_objects.network,
     )
-    refined = evaluator.refine(ACTIONS, 4, 0.2)
+    refined = evaluator.refine(ACTIONS, with_objects.spec, 4, 0.2)
     before, after = evaluator.evaluate(ACTIONS), evaluator.evaluate(refined)
     assert np.isfinite(refined).all() and (after <= before).all() and (after < before).any()
     actions = torch.from_numpy(ACTIONS[:1]).clone().requires_grad_(True)

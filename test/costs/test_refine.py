@@ -40,25 +40,39 @@ def test_refined_candidates_cost_less_within_their_bounds(world, reduction):
     evaluator, actions = world
     evaluator.reduction = reduction
     before = evaluator(actions)
-    refined = evaluator.refine(actions, 8, 0.2)
+    refined = evaluator.refine(actions, SPEC, 8, 0.2)
     after = evaluator(refined)
     assert refined.shape == actions.shape and refined.dtype == np.float32
     assert np.all(after <= before + 1e-5) and np.mean(before - after) > 0.01 * np.mean(before)
     assert np.all(refined >= LOWER - 1e-6) and np.all(refined <= UPPER + 1e-6)
     assert np.any(np.isclose(refined, UPPER)) or np.any(np.isclose(refined, LOWER))
-    np.testing.assert_array_equal(refined, evaluator.refine(actions, 8, 0.2))
+    np.testing.assert_array_equal(refined, evaluator.refine(actions, SPEC, 8, 0.2))
+
+
+def test_a_descent_that_is_late_ends_after_its_step(world):
+    evaluator, actions = world
+    asked = []
+    late = evaluator.refine(actions, SPEC, 50, 0.1, lambda: asked.append(0) or len(asked) == 3)
+    np.testing.assert_array_equal(late, evaluator.refine(actions, SPEC, 2, 0.1))
+    assert len(asked) == 3
+
+
+def test_a_slowed_arm_keeps_its_own_bounds(world):
+    evaluator, actions = world
+    slowed = evaluator.refine(0.1 * actions, SPEC.slowed(0.1), 8, 0.5)
+    assert np.all(slowed >= 0.1 * LOWER - 1e-6) and np.all(slowed <= 0.1 * UPPER + 1e-6)
 
 
 def test_a_step_too_wide_is_not_taken(world):
     evaluator, actions = world
-    few = evaluator.refine(actions, 3, 0.05)
-    wide = evaluator.refine(few, 1, 1.0)
+    few = evaluator.refine(actions, SPEC, 3, 0.05)
+    wide = evaluator.refine(few, SPEC, 1, 1.0)
     assert np.all(evaluator(wide) <= evaluator(few) + 1e-5)
 
 
 def test_each_candidate_goes_its_own_way(world):
     evaluator, actions = world
-    together, alone = evaluator.refine(actions, 5, 0.1), evaluator.refine(actions[2:3], 5, 0.1)
+    together, alone = evaluator.refine(actions, SPEC, 5, 0.1), evaluator.refine(actions[2:3], SPEC, 5, 0.1)
     np.testing.assert_allclose(together[2:3], alone, atol=1e-5)
 
 
@@ -69,7 +83,7 @@ def test_at_the_goal_itself_nothing_breaks(world):
     with torch.inference_mode():
         future = evaluator.model.imagine(*context, torch.tensor(actions[:1]))[0]
     evaluator._fixed[3] = future[0, 0].numpy()
-    assert np.all(np.isfinite(evaluator.refine(actions[:1], 4, 0.1)))
+    assert np.all(np.isfinite(evaluator.refine(actions[:1], SPEC, 4, 0.1)))
 
 
 def test_ends_are_energies_after_the_last_block(world):

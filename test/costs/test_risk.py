@@ -122,7 +122,7 @@ def test_gradients_lead_down_the_joined_energy():
     actions = np.zeros((S, H, 4), np.float32)
     for kind in ("mean", "worst"):
         one = evaluator(kind)
-        better = one.refine(actions, 10, 0.1)
+        better = one.refine(actions, one.model.spec, 10, 0.1)
         assert np.all(one.evaluate(better) < one.evaluate(actions))
 
 

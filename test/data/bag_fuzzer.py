@@ -34,6 +34,7 @@ from jepa_ros.data.bag_reader import read_episodes  # noqa: E402
 from jepa_ros.data.recording import read_recording  # noqa: E402
 from jepa_ros.data.topics import Topics  # noqa: E402
 from jepa_ros.errors import JepaError  # noqa: E402
+from jepa_ros.evaluation.bench.resident import peak_mib  # noqa: E402
 
 SECONDS_A_BAG = 20
 MEMORY = 3 << 30  # bytes of address space beyond what Python and its libraries take
@@ -312,7 +313,7 @@ def main() -> int:
         assert read(bag) == "whole", f"{bag} is not read whole before it is damaged"
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = peak_mib()  # of this program: getrusage would count what the one that started it had
     warnings.simplefilter("error", RuntimeWarning)  # NumPy's: numbers that overflowed
     outcomes, failures = Counter(), []
     for number in range(args.first, args.first + args.count):
@@ -328,7 +329,7 @@ def main() -> int:
         except Exception:
             failures.append(f"bag {number}: {traceback.format_exc()}")
         faulthandler.cancel_dump_traceback_later()
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    used = int(2**20 * (peak_mib() - before))
     if used > RESIDENT:
         failures.append(f"{used >> 20} MB of memory were used")
     if not args.keep:

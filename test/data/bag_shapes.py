@@ -68,7 +68,7 @@ class Shape:
     files: over how many the bag is split.  chunk: bytes that an MCAP chunk holds at least.
     jitter: s by which stamps and arrivals scatter.
     vendor: with a topic of a type that no distribution has.  tf: with the arm's frames.
-    graph: with what this package's nodes say.  older: PlannerStatus of a version without a header.
+    graph: with what this package's nodes say.  proprio: in its plans.  older: PlannerStatus of a version without a header.
     custom: metadata.yaml's custom_data.
     """
 
@@ -90,6 +90,7 @@ class Shape:
     vendor: bool = False
     tf: bool = False
     graph: bool = False
+    proprio: tuple[float, ...] = ()
     older: bool = False
     custom: Mapping[str, str] = field(default_factory=dict)
 
@@ -338,6 +339,7 @@ def _graph(shape: Shape, now: int, header, frame: int) -> Iterator[Message]:
     if frame == 0:
         yield now, "/jepa/goal", blank(distro, "Goal", header=header, goal_id="1", embedding=embedding)
     plan = {"joint_names": list(JOINTS), "actions": tensor(8, 3), "predicted": embedding}
+    plan["proprio"] = np.array(shape.proprio, np.float64)
     yield now, "/jepa/plan", blank(distro, "ActionPlan", header=header, plan_id=str(frame), **plan)
     status = blank(distro, "PlannerStatus", header=header)
     if shape.older:

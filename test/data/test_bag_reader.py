@@ -319,3 +319,10 @@ def test_the_digest_is_of_the_contents(recorded, tmp_path):
     assert read(moved)[1].digest == one
     other = recorded("a", seed=3)
     assert read(other)[1].digest != one
+
+
+def test_a_reading_process_that_is_killed_is_told(recorded, tmp_path, one_of_two_workers_killed):
+    for i in range(18):
+        recorded(f"bag_{i:02d}", seed=i, frames=12)
+    with pytest.raises(JepaError, match="a process that read bags ended unexpectedly"):
+        read_episodes(tmp_path / "bags", image_size=(8, 8), workers=2)

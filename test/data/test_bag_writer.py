@@ -9,7 +9,8 @@ from rosbags.rosbag2 import Reader
 
 from jepa_ros.data.bag_files import BagFile
 from jepa_ros.data.bag_writer import BagWriter, partial_folder
-from jepa_ros.data.messages import deserialize, make_header, message_class, serialize, stamp_ns
+from jepa_ros.data.messages import deserialize, make_header, message_class, serialize
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.errors import JepaError
 
 HEADER = "std_msgs/msg/Header"

@@ -1,5 +1,7 @@
 """Bags that this package did not record, in every shape, are read to the known scene and motion."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -134,6 +136,23 @@ def test_messages_of_an_older_version_of_this_package_are_told_and_the_others_us
     (problem,) = recording.problems
     assert problem.topic == "/jepa/planner/status" and f"{FRAMES} messages left out" in problem.text
     assert "jepa_ros/msg/PlannerStatus of another version" in problem.text
+
+
+@pytest.mark.parametrize(
+    "told, read",
+    [
+        ((0.1, 0.2, 0.3), (0.1, 0.2, 0.3)),
+        ((), ()),
+        ((0.1, 0.2), ()),
+        ((0.1, math.nan, 0.3), ()),
+        ((0.1, 1e30, 0.3), ()),
+    ],
+    ids=["three", "none", "two", "nan", "huge"],
+)
+def test_joints_that_a_plan_tells_are_read_where_they_can_be_joints(told, read, tmp_path):
+    recording = read_recording(write_bag(tmp_path / "bag", Shape(graph=True, proprio=told)), None, SPEC)
+    assert [tuple(plan.proprio) for plan in recording.plans] == [read] * FRAMES
+    assert [len(run.stamps) for run in recording.frames()] == [FRAMES]
 
 
 def test_topics_are_mapped_by_a_file(tmp_path):

@@ -35,6 +35,11 @@ def test_an_error_in_a_worker_reaches_the_caller(oracle_settings):
         run_all(oracle_settings, ["nobody"], [1000, 1001], 2)
 
 
+def test_a_worker_that_is_killed_is_told(oracle_settings, one_of_two_workers_killed):
+    with pytest.raises(JepaError, match="a process that drove episodes ended unexpectedly"):
+        run_all(oracle_settings, ["true_joints"], [1000, 1001], 2)
+
+
 @pytest.mark.parametrize("name", ["behaviour_cloning", "decoded_joints"])
 def test_networks_that_are_not_there_are_named_not_counted_as_zero(bench, name):
     with pytest.raises(JepaError, match="checkpoint"):
@@ -55,6 +60,27 @@ def untrained(tmp_path_factory):
     save_checkpoint(path, WorldModel(ModelConfig(), spec), {"goal_tolerance": 0.05})
     save_baselines(path, Baselines(ModelConfig(), spec))
     return path
+
+
+def test_a_checkpoint_with_blocks_of_its_own_drives_in_them(tmp_path):
+    import torch
+
+    from jepa_ros.world_model.checkpoint import save_checkpoint
+    from jepa_ros.world_model.model import ModelConfig, WorldModel
+
+    torch.manual_seed(0)
+    save_checkpoint(tmp_path, WorldModel(ModelConfig(), arm_spec(block=2)), {"goal_tolerance": 0.05})
+    bench = Bench(
+        Settings(
+            "reach",
+            str(tmp_path),
+            "checkpoint",
+            PlannerConfig(samples=8, elites=2),
+            {"goal_distance": 1.0},
+            blocks=3,
+        )
+    )
+    assert bench.run("planner", 1000).blocks == 3 and bench.spec.block == 2
 
 
 def test_planner_and_every_baseline_drive_an_episode_from_a_checkpoint(untrained):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jepa_ros.evaluation.statistics import percentile, wilson_interval
+from jepa_ros.evaluation.statistics import mcnemar_p, percentile, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,27 @@ def test_wilson_interval_knows_nothing_without_trials():
 def test_wilson_interval_refuses_more_successes_than_trials():
     with pytest.raises(ValueError):
         wilson_interval(3, 2)
+
+
+@pytest.mark.parametrize(
+    "only_first, only_second, p",
+    [
+        # Agresti (1990), Categorical Data Analysis, approval ratings; by the exact test
+        (86, 150, 3.716e-05),
+        (2, 16, 0.001312),
+        (6, 1, 0.125),
+        (5, 5, 1.0),
+        (0, 0, 1.0),
+    ],
+)
+def test_mcnemar_is_the_exact_binomial_test_of_the_uneven_pairs(only_first, only_second, p):
+    assert mcnemar_p(only_first, only_second) == pytest.approx(p, rel=1e-3)
+    assert mcnemar_p(only_second, only_first) == mcnemar_p(only_first, only_second)
+
+
+def test_mcnemar_refuses_counts_below_zero():
+    with pytest.raises(ValueError):
+        mcnemar_p(-1, 3)
 
 
 def test_percentile_skips_what_was_not_measured():

@@ -34,9 +34,9 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_export(small, tmp_path_factory):
-    """Its folder, with a rollout of 4 blocks."""
+    """Its folder, which was there and empty, with a rollout of 4 blocks."""
     from jepa_ros.export.writer import export_checkpoint
 
-    out = tmp_path_factory.mktemp("export") / "onnx"
+    out = tmp_path_factory.mktemp("export")
     export_checkpoint(small, out, horizon=4)
     return out

@@ -12,11 +12,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from node_bench import World, make_checkpoint  # noqa: E402
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nodes_of_other_files_are_gone() -> None:
+    """For graphs that are made without a World."""
+    gc.collect()
+
+
 @pytest.fixture
 def world():
-    # A node is part of reference cycles, and until it is collected its DDS participant stays; with more than the 32
-    # that discovery on one machine reaches, later graphs would not find each other.
-    gc.collect()
     world = World()
     yield world
     world.close()

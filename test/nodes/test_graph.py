@@ -1,5 +1,7 @@
 """The source of node, topic and parameter truth."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -29,6 +31,14 @@ def test_arguments_reach_the_nodes(checkpoint, tmp_path):
         "seed": 3,
     }
     assert "use_sim_time" not in written["/**/**/arm/simulator"]["ros__parameters"]
+
+
+@pytest.mark.parametrize(
+    "chosen, model",
+    [({}, "reach"), ({"task": "push"}, "reach_push"), ({"task": "push", "checkpoint": "reach"}, "reach")],
+)
+def test_a_task_brings_the_model_that_does_it(chosen, model):
+    assert Path(Graph(**chosen).node_parameters()["planner"]["checkpoint"]).name == model
 
 
 def test_only_the_simulated_arm_is_armed_by_default(checkpoint):

@@ -5,6 +5,7 @@ import shutil
 import threading
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 import torch
 from jepa_ros.msg import ActionPlan, Embedding, Goal
@@ -29,6 +30,9 @@ from jepa_ros.world_model.trust import HEADS, file_sha256
 
 NAMESPACE = f"parity{os.getpid()}"
 CHECKPOINT, SEED, START_S = "reach", 11, 90.0
+TWO_LEVELS = "reach_push"  # has a slow level
+RATE = 0.5  # of real time, for a slow machine
+LATE = 0.15  # rad; a joint state that comes late is from 0.1 s before, and a joint turns 0.12 rad in that
 # A plan that a deadline cuts short on a busy machine is another plan; a replayed arm that goes its own way is a surprise.
 PLANNER = {"seed": SEED, "deadline_s": 0.0, "costs_timeout_s": 5.0, "surprise.enabled": False}
 LATENT = QoSProfile(depth=200)
@@ -62,7 +66,7 @@ def replay_live(bag, composition, folder, checkpoint=CHECKPOINT, planner=PLANNER
         for topic, (kind, qos) in HEARD.items():
             client.node.create_subscription(kind, topic, heard[topic], qos, raw=True)
         player = stack.enter_context(
-            Replayer(ReplaySettings(bag, NAMESPACE, goal_image=LAST, wait_s=START_S), lambda text: None)
+            Replayer(ReplaySettings(bag, NAMESPACE, RATE, goal_image=LAST, wait_s=START_S), lambda text: None)
         )
         player.play(threading.Event())
         with BagFile(bag) as file:
@@ -88,6 +92,14 @@ def merge(bag, said, out):
     return out
 
 
+def joints_off(recording):
+    """rad, of every plan: the most that a joint that it tells is from the bag's at its image."""
+    streams = recording.streams
+    for plan in recording.plans:
+        there = [np.interp(plan.stamp_ns, streams.joint_stamps, joint) for joint in streams.joint_positions.T]
+        yield np.abs(plan.proprio - there).max()
+
+
 @pytest.mark.parametrize("composition", ["single", "distributed"])
 def test_live_under_replay_and_offline_give_the_same_embeddings_and_plans(composition, episode, tmp_path):
     said = replay_live(episode, composition, tmp_path / "log")
@@ -96,11 +108,10 @@ def test_live_under_replay_and_offline_give_the_same_embeddings_and_plans(compos
     checkpoint = with_runtime(load_checkpoint(find_checkpoint(CHECKPOINT)))  # auto, as the nodes
     assert checkpoint.model.runtime == "onnx"
     result = reproduce(recording, checkpoint, settings)
-    # A busy machine may encode fewer: the newest image counts.
-    assert len(recording.streams.image_stamps) // 2 <= result.embeddings == result.embeddings_bit_equal, (
-        result
-    )
+    # A busy machine encodes fewer than all: the newest image counts.
+    assert 5 <= result.embeddings == result.embeddings_bit_equal, result
     assert 2 <= result.plans == result.bit_equal, result
+    assert all(off < LATE for off in joints_off(recording))
     other = LiveSettings(PlannerConfig(seed=SEED + 1))
     assert reproduce(recording, checkpoint, other).bit_equal == 0
     by_torch = reproduce(recording, load_checkpoint(find_checkpoint(CHECKPOINT)), settings)
@@ -109,10 +120,8 @@ def test_live_under_replay_and_offline_give_the_same_embeddings_and_plans(compos
 
 @pytest.mark.parametrize("composition", ["single", "distributed"])
 def test_with_two_levels_too(composition, episode, tmp_path):
-    """A slow level of random weights: its targets are on the topic `goal`, and plans towards them come out again."""
-    folder = tmp_path / "slow"
-    shutil.copytree(find_checkpoint(CHECKPOINT), folder)
-    add_heads(folder, stride=5)
+    """The slow level's targets are on the topic `goal`, and plans towards them come out again."""
+    folder = find_checkpoint(TWO_LEVELS)
     two = {"levels": 2, "near_blocks": 0.0, "target_looks": 2}
     said = replay_live(episode, composition, tmp_path / "log", str(folder), PLANNER | two)
     recording = read_recording(merge(episode, said, tmp_path / "bag"))

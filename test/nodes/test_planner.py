@@ -4,6 +4,7 @@ and sends."""
 import json
 import math
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from planner_bench import (
     RESULT,
     ROLLOUT_MS,
     SAMPLES,
+    SOON_S,
     SPEC,
     Bench,
     D,
@@ -31,7 +33,8 @@ from jepa_ros.nodes.planner import PlannerNode
 from jepa_ros.nodes.wire import qos, tensor
 from jepa_ros.planning.memory import Context
 from jepa_ros.planning.protocols import EvaluationTimeout
-from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, Calibration
+from jepa_ros.world_model.calibration import CALIBRATION, Calibration
+from jepa_ros.world_model.quantiles import QUANTILES
 
 SLOW = 0.02  # rad per look: an arm that moves
 
@@ -45,6 +48,7 @@ def test_plan_is_bound_to_its_image_goal_and_model(world, checkpoint):
     assert plan.goal_id == asked.goal_id == bytes(handle.goal_id.uuid).hex() == bench.goals.wait().goal_id
     assert plan.model_id == asked.model_id == "model" and tuple(plan.joint_names) == SPEC.joint_names
     assert (plan.space, plan.dt, plan.block, plan.execute) == ("joint_delta", SPEC.dt, SPEC.block, SPEC.block)
+    assert list(plan.proprio) == [bench.position] * SPEC.dim
     actions = tensor.from_msg(plan.actions)
     assert actions.shape == (HORIZON * SPEC.block, SPEC.dim) and np.all(
         np.abs(actions) <= max(SPEC.upper) + 1e-6
@@ -107,7 +111,7 @@ def test_next_look_is_taken_after_the_block_and_remembers_what_became_of_it(worl
 
 
 def test_late_and_foreign_costs_are_dropped_and_counted(world, checkpoint):
-    bench = Bench(world, checkpoint, costs_timeout_s=WAIT_S)
+    bench = Bench(world, checkpoint)
     told = []
 
     def lie_then_answer(msg):
@@ -141,7 +145,7 @@ def test_tolerance_of_the_request_counts(world, checkpoint):
 
 
 def test_no_costs_sends_no_plan_says_so_and_recovers(world, checkpoint):
-    bench = Bench(world, checkpoint)
+    bench = Bench(world, checkpoint, costs_timeout_s=SOON_S)
     bench.silent = True
     bench.send()
     status = bench.status.wait(lambda m: m.reason == PlannerStatus.NO_ROLLOUTS)
@@ -152,15 +156,16 @@ def test_no_costs_sends_no_plan_says_so_and_recovers(world, checkpoint):
 
 
 @pytest.mark.parametrize(
-    "blocked, status_reason, result_reason",
+    "blocked, limits, status_reason, result_reason",
     [
-        ("image", PlannerStatus.NO_IMAGE, RESULT.NO_IMAGE),
-        ("joints", PlannerStatus.NO_JOINT_STATE, RESULT.NO_JOINT_STATE),
-        ("costs", PlannerStatus.NO_ROLLOUTS, RESULT.NO_COSTS),
+        ("image", {"image_timeout_s": SOON_S}, PlannerStatus.NO_IMAGE, RESULT.NO_IMAGE),
+        ("joints", {}, PlannerStatus.NO_JOINT_STATE, RESULT.NO_JOINT_STATE),
+        ("costs", {"costs_timeout_s": SOON_S}, PlannerStatus.NO_ROLLOUTS, RESULT.NO_COSTS),
     ],
+    ids=["image", "joints", "costs"],
 )
-def test_given_up_with_the_reason(world, checkpoint, blocked, status_reason, result_reason):
-    bench = Bench(world, checkpoint, give_up_s=0.4)
+def test_given_up_with_the_reason(world, checkpoint, blocked, limits, status_reason, result_reason):
+    bench = Bench(world, checkpoint, give_up_s=0.4, **limits)
     bench.feed, bench.silent = blocked != "image", blocked == "costs"
     if blocked == "joints":
         bench.joints.publish = lambda msg: None
@@ -201,6 +206,20 @@ def test_cancel_ends_the_goal_with_a_plan_not_to_move(world, checkpoint):
     assert first.goal_id not in [plan.goal_id for plan in after]
 
 
+def test_cancel_waits_for_the_next_look_to_end_the_block(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    bench.timer.cancel()
+    handle, result = bench.send()
+    while not bench.plans.messages:
+        world.in_executor(bench.look)
+        with suppress(AssertionError):
+            bench.plans.wait(timeout_s=1.0)  # from this look: none is newer
+    wait_for(world.in_executor(handle.cancel_goal_async))
+    bench.timer.reset()
+    assert result().termination_reason == RESULT.CANCELED
+    bench.plans.wait(lambda m: not tensor.from_msg(m.actions).any())
+
+
 def test_cancel_interrupts_the_wait_for_costs(world, checkpoint):
     bench = Bench(world, checkpoint, costs_timeout_s=300.0)
     bench.silent = True
@@ -235,9 +254,22 @@ def test_newer_goal_takes_the_place(world, checkpoint):
     ],
 )
 def test_unusable_goal_is_rejected_with_words(world, checkpoint, request_, says):
-    _, result = Bench(world, checkpoint).send(**request_)
+    bench = Bench(world, checkpoint)
+    handle, result = bench.send(**request_)
     result = result()
     assert result.termination_reason == RESULT.REJECTED and says in result.text
+    status = bench.status.wait(lambda m: m.state == PlannerStatus.FAILED)
+    assert status.reason == PlannerStatus.REJECTED and status.text == result.text
+    assert status.goal_id == bytes(handle.goal_id.uuid).hex()
+
+
+def test_a_planner_that_is_shut_down_answers_for_the_goal_at_hand(world, checkpoint):
+    bench = Bench(world, checkpoint)
+    _, result = bench.send()
+    bench.plans.wait()
+    world.in_executor(bench.node.trigger_shutdown)
+    assert result().termination_reason == RESULT.SHUTDOWN
+    world.until(lambda: not bench.node._holds)
 
 
 @pytest.fixture(scope="module")
@@ -302,13 +334,19 @@ def test_a_guard_that_lets_nothing_through_ends_the_goal(world, checkpoint, reas
 def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint):
     bench = Bench(world, checkpoint)
     safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
-    safety.publish(SafetyStatus(state=SafetyStatus.RUNNING))
+
+    def guard(state):
+        return world.bench.create_timer(0.2, lambda: safety.publish(SafetyStatus(state=state)))
+
+    running = guard(SafetyStatus.RUNNING)
+    world.until(lambda: bench.node._guard_seen)
     bench.send()
     bench.plans.wait()
+    running.cancel()
     silent = bench.status.wait(lambda m: (m.state, m.reason) == (PlannerStatus.WAITING, PlannerStatus.SAFETY))
     assert "does it run" in silent.text
     bench.plans.clear()
-    safety.publish(SafetyStatus(state=SafetyStatus.ARMED))
+    guard(SafetyStatus.ARMED)
     bench.plans.wait()
 
 
@@ -335,6 +373,8 @@ def test_costs_without_a_finite_number_end_the_goal(world, checkpoint):
         and "finite" in result.text
         and not bench.plans.messages
     )
+    status = bench.status.wait(lambda m: m.state == PlannerStatus.FAILED)
+    assert status.reason == PlannerStatus.INTERNAL_ERROR and status.text == result.text
 
 
 def test_goal_topic_is_pursued_unless_it_is_from_before_activation(world, checkpoint):
@@ -349,7 +389,7 @@ def test_goal_topic_is_pursued_unless_it_is_from_before_activation(world, checkp
 
 
 def test_sim_time_without_a_clock_moves_nothing_and_ends(world, checkpoint):
-    bench = Bench(world, checkpoint, use_sim_time=True, give_up_s=0.5)
+    bench = Bench(world, checkpoint, use_sim_time=True, give_up_s=0.5, image_timeout_s=SOON_S)
     bench.feed = False
     _, result = bench.send()
     bench.status.wait(lambda m: m.reason == PlannerStatus.NO_IMAGE)

@@ -69,7 +69,7 @@ def test_a_plan_that_goes_as_predicted_is_kept_and_the_status_tells(world, check
 
 
 def test_without_costs_for_the_plan_at_hand_nothing_is_sent_and_then_it_is_searched(world, checkpoint):
-    bench = Bench(world, checkpoint, **LONG)
+    bench = Bench(world, checkpoint, costs_timeout_s=2.0, **LONG)
     bench.position = np.zeros(SPEC.dim)
     Follower(bench)
     bench.on_asked = lambda msg: len(msg.actions.data) > 4000 and bench.costs.publish(bench.answer(msg))
@@ -83,7 +83,7 @@ def test_without_costs_for_the_plan_at_hand_nothing_is_sent_and_then_it_is_searc
 
 
 def test_after_a_search_without_costs_the_next_one_starts_with_what_is_left_of_the_plan(world, checkpoint):
-    bench = Bench(world, checkpoint, replan="always", **LONG)
+    bench = Bench(world, checkpoint, replan="always", costs_timeout_s=2.0, **LONG)
     bench.position = np.zeros(SPEC.dim)
     Follower(bench)
     asked = []  # plan ids; nobody answers the second

@@ -5,14 +5,13 @@ import threading
 import numpy as np
 import pytest
 from jepa_ros.msg import PlannerStatus
-from node_bench import WAIT_S
 from planner_bench import GOAL, RESULT, Bench, D, embedded
 
 from jepa_ros.nodes.wire import tensor
 
 
 def test_what_is_pursued_is_announced_and_costs_of_what_is_past_are_foreign(world, checkpoint):
-    bench = Bench(world, checkpoint, costs_timeout_s=WAIT_S)
+    bench = Bench(world, checkpoint)
     late = []
 
     def answer(msg):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, PlannerStatus, ProposalRequest
 from jepa_ros.srv import LoadCheckpoint
-from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
-from planner_bench import GOAL, Bench
+from node_bench import add_heads, make_checkpoint, make_spec
+from planner_bench import GOAL, SOON_S, Bench
 from std_msgs.msg import Header
 
 from jepa_ros.nodes.planner import PlannerNode
@@ -30,8 +30,8 @@ def with_heads(tmp_path_factory):
 class PolicyBench(Bench):
     """The planner's bench with a policy: ``proposals`` (N, H, KA), and ``ends`` of candidates by their actions."""
 
-    def __init__(self, world, checkpoint, proposals, left, **parameters):
-        self.proposals, self.left, self.lie = proposals, left, None
+    def __init__(self, world, checkpoint, proposals, left, things_first=False, **parameters):
+        self.proposals, self.left, self.things_first, self.lie = proposals, left, things_first, None
         super().__init__(world, checkpoint, **parameters)
         self.requests = world.listen(ProposalRequest, "proposal_request")
         self.answers = world.talk(ActionProposals, "proposals", qos.LATENT)
@@ -42,7 +42,10 @@ class PolicyBench(Bench):
         if self.lie is not None:
             self.answers.publish(self.lie)
         answer = ActionProposals(
-            plan_id=msg.plan_id, actions=tensor.to_msg("a", self.proposals), policy_ms=0.5
+            plan_id=msg.plan_id,
+            actions=tensor.to_msg("a", self.proposals),
+            things_first=self.things_first,
+            policy_ms=0.5,
         )
         self.answers.publish(answer)
 
@@ -94,16 +97,26 @@ def test_where_it_is_not_good_enough_the_search_is_asked_with_the_proposals_in_i
     assert all(min(np.abs(a - p).max() for a in asked[1]) < 1e-6 for p in proposals())
 
 
+def test_what_brings_things_to_their_places_is_sent_without_a_search(world, with_heads):
+    bench = PolicyBench(world, with_heads, proposals(), left=0.3, things_first=True, hybrid_left=0.2)
+    bench.send()
+    plan = bench.plans.wait()
+    bench.status.wait(
+        lambda m: m.plan_id == plan.plan_id and (m.proposed, m.searched, m.state) == (1, 0, m.EXECUTING)
+    )
+    np.testing.assert_allclose(tensor.from_msg(plan.actions).reshape(H, -1), proposals()[-1], atol=1e-7)
+
+
 def test_foreign_proposals_are_dropped_and_none_at_all_means_search(world, with_heads):
     nothing = np.empty((0, 1, SPEC.block_dim), np.float32)
-    bench = PolicyBench(world, with_heads, nothing, left=0.0, costs_timeout_s=WAIT_S)
+    bench = PolicyBench(world, with_heads, nothing, left=0.0)
     bench.lie = ActionProposals(plan_id="foreign", actions=tensor.to_msg("a", proposals()))
     bench.send()
     bench.status.wait(lambda m: (m.proposed, m.searched) == (0, 1) and np.isnan(m.proposal_left))
 
 
 def test_a_silent_policy_sends_no_plan_and_says_so(world, with_heads):
-    bench = Bench(world, with_heads)
+    bench = Bench(world, with_heads, costs_timeout_s=SOON_S)
     bench.send()
     status = bench.status.wait(lambda m: m.reason == PlannerStatus.NO_ROLLOUTS)
     assert "no proposals within" in status.text and not bench.plans.messages
@@ -176,7 +189,7 @@ def test_the_world_model_answers_with_what_its_heads_propose(world, with_heads, 
     found = tensor.from_msg(answer.actions)
     assert (answer.plan_id, answer.header.frame_id) == ("p", "camera")
     if heads:
-        np.testing.assert_array_equal(found, load_checkpoint(path).heads.propose(context, goal))
+        np.testing.assert_array_equal(found, load_checkpoint(path).heads.propose(context, goal)[0])
         assert found.shape == (4, 3, SPEC.block_dim) and found.any() and answer.policy_ms > 0
     else:
         assert len(found) == 0
@@ -198,7 +211,7 @@ def test_a_checkpoint_whose_heads_are_of_another_leaves_the_one_in_use(world, wi
     assert not answer.success and "made for model" in answer.message and answer.model_id == before.model_id
     ask.publish(request(with_heads, context, np.zeros(D, np.float32)))
     found = tensor.from_msg(answers.wait().actions)
-    np.testing.assert_array_equal(found, before.heads.propose(context, np.zeros(D)))
+    np.testing.assert_array_equal(found, before.heads.propose(context, np.zeros(D))[0])
     (strange / HEADS).unlink()
     answer = world.call(
         LoadCheckpoint,

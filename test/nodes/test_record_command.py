@@ -76,6 +76,21 @@ def test_a_checkpoint_gives_identity_and_action_spec(checkpoint):
     assert json.loads(json.dumps(found)) == found
 
 
+def test_an_arm_beside_a_checkpoint_of_another_is_recorded_as_itself(checkpoint):
+    """As where a launch file's default checkpoint stands beside the first bags of a new arm."""
+    parameters = read_params_file(find("config/robots/ur5e.yaml"), "arm")
+    found = describe(parameters, checkpoint)
+    assert (
+        found["checkpoint"] == checkpoint and found["action_spec"]["joint_names"][0] == "shoulder_pan_joint"
+    )
+    del parameters["/**"]["robot.lower"]
+    assert "action_spec" not in describe(parameters, checkpoint)
+    slower = {"/jepa/planner": {"robot.lower": [-0.05] * 6}, "/jepa/encoder": {"robot.rate_hz": 10.0}}
+    assert "action_spec" not in describe(slower, checkpoint)
+    same = {"/jepa/planner": {"robot.lower": [-0.12] * 6}, "/jepa/encoder": {"robot.rate_hz": 10.0}}
+    assert describe(same, checkpoint)["action_spec"]["std"] == [0.05] * 6
+
+
 def test_heads_are_told_by_their_digest(checkpoint, tmp_path):
     assert "heads_sha256" not in describe({}, checkpoint)
     folder = shutil.copytree(checkpoint, tmp_path / "with_heads")

@@ -86,7 +86,7 @@ def test_a_weaker_publisher_that_comes_later_is_heard_too(world, recording, tmp_
     strong.publish(String(data="strong"))
     world.until(lambda: getattr(recorder.counts.get(topic), "messages", 0) == 1)
     if first_goes:  # as a driver that is started again
-        world.bench.destroy_publisher(strong)
+        world.in_executor(lambda: world.bench.destroy_publisher(strong))
         world.until(lambda: recorder._subscriptions[topic].publishers == 0)
     weak = world.bench.create_publisher(String, "words", BEST_EFFORT)
     world.until(lambda: weak.get_subscription_count() == 1 and recorder.said)

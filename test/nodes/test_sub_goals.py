@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jepa_ros.action import ReachGoal
 from jepa_ros.msg import ActionPlan, CandidateCosts, Embedding, Goal, PlannerStatus
-from node_bench import Inbox
+from node_bench import PATIENT_GUARD, Inbox, put_at_start
 from rclpy.qos import QoSProfile
 from rclpy.time import Time
 from sensor_msgs.msg import JointState
@@ -29,7 +29,7 @@ RESULT = ReachGoal.Result
 # planner, which would hold it.
 PATIENT = {
     "planner": {"deadline_s": 0.0, "costs_timeout_s": 5.0, "surprise.enabled": False},
-    "action_publisher": {"max_plan_age": 5.0},
+    "action_publisher": PATIENT_GUARD,
 }
 
 
@@ -65,7 +65,7 @@ class Run:
             self.listen(CandidateCosts, "costs"),
             self.listen(JointState, "joint_states"),
         )
-        self.put_at_start()
+        put_at_start(client, self.joints, "reach", SEED)
         self.client.arm(True)
 
     def listen(self, kind, topic):
@@ -73,24 +73,6 @@ class Run:
         subscription = self.client.node.create_subscription(kind, topic, inbox, QoSProfile(depth=500))
         self.subscriptions.append(subscription)
         return inbox
-
-    def put_at_start(self):
-        """Wherever the arm is; disarmed."""
-        start, _ = make_task("reach").episode(SEED)
-        self.client.arm(False)
-        self.wait_for_rest()  # or what brakes it takes it back
-        self.client.put_at_start("reach", SEED)
-        self.joints.clear()
-        self.joints.wait(lambda m: np.allclose(m.position, start.joints, atol=0.05))
-
-    def wait_for_rest(self, looks=25):
-        self.joints.clear()
-
-        def still(_):
-            last = self.joints.messages[-looks:]
-            return len(last) == looks and all(np.all(np.abs(m.velocity) < 0.01) for m in last)
-
-        self.joints.wait(still)
 
     def wait_for_looks_after_the_plan(self):
         """Until the planner has seen what comes after the plan that is being executed: of two, the first has arrived."""
@@ -115,7 +97,7 @@ def run(client):
         run.goal.cancel()
         run.goal.result(WAIT_S)
     for subscription in run.subscriptions:
-        client.node.destroy_subscription(subscription)
+        client.destroy_subscription(subscription)
 
 
 def header_stamp(msg):
@@ -182,7 +164,7 @@ def test_moved_away_from_what_it_pursues_it_takes_the_way_up_again(run, way):
     run.send(way(1.0), [way(0.8)], tolerance=NEVER)
     there = run.feedback.wait(lambda m: m.sub_goal == 1)
     assert there.advances == 1 and there.fallbacks == 0
-    run.put_at_start()
+    put_at_start(run.client, run.joints, "reach", SEED)
     back = run.status.wait(lambda m: m.fallbacks == 1)
     run.client.arm(True)
     assert (back.sub_goal, back.state) != (1, PlannerStatus.FAILED) and back.sub_goal_distance < back.distance

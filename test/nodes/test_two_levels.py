@@ -6,8 +6,8 @@ import threading
 import numpy as np
 import pytest
 from jepa_ros.msg import ActionCandidates, ActionProposals, Goal, PlannerStatus, ProposalRequest
-from node_bench import WAIT_S, add_heads, make_checkpoint, make_spec
-from planner_bench import GOAL, Bench
+from node_bench import add_heads, make_checkpoint, make_spec
+from planner_bench import GOAL, SOON_S, Bench
 from std_msgs.msg import Header
 
 from jepa_ros.nodes.planner import PlannerNode
@@ -101,7 +101,7 @@ def test_a_near_goal_is_planned_for_itself(world, two_levels):
 
 
 def test_an_answer_to_another_request_is_none(world, two_levels):
-    bench = SlowBench(world, two_levels)
+    bench = SlowBench(world, two_levels, costs_timeout_s=SOON_S)
     bench.wrong = 7
     bench.send()
     status = bench.status.wait(lambda m: m.reason == PlannerStatus.NO_ROLLOUTS and m.dropped >= 1)
@@ -111,7 +111,7 @@ def test_an_answer_to_another_request_is_none(world, two_levels):
 
 
 def test_a_silent_slow_level_sends_no_plan_and_says_so(world, two_levels):
-    bench = Bench(world, two_levels, **TWO)
+    bench = Bench(world, two_levels, costs_timeout_s=SOON_S, **TWO)
     bench.send()
     status = bench.status.wait(lambda m: m.reason == PlannerStatus.NO_ROLLOUTS)
     assert "no proposals within" in status.text and not bench.plans.messages
@@ -119,7 +119,7 @@ def test_a_silent_slow_level_sends_no_plan_and_says_so(world, two_levels):
 
 def test_what_the_slow_level_took_is_not_left_to_the_lower_one(world, two_levels):
     deadline_s = 0.2
-    bench = SlowBench(world, two_levels, deadline_s=deadline_s, costs_timeout_s=WAIT_S, iterations=50)
+    bench = SlowBench(world, two_levels, deadline_s=deadline_s, iterations=50)
     answer = bench.on_request
     bench.on_request = lambda msg: threading.Timer(deadline_s, answer, (msg,)).start()
     bench.send()
@@ -159,17 +159,15 @@ def request(checkpoint, context, goal, macros, **changes):
     return ProposalRequest(**values | changes)
 
 
-def test_the_world_model_answers_with_what_its_slow_level_foresees(world, two_levels, context, capfd):
+def test_the_world_model_answers_with_what_its_slow_level_foresees(world, two_levels, context):
     world.make(WorldModelNode, parameters={"checkpoint": two_levels})
-    answers = world.listen(ActionProposals, "proposals")
+    answers, logs = world.listen(ActionProposals, "proposals"), world.said()
     ask = world.talk(ProposalRequest, "proposal_request", qos.LATENT)
     world.talk(ActionCandidates, "candidates", qos.LATENT)
     goal, rng = np.linspace(-1, 1, D).astype(np.float32), np.random.default_rng(0)
     macros = rng.standard_normal((5, 2, U)).astype(np.float32)
     ask.publish(request(two_levels, context, goal, macros[:, :, :2]))
-    world.until(
-        lambda: re.search(r"macros have shape \(5, 2, 2\).*needs \(S, M, 3\)", capfd.readouterr().err)
-    )
+    logs.wait(lambda log: re.search(r"macros have shape \(5, 2, 2\).*needs \(S, M, 3\)", log.msg))
     ask.publish(request(two_levels, context, goal, macros))
     answer = answers.wait()
     assert (answer.plan_id, answer.iteration, answer.header.frame_id) == ("p", 4, "camera")
@@ -179,12 +177,12 @@ def test_the_world_model_answers_with_what_its_slow_level_foresees(world, two_le
     assert not answer.actions.shape and answer.policy_ms > 0
 
 
-def test_a_world_model_without_a_slow_level_says_so(world, tmp_path, context, capfd):
+def test_a_world_model_without_a_slow_level_says_so(world, tmp_path, context):
     flat = add_heads(make_checkpoint(tmp_path))
     world.make(WorldModelNode, parameters={"checkpoint": flat})
-    ask = world.talk(ProposalRequest, "proposal_request", qos.LATENT)
+    logs, ask = world.said(), world.talk(ProposalRequest, "proposal_request", qos.LATENT)
     ask.publish(request(flat, context, np.zeros(D, np.float32), np.zeros((1, 1, U), np.float32)))
-    world.until(lambda: "a planner of two levels needs a slow level" in capfd.readouterr().err)
+    logs.wait(lambda log: "a planner of two levels needs a slow level" in log.msg)
 
 
 def test_goals_of_the_topic_have_targets_too(world, two_levels):

@@ -144,6 +144,21 @@ def test_where_no_macro_action_leads_nearer_the_goal_is_pursued():
     assert hierarchy.aim(world.foresee, context(START), GOAL, TOLERANCE) is GOAL
 
 
+def test_that_the_start_is_told_a_little_nearer_in_another_batch_makes_no_target():
+    """As rounding does."""
+
+    class Rounded(Plane):
+        def moved(self, points, steps):
+            return points
+
+        def foresee(self, context, goal, macros):
+            firsts, ways = super().foresee(context, goal, macros)
+            return firsts, ways - 1e-6 * (len(macros) > 1) * (np.arange(ways.shape[1]) == 0)
+
+    world, hierarchy = Rounded(), Hierarchy(A, PlannerConfig(**SETTINGS))
+    assert hierarchy.aim(world.foresee, context(START), GOAL, TOLERANCE) is GOAL
+
+
 def test_after_a_timeout_the_slow_level_is_asked_again():
     world, hierarchy = Plane(), Hierarchy(A, PlannerConfig(**SETTINGS))
 
@@ -155,6 +170,22 @@ def test_after_a_timeout_the_slow_level_is_asked_again():
             hierarchy.aim(silent, context(START), GOAL, TOLERANCE)
     found = hierarchy.aim(world.foresee, context(START), GOAL, TOLERANCE)
     assert found is not GOAL and hierarchy.asked == 3
+
+
+def test_the_slow_level_answers_with_the_best_it_found_in_time():
+    now = 0.0
+
+    def foresee_slowly(*asked):
+        nonlocal now
+        now += 0.3
+        return Plane().foresee(*asked)
+
+    asked = {}
+    for deadline in (None, 1.0, 0.1):
+        now, hierarchy = 0.0, Hierarchy(A, PlannerConfig(**SETTINGS | {"macro_iterations": 9}), lambda: now)
+        assert hierarchy.aim(foresee_slowly, context(START), GOAL, TOLERANCE, deadline) is not GOAL
+        asked[deadline] = round(now / 0.3)
+    assert asked[None] == 10 and asked[1.0] <= 5 and asked[0.1] == 2  # one asks how far the goal is
 
 
 def test_same_seed_same_targets_and_another_seed_others():
@@ -184,7 +215,7 @@ def test_a_slow_planner_stays_within_its_share_of_the_bounds():
         actions = planner.plan(Far(), START).actions
         assert np.abs(actions).max() == pytest.approx(most)
         policy = Planner(SPEC, PlannerConfig(speed=planner.config.speed, mode="policy"))
-        found = policy.plan(Far(), START, propose=lambda: np.full((1, 5, K * A), 0.1)).actions
+        found = policy.plan(Far(), START, propose=lambda: (np.full((1, 5, K * A), 0.1), False)).actions
         np.testing.assert_allclose(found, most)
 
 

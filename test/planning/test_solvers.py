@@ -222,6 +222,20 @@ def test_costs_that_stop_coming_leave_the_best_so_far(solver):
     assert solution.iterations == 2 and solution.deadline_missed
 
 
+@pytest.mark.parametrize("solver", ["cem", "mppi"])
+def test_an_iteration_without_a_usable_cost_leaves_the_best_so_far(solver):
+    calls = []
+
+    def evaluate(actions):
+        calls.append(actions)
+        return np.sum((actions - 0.3) ** 2, axis=(1, 2)) if len(calls) < 3 else np.full(len(actions), np.nan)
+
+    solution = planner(solver=solver).plan(evaluate, STILL)
+    call, index = solution.best_at
+    assert solution.iterations == len(calls) == 3 and solution.deadline_missed and call < 2
+    np.testing.assert_array_equal(calls[call][index], solution.actions)
+
+
 def test_costs_that_never_come_are_the_callers_to_hear_of():
     def evaluate(actions):
         raise EvaluationTimeout("no costs within 0.1 s")

@@ -23,9 +23,14 @@ WAIT = 2
 
 
 def ways():
-    """(N, H, KA) proposals: four directions at full speed, and between them to wait."""
+    """(N, H, KA) actions: four directions at full speed, and between them to wait."""
     slopes = np.array([[0.1, 0.02], [-0.1, 0.03], [0.0, 0.0], [0.04, 0.1], [0.05, -0.1]])
     return np.tile(slopes, (1, H * K)).reshape(len(slopes), H, K * A)
+
+
+def propose():
+    """``ways``, as a policy proposes them."""
+    return ways(), False
 
 
 class World:
@@ -50,7 +55,7 @@ class World:
     def steps(self, at):
         return self.energies[at[0]][at[1]].tolist()
 
-    def refine(self, actions, steps, rate):
+    def refine(self, actions, *how):
         self.refined += 1
         return np.array(actions)
 
@@ -76,7 +81,7 @@ def make(mode="policy", **changed):
     return Planner(SPEC, PlannerConfig(**SETTINGS | {"mode": mode} | changed))
 
 
-def chosen(planner, world, heres, tolerance=TOLERANCE, propose=ways):
+def chosen(planner, world, heres, tolerance=TOLERANCE, propose=propose):
     """Which of ``ways`` each plan takes, where the energies of staying are ``heres`` one after the other; None for others."""
     found = []
     for world.here in heres:
@@ -89,7 +94,7 @@ def chosen(planner, world, heres, tolerance=TOLERANCE, propose=ways):
 def drive(world, planner, blocks):
     """Executes the first block of every plan."""
     for _ in range(blocks):
-        plan = planner.plan(world, world.joints, propose=ways, tolerance=TOLERANCE)
+        plan = planner.plan(world, world.joints, propose=propose, tolerance=TOLERANCE)
         world.joints = world.joints + plan.actions[0].reshape(K, A).sum(0)
     return np.linalg.norm(world.joints - world.goal)
 
@@ -157,14 +162,14 @@ def test_where_to_stay_has_no_energy_to_judge_by_nothing_is_a_stall(unknown):
     world = Flat()
     world.energy = lambda joints, moves: np.where(np.any(moves, axis=-1), 1.0, world.here)
     moving = ways()[[0, 1, 3, 4]]
-    found = [chosen(make(seed=n), world, [unknown] * 5, propose=lambda: moving) for n in range(12)]
+    found = [chosen(make(seed=n), world, [unknown] * 5, propose=lambda: (moving, False)) for n in range(12)]
     assert found == [[0] * 5] * 12
 
 
 def test_where_no_proposal_is_of_use_it_searches_on():
     world = Flat()
     world.energy = lambda joints, moves: np.where(moves[..., :1, 0] > 0.29, math.nan, world.here)
-    assert chosen(make("hybrid"), world, [1.0] * 5, propose=lambda: ways()[:1]) == [WAIT] * 5
+    assert chosen(make("hybrid"), world, [1.0] * 5, propose=lambda: (ways()[:1], False)) == [WAIT] * 5
 
 
 @pytest.mark.parametrize("forget", [Planner.forget, Planner.reset])
@@ -183,7 +188,7 @@ def test_another_sub_goal_begins_the_count_anew():
             episode.look(world.joints, world.joints, float(block))
             if block in turns:
                 episode.turn()
-            _, actions = episode.plan(world, world.goal, propose=lambda *_: ways(), tolerance=TOLERANCE)
+            _, actions = episode.plan(world, world.goal, propose=lambda *_: propose(), tolerance=TOLERANCE)
             yield bool(np.any(actions))
             episode.execute(actions)
 
@@ -233,7 +238,7 @@ def test_what_is_told_of_the_plan_is_of_the_proposal_that_was_taken(mode, tried)
         world = Broken()
         if tried:
             world(ways()[:1])
-        plan = planner.plan(world, world.joints, propose=ways, tolerance=TOLERANCE, tried=tried)
+        plan = planner.plan(world, world.joints, propose=propose, tolerance=TOLERANCE, tried=tried)
         call, index = plan.best_at
         assert call == tried and len(world.calls) == tried + 1 and world.refined == 0
         np.testing.assert_allclose(plan.actions, world.calls[call][index], atol=1e-12)
@@ -248,7 +253,7 @@ def test_in_place_of_a_search_that_leads_nowhere_the_only_proposal_is_taken():
     planner, world = make("hybrid"), Flat()
     makers = []
     for _ in range(6):
-        plan = planner.plan(world, world.joints, propose=lambda: ways()[:1], tolerance=TOLERANCE)
+        plan = planner.plan(world, world.joints, propose=lambda: (ways()[:1], False), tolerance=TOLERANCE)
         makers.append(plan.made_by)
         assert bool(np.any(plan.actions)) == (plan.made_by == "policy")
     assert makers == ["search"] * 3 + ["policy"] * 2 + ["search"]

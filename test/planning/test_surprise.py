@@ -145,11 +145,81 @@ def test_reset_forgets():
     assert look(FAR).level == OK and gate.surprises == 0
 
 
+# Where the arm is seen.
+
+SEEN = 0.1
+"""Of ``sighted``: joints are read from the picture this well."""
+
+
+def sighted(**settings):
+    """A gate that reads the first joint from a latent's last number."""
+    limits = GateSettings(LIMIT, 10.0, **({"arm_limit": SEEN} | settings))
+    return SurpriseGate(limits, lambda z: float(z.max()), "", lambda z, joints: abs(float(z[-1] - joints[0])))
+
+
+def picture(scene, arm):
+    return np.array([scene] * (D - 1) + [arm], float)
+
+
+@pytest.mark.parametrize("arm, believed", [(0.09, True), (0.11, False)])
+def test_a_surprising_picture_is_believed_where_the_arm_in_it_is_where_it_was_measured(arm, believed):
+    found = sighted().judge(picture(1, arm), np.zeros(A), picture(0, 0))
+    assert (found.believed, found.strange) == (believed, not believed)
+    assert (found.level, found.speed) == (REPLAN, 1.0)
+    assert ("the arm where it was measured" in found.text) == believed
+    assert found.surprise > LIMIT
+
+
+def test_a_scene_that_goes_on_surprising_holds_nothing():
+    gate = sighted(hold_after=2)
+    found = [gate.judge(picture(i % 2, 0), np.zeros(A), picture(1 - i % 2, 0)) for i in range(6)]
+    assert {j.level for j in found} == {REPLAN} and gate.surprises == 0
+    assert gate.judge(picture(0, 0), np.zeros(A), picture(0, 0)).level == OK
+
+
+def test_held_a_changed_scene_with_the_arm_in_its_place_releases():
+    gate = sighted(hold_after=1, release_looks=2)
+    assert gate.judge(picture(1, 0.9), np.zeros(A), picture(0, 0)).level == HOLD  # something hides the arm
+    found = [
+        gate.judge(picture(1, 0), np.zeros(A), picture(0, 0)) for _ in range(2)
+    ]  # gone, and a thing with it
+    assert [j.level for j in found] == [HOLD, REPLAN] and all(j.believed for j in found)
+
+
+def test_a_doubtful_look_with_the_arm_in_its_place_is_believed():
+    gate = sighted(doubt_factor=0.5)
+    assert gate.judge(picture(0.4, 0), np.zeros(A), picture(0, 0)).believed
+    assert not gate.judge(picture(0.4, 0.2), np.zeros(A), picture(0, 0)).believed
+
+
+def test_unfamiliar_or_frozen_is_strange_wherever_the_arm_is_seen():
+    gate = sighted()
+    assert gate.judge(picture(11, 0), np.zeros(A), picture(11, 0)).strange
+    still = sighted(arm_limit=5.0)
+    still.judge(picture(1, 0), np.zeros(A), None)
+    frozen = still.judge(picture(1, 0), np.full(A, MOVE), picture(1, 0))
+    assert (frozen.frozen, frozen.strange, frozen.level) == (True, True, HOLD)
+
+
+def test_without_a_limit_no_picture_is_believed_for_the_arm_in_it():
+    assert sighted(arm_limit=0.0).judge(picture(1, 0), np.zeros(A), picture(0, 0)).strange
+
+
+class Readout:
+    """Of a calibration: where the arm is seen."""
+
+    quantiles = {"0.5": 0.4, "0.99": 0.9}
+
+    def error(self, latents, joints):
+        return np.abs(latents[:, -1] - joints[:, 0])
+
+
 class Measured:
     """A calibration."""
 
     surprise_quantiles = {"0.99": 0.3, "0.999": 0.5}
     ood_quantiles = {"0.99": 2.0, "0.999": 3.0}
+    joint_readout = None
 
     def ood_score(self, latents):
         return latents.max(axis=1)
@@ -167,7 +237,20 @@ def test_limits_and_unfamiliarity_come_from_the_calibration():
         SurpriseGate.calibrated(Measured(), quantile=0.9)
 
 
-@pytest.mark.parametrize("bad", [{"hold_after": 0}, {"release_looks": 0}, {"slow_factor": math.nan}])
+def test_how_well_the_arm_must_be_seen_comes_from_the_calibration_too():
+    class Seeing(Measured):
+        joint_readout = Readout()
+
+    gate = SurpriseGate.calibrated(Seeing(), arm_margin=2.0)
+    assert gate.settings.arm_limit == 0.8
+    assert gate.judge(picture(1.6, 0.7), np.zeros(A), picture(0, 0)).believed
+    assert SurpriseGate.calibrated(Seeing(), arm_margin=0.0).settings.arm_limit == 0
+    assert SurpriseGate.calibrated(Measured()).settings.arm_limit == 0
+
+
+@pytest.mark.parametrize(
+    "bad", [{"hold_after": 0}, {"release_looks": 0}, {"slow_factor": math.nan}, {"arm_limit": -1.0}]
+)
 def test_nonsense_is_refused(bad):
     with pytest.raises(JepaError, match=next(iter(bad))):
         make_gate(**bad)
@@ -213,6 +296,18 @@ def test_in_the_place_of_a_strange_look_what_was_expected_is_remembered():
     drive.execute(predicted=2)
     assert not drive.look(2.1).strange
     assert drive.episode.context.latents[:, 0] == pytest.approx([1, 2.1])
+
+
+def test_a_changed_scene_is_remembered_and_planned_from():
+    drive = Drive()
+    drive.episode.gate = sighted(arm_limit=10.0)
+    drive.look(0)
+    drive.execute(predicted=1)
+    assert drive.look(5).believed
+    assert drive.episode.context.latents[:, 0].tolist() == [0, 5]
+    drive.execute(predicted=6)
+    found = drive.look(6.1)
+    assert (found.surprise, found.level) == (pytest.approx(0.1), OK)
 
 
 def test_a_doubtful_look_is_not_remembered_either():

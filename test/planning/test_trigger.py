@@ -326,6 +326,18 @@ def test_a_block_that_the_arm_ignored_is_still_to_be_tried():
     np.testing.assert_allclose(first_tried(drive), same, atol=1e-6)
 
 
+@pytest.mark.parametrize("follows", [False, True])
+def test_an_arm_of_small_steps_is_seen_to_follow_or_not(follows):
+    slow = dataclasses.replace(SPEC, lower=(-0.01,) * A, upper=(0.01,) * A)  # 0.03 rad a block
+    episode = PlanningEpisode(Planner(slow, PlannerConfig()), ShortTermMemory(slow, 2))
+    episode.look(np.zeros(A), np.zeros(A), 0.0)
+    block = np.full((K, A), 0.01, np.float32)
+    episode.execute(block)
+    joints = follows * 0.2 * block.sum(0)
+    episode.look(joints, joints, 1.0)
+    assert (episode.ignored, episode.moved) == (not follows, follows)
+
+
 def test_what_the_gate_does_not_trust_is_searched_and_a_slowed_plan_is_not_kept():
     gate = SurpriseGate(GateSettings(0.2, 10.0, hold_after=9, release_looks=1), lambda z: 0.0)
     far = np.array([1.9, 0.0])

@@ -45,7 +45,7 @@ class World:
     def steps(self, at):
         return self._steps[at[0]][at[1]].tolist()
 
-    def refine(self, actions, steps, rate):
+    def refine(self, actions, spec, steps, rate, is_late):
         self.refined.append((np.array(actions), steps, rate))
         return straight(self.goal - self.joints)[None]
 
@@ -67,13 +67,13 @@ def useless(world):
     return np.stack([straight(-c * (world.goal - world.joints)) for c in (1, 0.5, 2, 1.5)]).astype(np.float32)
 
 
-def plan(world, mode, proposals=None, space="displacement", **changed):
+def plan(world, mode, proposals=None, space="displacement", things_first=False, **changed):
     planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"mode": mode, "space": space} | changed))
     world.reduction = planner.reduction
 
     def propose():
         world.asked += 1
-        return proposals
+        return proposals, things_first
 
     return planner.plan(world, world.joints, propose=None if proposals is None else propose), planner
 
@@ -109,6 +109,23 @@ def test_hybrid_asks_the_search_only_where_the_proposals_are_not_good_enough():
     assert solution.proposal_left > 1 and miss(world, solution) < 0.2
 
 
+@pytest.mark.parametrize("mode, calls", [("hybrid", 1), ("policy", 1), ("search", 3)])
+def test_what_brings_things_to_their_places_is_not_overruled_by_a_search(mode, calls):
+    world = World()
+    solution, _ = plan(world, mode, useless(world), things_first=True, hybrid_left=0.0)
+    assert len(world.calls) == calls
+    if mode != "search":
+        np.testing.assert_allclose(solution.actions, useless(world)[1], atol=1e-6)
+        assert solution.made_by == "policy" and solution.proposal_left > 1
+
+
+def test_where_nothing_is_proposed_that_is_of_use_a_search_is_made_though_things_come_first():
+    world = World()
+    nothing = np.full((N, H, K * A), np.nan, np.float32)
+    solution, _ = plan(world, "hybrid", nothing, things_first=True)
+    assert solution.made_by == "search" and miss(world, solution) < 0.2
+
+
 @pytest.mark.parametrize("limit, maker", [(0.29, "search"), (0.31, "policy")])
 def test_good_enough_is_a_share_of_what_staying_here_has_left(limit, maker):
     world = World()
@@ -121,7 +138,7 @@ def test_a_proposal_that_arrives_is_good_enough_however_little_was_left_to_do(to
     world = World(goal=np.array([0.05, 0.0]))
     planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_arrived": 0.5, "hybrid_left": 0.25}))
     near = straight(np.array([0.035, 0.0]))[None]  # leaves 0.015, a share of 0.3
-    solution = planner.plan(world, world.joints, propose=lambda: near, tolerance=tolerance)
+    solution = planner.plan(world, world.joints, propose=lambda: (near, False), tolerance=tolerance)
     assert solution.made_by == maker and solution.proposal_left == pytest.approx(0.3, abs=1e-6)
 
 
@@ -142,7 +159,10 @@ def test_where_the_search_sees_no_way_either_it_is_the_policys_turn_if_far_from_
         world = Wall()
         planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_stuck": stuck}))
         solution = planner.plan(
-            world, world.joints, propose=lambda world=world: perfect(world)[:1], tolerance=tolerance
+            world,
+            world.joints,
+            propose=lambda world=world: (perfect(world)[:1], False),
+            tolerance=tolerance,
         )
         assert solution.made_by == (maker if stuck else "search")
         assert solution.evaluations == sum(map(len, world.calls)) and len(world.calls) == 1 + 3
@@ -186,7 +206,7 @@ def test_proposals_seed_the_search_and_stay_in_the_race(solver):
 
     planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"hybrid_left": 0.0, "solver": solver}))
     around.ends = lambda: world.ends()
-    found = planner.plan(around, world.joints, propose=lambda: bent)
+    found = planner.plan(around, world.joints, propose=lambda: (bent, False))
     np.testing.assert_allclose(found.actions, bent[0], atol=1e-9)
     assert found.made_by == "search" and found.theta is None and found.best_at == (0, 0)
 
@@ -287,7 +307,7 @@ def drive(mode, propose, blocks=6, **changed):
         world.asked += 1
         np.testing.assert_array_equal(context.latents[-1], world.joints.astype(np.float32))
         np.testing.assert_array_equal(goal, world.goal)
-        return propose(world)
+        return propose(world), False
 
     for block in range(blocks):
         episode.look(world.joints, world.joints, float(block))
@@ -347,7 +367,7 @@ def test_what_is_left_of_a_proposal_is_what_was_proposed():
 def test_the_rest_of_a_proposal_warms_the_next_search():
     world = World()
     planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"mode": "hybrid"}))
-    planner.plan(world, world.joints, propose=lambda: perfect(world))
+    planner.plan(world, world.joints, propose=lambda: (perfect(world), False))
     world.joints = perfect(world)[2][0].reshape(K, A).sum(0)
     world.calls.clear()
     planner.plan(world, world.joints)
@@ -365,7 +385,7 @@ def test_a_not_good_enough_proposal_is_never_all_that_a_deadline_leaves():
         return world(actions)
 
     slow.ends = world.ends
-    solution = planner.plan(slow, np.zeros(A), 0.5, propose=lambda: useless(world))
+    solution = planner.plan(slow, np.zeros(A), 0.5, propose=lambda: (useless(world), False))
     assert solution.made_by == "search" and solution.iterations == 2 and solution.deadline_missed
 
 
@@ -404,7 +424,7 @@ def test_what_is_refined_stays_within_the_position_limits(mode):
     proposals = useless(world) if mode != "search" else None
     solution, _ = plan(world, mode, proposals, refine_steps=7)
     assert solution.theta is None, "the refined plan was taken"
-    assert world.futures(world.refine([], 7, 0.1)).max() > SPEC.position_upper[0]
+    assert world.futures(world.refine([], SPEC, 7, 0.1, bool)).max() > SPEC.position_upper[0]
     assert world.futures(solution.actions[None]).max() == pytest.approx(SPEC.position_upper[0])
 
 
@@ -429,20 +449,20 @@ def second_plan(world, propose, **changed):
     planner = Planner(SPEC, PlannerConfig(**SETTINGS | {"replan": "event", "replan_left": 0} | changed))
     episode = PlanningEpisode(planner, ShortTermMemory(SPEC, 2))
     episode.look(world.joints, world.joints, 0.0)
-    solution, actions = episode.plan(world, world.goal, propose=lambda *_: useless(world))
+    solution, actions = episode.plan(world, world.goal, propose=lambda *_: (useless(world), False))
     assert solution.made_by == "search"
     episode.execute(actions, world.futures(solution.actions[None])[0, 0])
     world.joints = world.joints + actions[:K].sum(axis=0)
     world.calls, world._steps, world.blocked, world.extra = [], [], True, 9.0
     episode.look(world.joints, world.joints, 1.0)
-    episode.plan(world, world.goal, propose=propose)
+    episode.plan(world, world.goal, propose=lambda *_: (propose(world), False))
     assert episode.cause == Cause.PROGRESS and len(world.calls[0]) == 1
     return episode
 
 
 def test_after_a_plan_was_tried_in_vain_the_search_is_judged_by_its_own_plan():
     world = Behind()
-    episode = second_plan(world, lambda *_: perfect(world)[2:3], hybrid_stuck=0.95)
+    episode = second_plan(world, lambda world: perfect(world)[2:3], hybrid_stuck=0.95)
     assert episode.solution.made_by == "policy", "staying is all that the search found"
     assert episode.energies == [1.5] * (H - 1) + [0.5]
     assert episode.solution.evaluations == sum(map(len, world.calls))
@@ -450,7 +470,7 @@ def test_after_a_plan_was_tried_in_vain_the_search_is_judged_by_its_own_plan():
 
 def test_after_a_plan_was_tried_in_vain_the_best_may_be_any_proposal():
     world = World()
-    episode = second_plan(world, lambda *_: perfect(world), hybrid_stuck=0.999, hybrid_left=0.0)
+    episode = second_plan(world, perfect, hybrid_stuck=0.999, hybrid_left=0.0)
     call, index = episode.solution.best_at
     np.testing.assert_allclose(world.calls[call][index], episode.solution.actions, atol=1e-9)
     assert sum(episode.energies) == pytest.approx(episode.solution.cost)

@@ -369,13 +369,65 @@ def test_an_arm_that_does_not_follow_is_held_where_it_is():
 
 def test_an_arm_pushed_away_while_held_is_followed_before_the_next_plan():
     stream = running().until(101.3)  # no plan: held
-    stream.measured, stream.stuck = np.array([-0.4, 0.5, -0.5]), True
+    stream.measured, stream.stuck = stream.last - [0.5, 0.0, 0.0], True
     stream.until(101.5)
     assert stream.submit(plan(101.45)).reason == Reason.TRACKING_ERROR
     stream.until(102.4)
     assert stream.submit(plan(102.35, np.zeros((4, 3)))).accepted
     np.testing.assert_allclose(stream.until(103.0).last, stream.measured, atol=1e-6)
     assert stream.clean()
+
+
+@pytest.mark.parametrize("still_wrong", [False, True], ids=["one sample", "all from then on"])
+@pytest.mark.parametrize("off", [-1.5, 0.9, 2 * np.pi])
+def test_an_arm_is_never_sent_to_where_it_can_hardly_be(off, still_wrong):
+    """A glitch of an encoder, a turn too many, another robot's joint states."""
+    stream = running()
+    before, true = stream.last.copy(), stream.measured.copy()
+    stream.measured, stream.stuck = true + [off, 0.0, 0.0], True
+    stream.until(100.32)
+    stream.measured, stream.stuck = (stream.measured if still_wrong else true), still_wrong
+    stream.until(100.5)
+    assert stream.guard.state == SafetyState.HOLDING and stream.guard.reason == Reason.TRACKING_ERROR
+    assert "are its joint_states right?" in stream.guard.text
+    rest = stream.last.copy()
+    assert np.abs(rest - before).max() < 0.1 and stream.clean(), "it brakes where it was sent"
+    if still_wrong:
+        for second in range(1, 4):
+            assert stream.submit(plan(100.4 + second / 10)).reason == Reason.TRACKING_ERROR
+            stream.until(100.5 + second / 10)
+    stream.stop("estop")
+    np.testing.assert_array_equal(stream.until(101.5).last, rest)
+    assert stream.clean()
+
+
+def test_a_wrong_joint_state_during_an_emergency_stop_moves_nothing():
+    stream = running()
+    stream.stop("estop")
+    stream.measured, stream.stuck = stream.measured + [-1.5, 0.0, 0.0], True
+    stream.observe()
+    before = stream.last.copy()
+    stream.stop("estop")
+    assert np.abs(stream.until(101.5).last - before).max() < 0.05 and stream.clean()
+
+
+def test_an_arm_is_sent_to_where_it_is_measured_no_faster_than_plans_may_go():
+    stream = running()
+    stream.stuck, stream.measured = True, stream.last - [0.5, 0.0, 0.0]
+    stream.until(102.0)
+    np.testing.assert_allclose(stream.last, stream.measured, atol=1e-6)
+    assert max(np.abs(sent.velocities).max() for _, sent in stream.sent) <= 1.2 + 1e-6 and stream.clean()
+
+
+@pytest.mark.parametrize("beyond", [-0.04, 0.0, 0.25])
+def test_an_arm_at_a_limit_comes_back_no_faster_than_plans_may_go(beyond):
+    """Within the margin, which is no place for setpoints, or beyond the limit itself, with a plan not to move."""
+    stream = Stream(measured=[2.0 + beyond, 0.5, -0.5]).until(100.1)
+    stream.audit.restart(stream.measured)
+    assert stream.submit(plan(100.0, np.zeros((4, 3)))).accepted
+    stream.until(100.9)
+    np.testing.assert_allclose(stream.last, [1.95, 0.5, -0.5], atol=1e-6)
+    assert max(np.abs(sent.velocities).max() for _, sent in stream.sent) <= 1.2 + 1e-6 and stream.clean()
 
 
 def test_an_emergency_stop_of_a_blocked_arm_holds_it_where_it_is_measured():

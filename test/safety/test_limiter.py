@@ -80,7 +80,9 @@ def test_a_target_beyond_the_position_limit_ends_at_the_limit():
 def test_a_joint_outside_its_limits_comes_back_and_goes_no_farther():
     limiter, audit = make(start=(0.97, -1.3))
     limiter.follow(np.array([[2.0, -2.0]]), 0.1)
-    positions, _ = drive(limiter, audit, 1.0)
+    np.testing.assert_array_equal(drive(limiter, audit, 1.0)[0][-1], [0.97, -1.3])
+    limiter.follow(np.array([[0.9, -1.1], [0.9, -0.9]]), 0.1)
+    positions, _ = drive(limiter, audit, 1.0, time=1.0)
     assert np.all(np.diff(positions[:, 0]) <= 0) and np.all(np.diff(positions[:, 1]) >= 0)
     np.testing.assert_allclose(positions[-1], [0.9, -0.9])
 

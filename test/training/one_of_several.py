@@ -18,13 +18,16 @@ from jepa_ros.training.distributed import ALONE, Ranks, join
 from jepa_ros.world_model.losses import LossConfig, TargetEncoder, jepa_loss
 from jepa_ros.world_model.model import WorldModel
 
-CASES = [(a, v) for a in ("sigreg", "vicreg", "ema") for v in ("none", "views")]
+CASES = [(a, v, 0) for a in ("sigreg", "vicreg", "ema") for v in ("none", "views")] + [("sigreg", "views", 3)]
 STEPS = {"steps": 4, "save_every": 2, "log_every": 1, "augmentation": "views"}
 
 
-def loss_and_gradients(anti_collapse: str, augmentation: str, ranks: Ranks = ALONE) -> tuple[dict, dict]:
+def loss_and_gradients(
+    anti_collapse: str, augmentation: str, slow_dims: int, ranks: Ranks = ALONE
+) -> tuple[dict, dict]:
     """Of the first step of a run: the loss and its terms, and the gradient of every parameter."""
-    settings = config(loss=LossConfig(anti_collapse=anti_collapse), augmentation=augmentation)
+    loss = LossConfig(anti_collapse=anti_collapse, slow_dims=slow_dims)
+    settings = config(loss=loss, augmentation=augmentation)
     split = trainer.split_episodes(EPISODES, SPEC, settings)
     torch.manual_seed(0)
     model = WorldModel(settings.model, split.spec)

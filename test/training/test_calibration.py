@@ -75,9 +75,35 @@ def test_calibration_tells_pictures_like_those_of_training_from_others(model):
     assert 0.5 < np.median(scores) < 1.5
     darker = encode_frames(model, held_out.images // 4).numpy()
     assert np.median(found.ood_score(darker)) > found.ood_quantiles["0.999"]
+    arm, joints = found.joint_readout, held_out.proprio
+    assert arm.quantiles["0.95"] == pytest.approx(np.quantile(arm.error(latents, joints), 0.95))
+    known = arm.error(encode_frames(model, train.images).numpy(), train.proprio)
+    assert np.sqrt(np.mean(known**2)) == pytest.approx(1, rel=0.1)
     assert (
         0
         < found.surprise_quantiles["0.5"]
         < found.surprise_quantiles["0.99"]
         < found.surprise_quantiles["0.999"]
     )
+
+
+def test_surprise_is_measured_by_the_futures_that_a_rollout_imagines(tmp_path):
+    """An outcome that the prior never draws is a surprise, though a code of its own predicts it."""
+    torch.manual_seed(0)
+    config = ModelConfig(latent_dim=6, image_size=(16, 16), predictor_width=16, context=3, codes=4)
+    model = WorldModel(config, SPEC).eval()
+    with torch.no_grad():
+        model.prior.network[-1].weight.zero_()
+        model.prior.network[-1].bias.copy_(torch.tensor([0.0, -20.0, -20.0, -20.0]))  # code 0 alone
+    clips = ClipDataset([episode(0)], SPEC, length=4)
+    latents = encode_frames(model, clips.images)
+    found = surprise(model, latents, clips)
+    starts = clips.shortened(4).starts[:, None]
+    frames, blocks = starts + np.arange(0, 8, 2), starts + np.arange(6)
+    futures = []
+    for frame, block in zip(frames, blocks, strict=True):
+        seen, joints = latents[frame[:3]], torch.from_numpy(clips.proprio[frame[:3]])
+        done = torch.from_numpy(clips.actions[block]).reshape(3, -1)
+        imagined, _ = model.rollout(seen, joints, done[:2], done[None, 2:])
+        futures.append((imagined[:, 0, 0] - latents[frame[3]]).pow(2).mean(-1).sqrt().min())
+    np.testing.assert_allclose(found, futures, rtol=1e-4)

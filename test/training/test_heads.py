@@ -1,14 +1,16 @@
 """Heads learn time, direction and ways in toy worlds where all three are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.training.heads import HeadTraining, fit_heads
+from jepa_ros.training.heads import HeadTraining, fit_heads, waits
 from jepa_ros.training.latent_episodes import LatentEpisodes, with_imagined
-from jepa_ros.training.pairs import chunks, imagined_pairs, real_pairs
+from jepa_ros.training.pairs import Chunks, chunks, imagined_pairs, real_pairs
 from jepa_ros.world_model.heads import Heads, HeadsConfig
 
 SPEC = ActionSpec(
@@ -223,3 +225,13 @@ def test_what_cannot_be_trained_is_refused():
     short = world([[0], [1]])
     with pytest.raises(JepaError, match="no episode is long enough"):
         trained(short, 1)
+
+
+@pytest.mark.parametrize("bound", [0.005, 0.1])
+def test_what_counts_as_waiting_is_a_share_of_what_the_arm_can(bound):
+    spec = replace(SPEC, lower=(-bound,), upper=(bound,), block=4)
+    heads = Heads(HeadsConfig(width=8, policy_width=8, depth=1, hypotheses=2, horizon=1), D, T, spec)
+    actions = bound * torch.tensor([0.0, 0.02, 0.5, 1.0])[:, None, None].expand(4, 1, 4)
+    nothing = torch.zeros(4, 1)
+    ways = Chunks(nothing, nothing, nothing, nothing, torch.full((4,), 3.0), actions)
+    assert waits(ways, heads, HeadTraining().still).tolist() == [True, True, False, False]

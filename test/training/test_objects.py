@@ -77,7 +77,7 @@ def taught() -> Heads:
     heads, seen = made(), episodes(300)
     told = fit_features(heads.objects, seen, seed=0, steps=1500, progress=False)
     assert told < TOLD_BY_JOINTS
-    config = HeadTraining(steps=900, batch=128, learning_rate=2e-3, far=8, imagined=0.0, still=0.01)
+    config = HeadTraining(steps=900, batch=128, learning_rate=2e-3, far=8, imagined=0.0, still=0.02)
     fit_heads(heads, seen, config, progress=False)
     return heads
 
@@ -117,7 +117,11 @@ def test_the_policy_pushes_while_the_thing_is_not_in_place(taught):
             T,
             0.0,
         )
-        return taught.propose(context, latents(np.array([goal_arm]), np.array([goal]))[0].numpy())
+        found, things_first = taught.propose(
+            context, latents(np.array([goal_arm]), np.array([goal]))[0].numpy()
+        )
+        assert things_first == (thing != goal)
+        return found
 
     pushing = first_blocks(0.6, 0.7, 0.0, 1.7)
     assert pushing.shape == (2, 3, 1) and pushing[:, 0].max() > 0.3  # though the goal's arm is behind

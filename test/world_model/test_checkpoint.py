@@ -50,6 +50,20 @@ def test_round_trip_keeps_weights_spec_statistics_and_view(saved):
     assert not any(p.requires_grad for p in loaded.model.parameters())
 
 
+def test_weights_that_cannot_be_written_leave_all_as_it_was(saved, monkeypatch):
+    model, path = saved
+    (path / "heads.safetensors").write_bytes(b"of these weights")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    before = {file.name: file.read_bytes() for file in path.iterdir()}
+    monkeypatch.setattr("jepa_ros.world_model.checkpoint.save_file", full)
+    with pytest.raises(JepaError, match="model.safetensors: cannot be written"):
+        save_checkpoint(path, model, {"goal_tolerance": 0.3})
+    assert {file.name: file.read_bytes() for file in path.iterdir()} == before
+
+
 def test_missing_directory_and_files_are_named(saved, tmp_path):
     with pytest.raises(JepaError, match="nowhere.*config.json"):
         load_checkpoint(tmp_path / "nowhere")
@@ -120,3 +134,11 @@ def test_baselines_live_beside_the_model_in_physical_units_and_half_precision(sa
     block = loaded.policy_block(image, image, np.zeros(2))
     assert block.shape == (2, 2)
     assert np.all(np.abs(block) <= 0.1)
+
+
+def test_baselines_of_the_weights_before_are_not_taken_for_those_of_the_new(saved):
+    model, path = saved
+    save_baselines(path, Baselines(ModelConfig(latent_dim=8), SPEC))
+    save_checkpoint(path, model, {"goal_tolerance": 0.1})
+    with pytest.raises(JepaError, match="no baselines.safetensors"):
+        load_baselines(path)

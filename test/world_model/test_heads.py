@@ -97,14 +97,15 @@ def test_proposals_are_the_policys_from_a_planners_context():
         actions=rng.normal(size=(T - 1, 4)).astype(np.float32),
     )
     goal = rng.normal(size=D)
-    proposals = heads.propose(context, goal)
+    proposals, things_first = heads.propose(context, goal)
+    assert not things_first, "these heads know of no things"
     assert proposals.shape == (3, 4, 4) and proposals.dtype == np.float32
     tensors = [
         torch.tensor(x, dtype=torch.float32)[None]
         for x in (context.latents, context.proprio, context.actions, goal)
     ]
     np.testing.assert_allclose(proposals, heads.policy(*tensors)[0].detach(), atol=1e-6)
-    np.testing.assert_array_equal(proposals, heads.propose(context, goal))
+    np.testing.assert_array_equal(proposals, heads.propose(context, goal)[0])
 
 
 def test_they_lie_beside_the_model_in_half_precision(saved):

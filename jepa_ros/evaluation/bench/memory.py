@@ -6,9 +6,10 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
+from jepa_ros.data.heap import give_back
 from jepa_ros.evaluation.bench.bench import Bench, Settings
 from jepa_ros.evaluation.bench.growth import axis_calls, axis_sizes, axis_subjects, axis_width
-from jepa_ros.evaluation.bench.resident import forget_peak, give_back, peak_mib
+from jepa_ros.evaluation.bench.resident import forget_peak, peak_mib
 
 _TIMES = 2
 

@@ -1,6 +1,5 @@
 """Peak resident memory of a process, as Linux counts it."""
 
-import ctypes
 from pathlib import Path
 
 
@@ -19,10 +18,3 @@ def peak_mib(pid: int | str = "self") -> float | None:
 def forget_peak() -> None:
     """From now on the peak of this process is what it has now, or more."""
     Path("/proc/self/clear_refs").write_text("5")
-
-
-def give_back() -> None:
-    """Return to the system what the C library keeps of freed memory; nothing where it is not glibc."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

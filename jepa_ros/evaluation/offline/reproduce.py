@@ -1,8 +1,8 @@
 """Plans that a live graph published, planned again from the bag: the same, to the bit, or by how much not.
 
 Live graph and offline evaluation run the same classes: encoder, short-term memory, planner, world model, energy. So
-with the bag's images, joints and goal, the planner's seed, the same runtime and enough time for every plan, they plan
-the same.
+with the bag's images and goal, the joints that each plan tells (of older bags: those of the image's stamp), the planner's seed,
+the same runtime and enough time for every plan, they plan the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,6 +64,7 @@ class LiveSettings:
             weights[OBJECTS] = 0.0
         gate = {k.removeprefix("surprise."): v for k, v in planner.items() if k.startswith("surprise.")}
         judged = gate.pop("enabled", False)
+        gate = {"arm_margin": 0.0} | gate  # without the parameter, as before there was one
         search = {k: v for k, v in planner.items() if k in known}
         if search:  # without the parameters, as before they were there, every look is searched for
             search = {"replan": "always", "mode": "search", "replan_energy": 0.0, "stall_plans": 0} | search
@@ -256,7 +257,7 @@ class _Repeat:
         self.tolerance = self.tolerances.get(plans[0].plan_id, self.checkpoint.goal_tolerance)
         equal, difference, last, sought = 0, 0.0, 0, plans[0].goal_id
         for plan in plans:
-            proprio = self._joints(plan.stamp_ns)
+            proprio = plan.proprio if plan.proprio.size else self._joints(plan.stamp_ns)
             if plan.goal_id not in self.goals or plan.stamp_ns not in self.latents or proprio is None:
                 break
             self.episode.look(
@@ -284,9 +285,10 @@ class _Repeat:
         return equal, difference
 
     def _joints(self, stamp_ns: int) -> np.ndarray | None:
-        """(A,) rad as the live planner's joint history gives them at a stamp."""
+        """(A,) rad as a live planner's joint history gives them at a stamp, where every message came in time."""
         stamps, names = self.streams.joint_stamps, self.checkpoint.spec.joint_names
-        history = JointHistory(names, self.settings.joint_state_tolerance_s)
-        for row in np.flatnonzero(np.abs(stamps - stamp_ns) <= _HISTORY_NS):
+        rows = np.flatnonzero(np.abs(stamps - stamp_ns) <= _HISTORY_NS)
+        history = JointHistory(names, self.settings.joint_state_tolerance_s, length=max(1, len(rows)))
+        for row in rows:
             history.add(int(stamps[row]), names, self.streams.joint_positions[row])
         return history.at(stamp_ns)

@@ -152,10 +152,11 @@ class GraphEvaluator:
         """Energies after every block of the candidate ``at`` (iteration, index)."""
         return tensor.from_msg(self._answers[at[0]].steps)[at[1]].tolist()
 
-    def propose(self, context: Context, goal: np.ndarray) -> np.ndarray:
-        """What the policy would do, (N, H, KA) rad, from the request's own context towards its goal (D,)."""
+    def propose(self, context: Context, goal: np.ndarray) -> tuple[np.ndarray, bool]:
+        """What the policy would do, see Propose, from the request's own context towards its goal (D,)."""
         del context, goal
-        return tensor.from_msg(self._ask_heads().actions)
+        answer = self._ask_heads()
+        return tensor.from_msg(answer.actions), answer.things_first
 
     def foresee(
         self, context: Context, goal: np.ndarray, macros: np.ndarray

@@ -71,6 +71,17 @@ class Inbox:
         """Whatever its stamp."""
         return self._look
 
+    def later_look(self, stamp_ns: int, timeout_s: float) -> Look | None:
+        """The newest look whose image is stamped later, also where the goal at hand is over; None where there is none after
+        timeout_s, or once another goal waits or the inbox is closed."""
+
+        def later():
+            return self._look if self._look is not None and self._look.stamp_ns > stamp_ns else None
+
+        with self._changed:
+            self._changed.wait_for(lambda: later() or self._waiting or not self._open, timeout_s)
+            return later()
+
     def look_from(
         self,
         not_before_ns: int,

@@ -12,6 +12,7 @@ from jepa_ros.planning.joint_history import DEFAULT_TOLERANCE_S
 from jepa_ros.planning.memory import DEFAULT_GAP_S
 from jepa_ros.planning.sub_goals import SubGoalSettings
 from jepa_ros.planning.surprise import (
+    DEFAULT_ARM_MARGIN,
     DEFAULT_MARGIN,
     DEFAULT_QUANTILE,
     DEFAULT_UNFAMILIARITY_MARGIN,
@@ -20,9 +21,9 @@ from jepa_ros.planning.surprise import (
 
 _WORDS = {
     "mode": "Who plans: search (the solver), policy (the best proposal of the checkpoint's heads), hybrid (the policy, and "
-    "the solver where that is not good enough; without heads the solver).",
-    "hybrid_left": "hybrid: share of the energy of staying here that the best proposal may have at its imagined end; above it "
-    "the solver is asked, unless the proposal arrives.",
+    "the solver where that is not good enough and no thing is to be moved first; without heads the solver).",
+    "hybrid_left": "hybrid, with things where the goal has them: share of the energy of staying here that the best proposal may "
+    "have at its imagined end; above it the solver is asked, unless the proposal arrives.",
     "hybrid_arrived": "hybrid: a proposal whose imagined end has at most this many goal tolerances of energy arrives, and is "
     "good enough.",
     "hybrid_stuck": "hybrid: where the solver's plan too leaves more than this share of the energy of staying, far from the "
@@ -35,7 +36,8 @@ _WORDS = {
     "refine_best": "Candidates that are refined.",
     "refine_rate": "Adam's step, a fraction of half the action bounds.",
     "solver": "Search algorithm.",
-    "space": "What is searched: displacement (one motion per plan), hold_action, one_block, free_blocks.",
+    "space": "What is searched: displacement (one motion per plan), two_legs (two motions, one after the other), hold_action, "
+    "one_block, free_blocks.",
     "samples": "S, candidates per iteration.",
     "iterations": "Solver iterations per plan.",
     "horizon": "H, blocks imagined ahead.",
@@ -111,6 +113,14 @@ SURPRISE_PARAMS = (
         DEFAULT_UNFAMILIARITY_MARGIN,
         "Factor on the limit of unfamiliarity that the quantile gives.",
         0.1,
+        100.0,
+    ),
+    Param(
+        "surprise.arm_margin",
+        DEFAULT_ARM_MARGIN,
+        "A picture that shows the arm where it was measured, but for this many times the median error of held-out "
+        "training data, is believed however surprising: the scene changed. 0: never.",
+        0.0,
         100.0,
     ),
     Param(

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from rclpy.time import Time
 
 from jepa_ros.action import ReachGoal
 from jepa_ros.data.action_spec import ActionSpec
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.msg import ActionPlan, Embedding, Goal, PlannerStatus
 from jepa_ros.nodes.actor.inbox import Inbox, Interrupted, Look
 from jepa_ros.nodes.actor.target import Target
@@ -27,6 +27,7 @@ from jepa_ros.planning.receding_horizon import Planner
 from jepa_ros.planning.sub_goals import SubGoals, SubGoalSettings
 from jepa_ros.planning.surprise import Judgement, Level, SurpriseGate
 
+_SLOW_SHARE = 0.5  # of deadline_s, in which the slow level finds its target
 _SET_BACK_NS = 1_000_000_000  # an image this much older than the last one: the clock was set back
 _END = {
     PlannerStatus.NO_IMAGE: ReachGoal.Result.NO_IMAGE,
@@ -35,6 +36,14 @@ _END = {
     PlannerStatus.SURPRISE: ReachGoal.Result.SURPRISE,
     PlannerStatus.IMAGE_FROZEN: ReachGoal.Result.SURPRISE,
     PlannerStatus.SAFETY: ReachGoal.Result.SAFETY,
+}
+_SAID = {
+    ReachGoal.Result.MODEL_MISMATCH: PlannerStatus.MODEL_MISMATCH,
+    ReachGoal.Result.SAFETY: PlannerStatus.SAFETY,
+    ReachGoal.Result.SUB_GOAL_LOST: PlannerStatus.SUB_GOAL_LOST,
+    ReachGoal.Result.REJECTED: PlannerStatus.REJECTED,
+    ReachGoal.Result.NO_IMAGE: PlannerStatus.NO_IMAGE,
+    ReachGoal.Result.INTERNAL_ERROR: PlannerStatus.INTERNAL_ERROR,
 }
 
 
@@ -129,7 +138,7 @@ class Pursuit:
             if reason in (ReachGoal.Result.CANCELED, ReachGoal.Result.SHUTDOWN):
                 self._cut_short()
             self.status.text = interrupted.text
-        self._close(reason)
+        self.close(reason)
         return reason
 
     def _cycle(self, target: Target, ends: float) -> int:
@@ -192,9 +201,9 @@ class Pursuit:
             # Plan and act, and look again when the block has been executed.
             try:
                 if judgement.level == Level.HOLD:
-                    self._hold(look, judgement)
+                    self._hold(look, judgement, proprio)
                 else:
-                    self._plan(look, judgement)
+                    self._plan(look, judgement, proprio)
             except EvaluationTimeout as error:
                 self._wait(PlannerStatus.NO_ROLLOUTS, str(error))
                 continue
@@ -218,12 +227,12 @@ class Pursuit:
         status.surprise, status.unfamiliarity = judgement.surprise, judgement.unfamiliarity
         status.speed, status.surprises = judgement.speed, status.surprises + judgement.strange
 
-    def _hold(self, look: Look, judgement: Judgement) -> None:
+    def _hold(self, look: Look, judgement: Judgement, proprio: np.ndarray) -> None:
         """Execute a plan not to move."""
-        self._send(uuid.uuid4().hex, look, self._episode.hold())
+        self._send(uuid.uuid4().hex, look, self._episode.hold(), proprio=array("d", proprio))
         self._wait(_reason(judgement), f"held: {judgement.text}")
 
-    def _plan(self, look: Look, judgement: Judgement) -> None:
+    def _plan(self, look: Look, judgement: Judgement, proprio: np.ndarray) -> None:
         """Keep the plan at hand or search, publish, and note what was sent."""
         status = self.status
         status.state = PlannerStatus.PLANNING
@@ -249,7 +258,8 @@ class Pursuit:
             encoder_id=look.encoder_id,
             latent=tensor.to_msg("predicted", np.atleast_2d(predicted)),
         )
-        self._send(request.plan_id, look, actions, expected_cost=solution.cost, predicted=embedding)
+        known = {"proprio": array("d", proprio), "expected_cost": solution.cost, "predicted": embedding}
+        self._send(request.plan_id, look, actions, **known)
         self._episode.execute(actions, predicted)
         self._published.append(time.monotonic())
         lasted = self._published[-1] - self._published[0]
@@ -291,7 +301,8 @@ class Pursuit:
             return 0.0
         evaluator = self._make_evaluator(self._request(look, self._goal))
         try:
-            aim = self._episode.aim(self._sub_goals.latent, evaluator.foresee, status.tolerance)
+            slow_s = _SLOW_SHARE * self._settings.deadline_s or None
+            aim = self._episode.aim(self._sub_goals.latent, evaluator.foresee, status.tolerance, slow_s)
         finally:
             status.dropped += evaluator.dropped
             status.targets_asked, status.blocks_to_go = hierarchy.asked, hierarchy.blocks
@@ -314,9 +325,11 @@ class Pursuit:
         return int(1e9 * (self._spec.block * self._spec.dt + self._settings.settle_s))
 
     def _cut_short(self) -> None:
-        """End the block that is being executed: a plan not to move, from the newest image."""
-        look, begun = self._inbox.newest_look, self.status.plans > 0
-        if begun and look.stamp_ns > Time.from_msg(self.status.header.stamp).nanoseconds:
+        """End the block that is being executed: a plan not to move, from the next image."""
+        if not self.status.plans:
+            return
+        look = self._inbox.later_look(stamp_ns(self.status), 1e-9 * self._block_ns)
+        if look is not None:
             still = np.zeros((self._spec.block, self._spec.dim), dtype=np.float32)
             self._send(uuid.uuid4().hex, look, still)
 
@@ -347,12 +360,13 @@ class Pursuit:
         self.status.state, self.status.reason, self.status.text = PlannerStatus.WAITING, reason, text
         self._report(self.status)
 
-    def _close(self, reason: int) -> None:
-        """The last status of a goal."""
+    def close(self, reason: int, text: str = "") -> None:
+        """The last status of a goal: why it ended, in ``text`` where ``status`` does not say it."""
         result, status = ReachGoal.Result, self.status
         never_moved = (
             "; the arm never moved: is action_publisher armed? see ~/safety_status of action_publisher"
         )
+        status.text = text or status.text
         status.state = PlannerStatus.REACHED if reason == result.REACHED else PlannerStatus.FAILED
         if reason == result.REACHED:
             status.reason, status.text = PlannerStatus.NONE, f"within {status.tolerance:.3f} of the goal"
@@ -367,12 +381,8 @@ class Pursuit:
                 result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
                 result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place"),
             }[reason]
-        elif reason == result.MODEL_MISMATCH:
-            status.reason = PlannerStatus.MODEL_MISMATCH
-        elif reason == result.SAFETY:
-            status.reason = PlannerStatus.SAFETY
-        elif reason == result.SUB_GOAL_LOST:
-            status.reason = PlannerStatus.SUB_GOAL_LOST
+        elif reason in _SAID:
+            status.reason = _SAID[reason]
         elif reason == result.SHUTDOWN:
             status.state, status.reason, status.text = (
                 PlannerStatus.IDLE,

@@ -1,6 +1,7 @@
 """What a bag says of its origin: checkpoint, parameters, commit, ActionSpec. No ROS import here."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
@@ -29,39 +30,37 @@ def origin(namespace: str, recorder: str) -> dict:
 
 
 @cache
-def describe_checkpoint(checkpoint: str) -> dict:
+def describe_checkpoint(checkpoint: str) -> tuple[dict, ActionSpec | None]:
     """checkpoint (its path) and, as far as it lies on this machine, sha256 of the weights, model_id, heads_sha256 where it has
-    heads, action_spec."""
+    heads; and the robot that it was trained for."""
     try:
         folder = find_checkpoint(checkpoint)
     except JepaError:
-        return {"checkpoint": checkpoint}
-    found = {"checkpoint": str(folder)}
+        return {"checkpoint": checkpoint}, None
+    found, spec = {"checkpoint": str(folder)}, None
     try:
         sha256 = file_sha256(folder / WEIGHTS)
         found |= {"sha256": sha256, "model_id": model_id_of(sha256)}
         if (folder / HEADS).is_file():
             found["heads_sha256"] = file_sha256(folder / HEADS)
-        found["action_spec"] = read_card(str(folder)).spec.to_dict()
+        spec = read_card(str(folder)).spec
     except (JepaError, OSError):
         pass  # the bag then says less
-    return found
+    return found, spec
 
 
 def describe(parameters: Mapping[str, Mapping[str, object]], checkpoint: str = "") -> dict:
     """What the nodes' parameters (full node name to values) tell: parameters, the checkpoint, action_spec.
 
-    checkpoint: "" takes the parameter of that name. action_spec is the checkpoint's, else that of `robot.*`.
+    checkpoint: "" takes the parameter of that name. action_spec is the robot's: that of `robot.*`, and the checkpoint's where
+    it does not contradict that.
     """
     parameters = {node: dict(values) for node, values in sorted(parameters.items())}
-    found: dict = {"parameters": parameters}
     named = [values.get("checkpoint") for values in parameters.values()]
     checkpoints = [name for name in (checkpoint, *named) if isinstance(name, str) and name]
-    if checkpoints:
-        found |= describe_checkpoint(checkpoints[0])
-    if "action_spec" not in found and (spec := _robot_spec(parameters)):
-        found["action_spec"] = spec.to_dict()
-    return found
+    found, trained_for = describe_checkpoint(checkpoints[0]) if checkpoints else ({}, None)
+    spec = _robot_spec(parameters, trained_for)
+    return {"parameters": parameters, **found, **({"action_spec": spec.to_dict()} if spec else {})}
 
 
 def read_params_file(path: str | Path, namespace: str) -> dict[str, dict[str, object]]:
@@ -77,13 +76,23 @@ def read_params_file(path: str | Path, namespace: str) -> dict[str, dict[str, ob
     return nodes
 
 
-def _robot_spec(parameters: Mapping[str, Mapping[str, object]]) -> ActionSpec | None:
+def _robot_spec(
+    parameters: Mapping[str, Mapping[str, object]], trained_for: ActionSpec | None
+) -> ActionSpec | None:
+    """The contract of the recorded arm; None where `robot.*` says too little. A checkpoint for another arm may stand beside it:
+    one that a launch file has by default, while an arm is recorded for which there is no model yet."""
+    robot: dict[str, object] = {}
     for values in parameters.values():
-        try:
-            return ActionSpec(**{name: values[f"robot.{name}"] for name in _SPEC_FIELDS})
-        except (KeyError, TypeError, ValueError, JepaError):
-            continue
-    return None
+        robot = {name: values[f"robot.{name}"] for name in _SPEC_FIELDS if f"robot.{name}" in values} | robot
+    try:
+        if trained_for and not replace(trained_for, **robot).differences(trained_for):
+            return trained_for
+    except (TypeError, ValueError, JepaError):
+        pass  # of another number of joints
+    try:
+        return ActionSpec.from_dict(robot)
+    except (TypeError, ValueError, JepaError):
+        return None
 
 
 def _flat(values: Mapping, prefix: str = "") -> dict[str, object]:

@@ -25,6 +25,9 @@ AUTOSTART = Param(
 INPUT_STALE_S = 2.0
 """An input that comes all the time, and was not seen for so long, is worth a warning in the diagnostics."""
 
+_ROUNDS = 3
+"""Of the executor, which runs waiting tasks newest first: a result, its answer to the client, and one to be sure."""
+
 
 class ManagedNode(LifecycleNode):
     """A lifecycle node with a name, a table of parameters, and four hooks.
@@ -40,7 +43,7 @@ class ManagedNode(LifecycleNode):
       node goes on.
     - ``_stop`` is called before anything is released, and publishers still work in it: a last command goes
       out there.
-    - Parameters are read in ``_setup``: a changed value counts from the next configure on. ``refuse_change`` may
+    - Most parameters are read in ``_setup``: a changed value counts from the next configure on. ``refuse_change`` may
       forbid a change.
     - /diagnostics tells of the node once a second, and after every transition, from its making to its shutdown.
       The timer is on the steady clock.
@@ -229,13 +232,28 @@ class ManagedNode(LifecycleNode):
 
     def on_shutdown(self, state):
         def shut_down():
+            rounds = _ROUNDS if self.active else 0
             if self.active:
                 self._deactivate()
-            self._release_all()
             self._finalized = True
-            self.destroy_timer(self._diagnostics_timer)
+            self._after(rounds, self._end)
 
         return self._transition("shut down", shut_down)
+
+    def _after(self, rounds: int, action: Callable[[], object]) -> None:
+        """Do something after so many rounds of the executor, in which it sends what a deactivation leaves behind, such as
+        the result of an action; now where nothing spins this node."""
+        if rounds and self.executor is not None:
+            self.executor.create_task(lambda: self._after(rounds - 1, action))
+        else:
+            action()
+
+    def _end(self) -> None:
+        try:
+            self._release_all()
+            self.destroy_timer(self._diagnostics_timer)
+        except Exception as error:
+            self.report(error)
 
     def on_error(self, state):
         self._release_all()

@@ -1,10 +1,14 @@
 """Asks the nodes of a namespace for their parameters, without waiting for anyone."""
 
+import math
+import time
 from collections.abc import Callable
 
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
+
+_ASK_AGAIN_S = 1.0
 
 
 class ParameterSurvey:
@@ -71,18 +75,23 @@ def _plain(value):
 
 
 class _Call:
-    """One request, sent as soon as its service is there."""
+    """One request, sent as soon as its service is there, and again while it is not answered: what a node answers to a client
+    that it has not discovered, rmw_fastrtps throws away."""
 
     def __init__(self, node: Node, kind, name: str, request, answered: Callable):
         self._node, self._request, self._answered = node, request, answered
         self._client = node.create_client(kind, name)
-        self._sent = False
+        self._again = -math.inf  # steady; never, once it is answered
 
     def send_when_ready(self) -> None:
-        if not self._sent and self._client.service_is_ready():
-            self._sent = True
-            future = self._client.call_async(self._request)
-            future.add_done_callback(lambda done: self._answered(done.result()))
+        if time.monotonic() >= self._again and self._client.service_is_ready():
+            self._again = time.monotonic() + _ASK_AGAIN_S
+            self._client.call_async(self._request).add_done_callback(self._hear)
+
+    def _hear(self, done) -> None:
+        if self._again < math.inf:
+            self._again = math.inf
+            self._answered(done.result())
 
     def release(self) -> None:
         self._node.destroy_client(self._client)

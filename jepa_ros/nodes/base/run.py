@@ -1,6 +1,7 @@
 """Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT, SIGTERM and SIGHUP."""
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -30,14 +31,14 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
     whose start fails stays unconfigured and reachable. Services answer only after the start: who gets an
     answer sees its outcome.
 
-    SingleThreadedExecutor, because callbacks only store: 0.4 ms for a two-process round trip. The
+    SingleThreadedExecutor, because callbacks do little but store: 0.4 ms for a two-process round trip. The
     EventsExecutor of rclpy 7.1.6 kept one core busy while idle and did not stop.
     """
-    stop = threading.Event()
+    stop = queue.SimpleQueue()  # an Event may be locked where a signal handler would set it
     signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup sets it; else the terminal is gone
         signals.append(signal.SIGHUP)
-    previous = {s: signal.signal(s, lambda *_: stop.set()) for s in signals}
+    previous = {s: signal.signal(s, lambda *_: stop.put(None)) for s in signals}
     if os.environ.get(END_WITH_STDIN):
         threading.Thread(target=_end_with_stdin, args=(stop,), daemon=True).start()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -49,16 +50,16 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
         for node in nodes:
             executor.add_node(node)
         for node in nodes:
-            if node.param("autostart") and not stop.is_set():
+            if node.param("autostart") and stop.empty():
                 node.start()
 
         def on_crash(error: Exception) -> None:
             traceback.print_exception(error)
             crashed.set()
-            stop.set()
+            stop.put(None)
 
         spinner = SpinThread(executor, "executor", on_crash)
-        stop.wait()
+        stop.get()
         if crashed.is_set():  # nobody spins any more, and the arm is still to be held
             _shut_down(_guarded, nodes)
         else:
@@ -76,10 +77,10 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
     return 1 if crashed.is_set() else 0
 
 
-def _end_with_stdin(stop: threading.Event) -> None:
+def _end_with_stdin(stop: queue.SimpleQueue) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
-    stop.set()
+    stop.put(None)
 
 
 def _shut_down(do: Callable[[Callable], object], nodes: Sequence[ManagedNode]) -> None:

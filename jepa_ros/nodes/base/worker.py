@@ -1,4 +1,4 @@
-"""One thread that computes on the newest input, so that callbacks only store."""
+"""One thread that computes on the newest input, so that callbacks need only store."""
 
 import threading
 from collections.abc import Callable

@@ -4,9 +4,9 @@ import threading
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
+from jepa_ros.data.stamps import stamp_ns
 from jepa_ros.evaluation.trace import Trace
 from jepa_ros.msg import PlannerStatus, SafetyStatus
 from jepa_ros.nodes.client import GraphClient
@@ -82,7 +82,7 @@ class Watcher:
         with self._changed:
             self.trace.joints.append(np.array([by_name[joint] for joint in self._joint_names]))
             self.trace.cubes.append(None)
-            self.trace.joint_times.append(Time.from_msg(msg.header.stamp).nanoseconds * 1e-9)
+            self.trace.joint_times.append(stamp_ns(msg) * 1e-9)
             self._changed.notify_all()
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from jepa_ros.errors import JepaError
 
+_NEEDED = {"push": "reach_push"}
+
 
 def find(relative: str) -> Path:
     """A file or folder of this package, in the source tree or in an installed share folder."""
@@ -12,6 +14,11 @@ def find(relative: str) -> Path:
             if (base / "package.xml").is_file() and (base / relative).exists():
                 return base / relative
     raise JepaError(f"{relative} of jepa_ros was not found; build the workspace, or give the path")
+
+
+def shipped_model(task: str) -> str:
+    """The name of the model in models/ that does a task of the simulator."""
+    return _NEEDED.get(task, "reach")
 
 
 def find_checkpoint(name: str) -> Path:

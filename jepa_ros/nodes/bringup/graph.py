@@ -12,7 +12,7 @@ import yaml
 
 from jepa_ros.data.topics import base_of
 from jepa_ros.errors import JepaError
-from jepa_ros.nodes.bringup.files import find, find_checkpoint
+from jepa_ros.nodes.bringup.files import find, find_checkpoint, shipped_model
 from jepa_ros.nodes.bringup.preset import read_preset
 from jepa_ros.world_model.trust import model_id_of
 
@@ -42,7 +42,7 @@ class Graph:
     """What a user chooses. namespace: of every node and topic.  composition: "distributed" or "single".
     robot: a preset in config/robots/, or a YAML file; "" is the simulated SO-101.
     params_file: YAML that adds to it.  device: where the checkpoint computes; "" is as the files say.
-    checkpoint: a directory, or the name of a shipped model.
+    checkpoint: a directory, or the name of a shipped model; "" is the one that does the task.
     checkpoint_sha256: of its model.safetensors, and after a comma of its heads.safetensors; another file, and a plan of
         another model, is refused. "" takes any.
     simulator: False where a robot or another simulator gives image and joint_states.
@@ -58,7 +58,7 @@ class Graph:
     task: str = "reach"
     seed: int = 0
     robot: str = ""
-    checkpoint: str = "reach"
+    checkpoint: str = ""
     checkpoint_sha256: str = ""
     device: str = ""
     params_file: str | None = None
@@ -76,6 +76,8 @@ class Graph:
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def __post_init__(self):
+        if not self.checkpoint:
+            object.__setattr__(self, "checkpoint", shipped_model(self.task))
         for name, value, known in (
             ("composition", self.composition, COMPOSITIONS),
             ("log_level", self.log_level, LOG_LEVELS),

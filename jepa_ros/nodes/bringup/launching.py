@@ -22,6 +22,8 @@ from jepa_ros.nodes.bringup.preset import KEYS, read_preset
 from jepa_ros.nodes.bringup.record_topics import read_record_topics
 
 BOOLEAN = ("true", "false")
+TIME_TO_STOP = LaunchConfiguration("sigterm_timeout", default="20")
+"""s after Ctrl-C before launch ends a process by force: on a busy computer torch stops late, and a recorder closes its bag."""
 GRAPH_ARGUMENTS = (
     DeclareLaunchArgument(
         "namespace", default_value="jepa", description="Namespace of every node and topic."
@@ -41,8 +43,9 @@ GRAPH_ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         "checkpoint",
-        default_value="reach",
-        description="Checkpoint directory, or the name of a model shipped in models/: reach, or reach_push.",
+        default_value="",
+        description="Checkpoint directory, or the name of a model shipped in models/: reach, or reach_push; empty: the one "
+        "that does the simulator's task.",
     ),
     DeclareLaunchArgument(
         "checkpoint_sha256",
@@ -147,6 +150,7 @@ def graph_nodes(graph: Graph, executables: Iterable[str] = ()) -> list[Node]:
             output="screen",
             emulate_tty=True,
             arguments=list(process.arguments),
+            sigterm_timeout=TIME_TO_STOP,
         )
         for process in graph.processes()
         if not executables or process.executable in executables

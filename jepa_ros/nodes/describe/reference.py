@@ -19,7 +19,7 @@ of them for the simulated arm.
 - Values are checked at start and at every `ros2 param set`. A bad one at start ends the process with exit code 2; a name
   that does not exist is ignored, with a warning that names the nearest one.
 - Most are read when a node is configured: a change counts from the next configure on.
-- A read-only parameter is given at start and stays. Those are `autostart` and `robot.*`, which all nodes of a graph share.
+- A parameter that says "Read-only" is given at start and stays.
 - `action_publisher` refuses every change while it is RUNNING: call `~/hold` first.
 """
 

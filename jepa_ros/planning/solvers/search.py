@@ -100,7 +100,7 @@ class Search:
         return self._clock() > self._deadline
 
     def costs(self, theta: np.ndarray) -> np.ndarray | None:
-        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time after the first."""
+        """Costs (S,) of theta (S, P), unusable ones +Inf; None where none came in time, or none is finite, after the first."""
         began = self._clock()
         actions = self._space.decode(theta)
         try:
@@ -110,12 +110,16 @@ class Search:
                 raise
             self._cut_short = True
             return None
-        if not np.any(costs < math.inf):
+        usable = np.any(costs < math.inf)
+        if not usable and not self._searched:
             raise JepaError(
                 f"planner: none of the {len(theta)} costs in iteration {len(self._trace)} is finite; "
                 "check the world model's checkpoint and its inputs for NaN"
             )
         self._note(costs, actions, theta)
+        if not usable:
+            self._cut_short = True
+            return None
         self._searched += 1
         self._longest = max(self._longest, self._clock() - began)
         return costs

@@ -1,6 +1,7 @@
 """What a bag tells of how it was recorded: which images were encoded, and when the planner searched."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,13 @@ def test_plans_of_before_other_proposals_were_tried_are_repeated_without(recordi
     assert LiveSettings.of(recording).planner.stall_plans == told.get("stall_plans", 0)
 
 
+@pytest.mark.parametrize("told, margin", [({}, 0.0), ({"surprise.arm_margin": 3.0}, 3.0)])
+def test_looks_of_before_the_gate_saw_the_arm_are_judged_without(recording, told, margin):
+    judged = {"surprise.enabled": True, "surprise.margin": 0.7}
+    recording.metadata["parameters"] = {"/jepa/planner": judged | told}
+    assert dict(LiveSettings.of(recording).surprise) == {"arm_margin": margin, "margin": 0.7}
+
+
 def test_a_bag_that_tells_nothing_of_its_planner_is_repeated_by_the_defaults(recording):
     recording.metadata.pop("parameters", None)
     assert LiveSettings.of(recording).planner == PlannerConfig()
@@ -86,10 +94,11 @@ def add_heads(folder, seed, objects=0):
     return file_sha256(folder / HEADS)
 
 
-def planned(recording, checkpoint, propose, risk=Risk(), weights=DEFAULT_WEIGHTS, **others):
+def planned(recording, checkpoint, propose, risk=Risk(), weights=DEFAULT_WEIGHTS, off=0.0, **others):
     """Three plans in hybrid, as a live graph would have recorded them; how often the policy made one.
 
-    weights: of the live energy.  others: parameters of other nodes than the planner."""
+    weights: of the live energy.  off: rad, added to the joints at the image's stamp, which it plans from.  others: parameters of
+    other nodes than the planner."""
     parameters = {
         "mode": "hybrid",
         "hybrid_left": 9.0,
@@ -117,15 +126,47 @@ def planned(recording, checkpoint, propose, risk=Risk(), weights=DEFAULT_WEIGHTS
     recording.goals = [RecordedGoal(0, 0, "g", checkpoint.model_id, goal)]
     recording.plans, recording.embeddings = [], []
     for n, (stamp, latent) in enumerate(looks.items()):
-        episode.look(latent, history.at(stamp), stamp * 1e-9)
+        proprio = history.at(stamp) + off
+        episode.look(latent, proprio, stamp * 1e-9)
         energy = Energy.of(checkpoint, dict(weights), risk)
         actions = respond(episode, model, energy, goal, propose, checkpoint.goal_tolerance)
         recording.plans.append(
             RecordedPlan(
-                n, stamp, f"p{n}", "g", checkpoint.model_id, names, actions, latent, episode.solution.cost
+                n,
+                stamp,
+                f"p{n}",
+                "g",
+                checkpoint.model_id,
+                names,
+                actions,
+                latent,
+                episode.solution.cost,
+                proprio,
             )
         )
     return episode.makers["policy"]
+
+
+def test_a_plan_is_made_again_from_the_joints_that_it_tells(recording, with_heads):
+    """Live, a joint state may come late, and the plan starts from the one before."""
+    planned(recording, with_heads, None, off=0.02)
+    told = reproduce(recording, with_heads)
+    assert (told.plans, told.bit_equal, told.note) == (3, 3, "")
+    untold = np.zeros(0)  # as in a bag from before plans told it
+    recording.plans = [replace(plan, proprio=untold) for plan in recording.plans]
+    assert reproduce(recording, with_heads).bit_equal < 3
+
+
+@pytest.mark.parametrize("rate_hz", [10, 500])
+def test_a_plan_that_tells_no_joints_is_made_again_from_those_of_its_image(recording, with_heads, rate_hz):
+    streams = recording.streams
+    stamps = np.arange(streams.joint_stamps[0], streams.joint_stamps[-1] + 1, 10**9 // rate_hz)
+    joints = [np.interp(stamps, streams.joint_stamps, positions) for positions in streams.joint_positions.T]
+    joints = {"joint_stamps": stamps, "joint_logged": stamps, "joint_positions": np.stack(joints, axis=1)}
+    recording.streams = replace(streams, **joints)
+    planned(recording, with_heads, None)
+    recording.plans = [replace(plan, proprio=np.zeros(0)) for plan in recording.plans]
+    assert reproduce(recording, with_heads).bit_equal == 3
 
 
 def test_what_was_searched_without_heads_is_searched_again_though_there_are_some_now(recording, with_heads):
