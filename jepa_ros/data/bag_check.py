@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from jepa_ros.data.recording import Recording, TopicLog
+from jepa_ros.data.recorded import TopicLog
+from jepa_ros.data.recording import Recording
 from jepa_ros.data.resample import STALE
 
 GAP = 2.5

@@ -19,7 +19,8 @@ from jepa_ros.data.boundaries import require_known
 from jepa_ros.data.cache import BagCache
 from jepa_ros.data.episodes import Episode
 from jepa_ros.data.load_report import BagResult, LoadReport, Problem
-from jepa_ros.data.recording import Recording, read_recording
+from jepa_ros.data.recording import Recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.data.topics import TopicProblem, Topics
 from jepa_ros.errors import JepaError
 

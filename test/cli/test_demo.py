@@ -92,7 +92,7 @@ def gaps(recording) -> int:
 
 def plans_are_reproduced(bag: Path, result: dict) -> None:
     """What the live graph encoded and planned comes out of its bag again, bit for bit."""
-    from jepa_ros.data.recording import read_recording
+    from jepa_ros.data.recording_reader import read_recording
     from jepa_ros.evaluation.offline.reproduce import reproduce
     from jepa_ros.export.choose import with_runtime
     from jepa_ros.nodes.bringup.graph import find_checkpoint
@@ -132,7 +132,7 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
         assert np.asarray(Image.open(out / name).convert("RGB")).std() > 5, f"{name} is blank"
 
     from jepa_ros.data.bag_reader import read_episodes
-    from jepa_ros.data.recording import read_recording
+    from jepa_ros.data.recording_reader import read_recording
 
     episodes, report = read_episodes([out / "bag"], workers=1)
     recording = read_recording(out / "bag")

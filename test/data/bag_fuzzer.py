@@ -31,7 +31,7 @@ from bag_shapes import SPEC, Shape, mcap_records, write_bag  # noqa: E402
 
 from jepa_ros.data.bag_check import check  # noqa: E402
 from jepa_ros.data.bag_reader import read_episodes  # noqa: E402
-from jepa_ros.data.recording import read_recording  # noqa: E402
+from jepa_ros.data.recording_reader import read_recording  # noqa: E402
 from jepa_ros.data.topics import Topics  # noqa: E402
 from jepa_ros.errors import JepaError  # noqa: E402
 from jepa_ros.evaluation.bench.resident import peak_mib  # noqa: E402

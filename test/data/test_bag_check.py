@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jepa_ros.data.bag_check import check
-from jepa_ros.data.recording import read_recording
+from jepa_ros.data.recording_reader import read_recording
 
 SECOND = 10**9
 DT = SECOND // 10

@@ -21,7 +21,7 @@ from bag_shapes import (
 
 from jepa_ros.data.bag_check import check
 from jepa_ros.data.bag_reader import read_episodes
-from jepa_ros.data.recording import read_recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
 

@@ -15,8 +15,9 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS
 from jepa_ros.data.bag_files import BagFile
 from jepa_ros.data.bag_writer import BagWriter
+from jepa_ros.data.cdr import header_stamp_ns
 from jepa_ros.data.collect import CollectSettings, collect
-from jepa_ros.data.recording import header_stamp_ns, read_recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
 from jepa_ros.export.choose import with_runtime
 from jepa_ros.export.verify import TOLERANCE

@@ -16,7 +16,8 @@ from jepa_ros.data.bag_files import find_bags
 from jepa_ros.data.lerobot import layout
 from jepa_ros.data.lerobot.dataset_writer import DatasetWriter
 from jepa_ros.data.load_report import Problem
-from jepa_ros.data.recording import Recording, read_recording
+from jepa_ros.data.recording import Recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.data.resample import Frames
 from jepa_ros.data.topics import TopicProblem, Topics
 from jepa_ros.errors import JepaError

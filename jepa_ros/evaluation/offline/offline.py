@@ -18,7 +18,8 @@ from tqdm import tqdm
 from jepa_ros.data.bag_check import check
 from jepa_ros.data.bag_files import content_digest, find_bags
 from jepa_ros.data.images import resize
-from jepa_ros.data.recording import Recording, read_recording
+from jepa_ros.data.recording import Recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.data.topics import Topics
 from jepa_ros.errors import JepaError
 from jepa_ros.evaluation import provenance

@@ -13,7 +13,8 @@ import numpy as np
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, Energy, wanted_heads
 from jepa_ros.costs.risk import Risk
-from jepa_ros.data.recording import RecordedPlan, Recording
+from jepa_ros.data.recorded import RecordedPlan
+from jepa_ros.data.recording import Recording
 from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.agents import policy
 from jepa_ros.export.verify import TOLERANCE

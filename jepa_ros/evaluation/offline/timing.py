@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from jepa_ros.data.recording import Recording, TopicLog
+from jepa_ros.data.recorded import TopicLog
+from jepa_ros.data.recording import Recording
 from jepa_ros.evaluation.statistics import percentile
 
 _STAGES = ("encode_ms", "plan_ms", "rollout_ms", "cost_ms", "image_age_ms")

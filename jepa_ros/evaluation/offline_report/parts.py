@@ -1,5 +1,6 @@
 """What a page is made of, before it is HTML. Texts are plain: the template escapes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,18 @@ class Fold:
 
 
 Part = Plots | Table | Gallery | Words | Fold
+NOT_MEASURED = Words("Not measured in this run.", "faint")
+
+
+def present(parts: Sequence[Part | None]) -> tuple[Part, ...]:
+    """The parts that there are; where there is none, a word that says so."""
+    return tuple(p for p in parts if p is not None) or (NOT_MEASURED,)
+
+
+def plots(found: Sequence[Chart | None], read: str, good: str, note: str = "") -> Plots | None:
+    """``Plots`` of the charts that there are; None where there is none."""
+    drawn = tuple(c for c in found if c is not None)
+    return Plots(drawn, read, good, note) if drawn else None
 
 
 @dataclass(frozen=True)

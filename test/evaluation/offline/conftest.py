@@ -7,7 +7,7 @@ import torch
 
 from jepa_ros.data.bag_files import find_bags
 from jepa_ros.data.collect import CollectSettings, collect
-from jepa_ros.data.recording import read_recording
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.evaluation.offline.tracks import read_tracks
 from jepa_ros.nodes.bringup.graph import find_checkpoint
 from jepa_ros.world_model.checkpoint import load_checkpoint

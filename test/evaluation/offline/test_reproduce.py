@@ -9,7 +9,8 @@ import torch
 
 from jepa_ros.costs.energy import DEFAULT_WEIGHTS, OBJECTS, Energy
 from jepa_ros.costs.risk import Risk
-from jepa_ros.data.recording import RecordedEmbedding, RecordedGoal, RecordedPlan, read_recording
+from jepa_ros.data.recorded import RecordedEmbedding, RecordedGoal, RecordedPlan
+from jepa_ros.data.recording_reader import read_recording
 from jepa_ros.evaluation.actor import respond
 from jepa_ros.evaluation.offline.reproduce import LiveSettings, reproduce
 from jepa_ros.planning.config import PlannerConfig
