@@ -24,7 +24,6 @@ from jepa_ros.safety.limits import JointLimits
 from jepa_ros.simulation.simulator import Simulator
 from jepa_ros.simulation.tasks import make_task
 
-START_S = 90.0
 MOTION_S = 20.0
 FAR = 1.2
 """rad; the farthest joint of a trial's goal is at least this far, so that the arm moves for a second and more."""
@@ -172,7 +171,7 @@ class Bench:
     def restart(self, node: str) -> None:
         """Start the process of a node anew, and wait until the node is active."""
         self.bringup.start_one(node)
-        self.client.wait_active((node,), START_S, self.bringup.check)
+        self.client.wait_active((node,), check=self.bringup.check)
 
 
 @contextmanager
@@ -191,5 +190,5 @@ def bench(log_folder: Path, checkpoint: Path, simulated_time: bool, seed: int) -
         Bringup(graph, log_folder) as bringup,
         GraphClient(namespace) as client,
     ):
-        client.wait_active(graph.nodes, START_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         yield Bench(bringup, client, relay, Judge(client, limits, PERIOD), checkpoint)

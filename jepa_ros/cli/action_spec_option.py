@@ -14,17 +14,32 @@ def add_action_spec_option(parser: argparse.ArgumentParser, words: str) -> None:
 
 
 def read_action_spec(path: Path | None) -> ActionSpec | None:
-    """The contract in a JSON file, or under `robot` in a robot's parameter file; None for None."""
+    """The contract in a JSON file, or under `robot` in a robot's parameter file and those that it is based on; None for
+    None."""
     if path is None:
         return None
     import yaml
 
     try:
         values = yaml.safe_load(path.read_text())  # JSON too
-        if isinstance(values, dict) and "/**" in values:
-            values = values["/**"]["ros__parameters"]["robot"]
+        if isinstance(values, dict) and any(str(key).startswith("/**") for key in values):
+            values = _robot(path)
         return ActionSpec.from_dict(values)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        raise JepaError(
-            f"--action-spec {path}: {error!r}; see docs/train_on_your_bags.md for the format"
-        ) from error
+    except JepaError as error:
+        text = str(error)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        text = repr(error)
+    raise JepaError(f"--action-spec {path}: {text}; see docs/train_on_your_bags.md for the format")
+
+
+def _robot(path: Path) -> dict:
+    """`robot` of a robot's parameter file, over that of the files that it is based on."""
+    import yaml
+
+    from jepa_ros.nodes.bringup.preset import read_preset
+
+    values: dict = {}
+    for file in read_preset(str(path.resolve())).files:
+        every_node = yaml.safe_load(file.read_text()).get("/**", {}).get("ros__parameters", {})
+        values |= every_node.get("robot", {})
+    return values

@@ -58,9 +58,8 @@ def run_demo(args: argparse.Namespace) -> int:
             with GraphClient(NAMESPACE) as client:
                 client.wait_active(
                     graph.nodes,
-                    60.0,
-                    bringup.check,
-                    lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
+                    check=bringup.check,
+                    on_active=lambda node: print(f"  {node} is up ({time.monotonic() - began:.1f} s)"),
                 )
                 client.require_alone(graph.nodes)
                 runtime = client.reported("world_model", "runtime")

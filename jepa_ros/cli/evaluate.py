@@ -57,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baselines",
         metavar="LIST",
-        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints "
-        "(default: all; with --shifts none)",
+        help="all, none, or some of no_op,random,behaviour_cloning,decoded_joints; by name alone also "
+        "decoded_by_sight,true_joints (default: all; with --shifts none)",
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write figures, settings and every episode to FILE"
@@ -181,7 +181,8 @@ def chosen_baselines(text: str) -> list[str]:
     unknown = [name for name in names if name not in BASELINES + YARDSTICKS]
     if unknown:
         raise JepaError(
-            f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or all, or none"
+            f"--baselines: unknown {', '.join(unknown)}; known: {', '.join(BASELINES)}, or "
+            f"all, or none; by name alone also {', '.join(YARDSTICKS)}"
         )
     return list(dict.fromkeys(names))
 

@@ -28,8 +28,9 @@ from jepa_ros.errors import JepaError
 from jepa_ros.nodes.base.spinning import SpinThread
 from jepa_ros.nodes.wire import images, qos
 
-_POLL_S = 0.2
+_POLL_S = 1.0
 _ASK_AGAIN_S = 1.0
+_ANSWER_S = 0.2  # for the answer at least, where an introduction took the time
 
 
 class GoalRun:
@@ -47,6 +48,28 @@ class GoalRun:
         self._ask_to_cancel()
 
 
+class _Introduction:
+    """Tells when a node has discovered every client that was made before this. What it answers to one that it has not discovered,
+    rmw_fastrtps throws away after 0.1 s. Discovery keeps the order, so an answer to a newer client tells; asked again, as
+    that answer may be thrown away too. A node without parameters cannot tell. The newer client lives as long as the others: an
+    executor that is about to ask through it would end with InvalidHandle."""
+
+    def __init__(self, node, to: str):
+        self._client, self.answered = node.create_client(ListParameters, f"{to}/list_parameters"), Future()
+
+    @property
+    def pending(self) -> bool:
+        return self._client.service_is_ready() and not self.answered.done()
+
+    def ask(self) -> None:
+        """Ask for the node's parameters. In the executor's thread."""
+        self._client.call_async(ListParameters.Request()).add_done_callback(self._heard)
+
+    def _heard(self, future) -> None:
+        if not self.answered.done():
+            self.answered.set_result(None)
+
+
 class GraphClient:
     """A context manager with a ROS context, a node and an executor thread of its own; usable from any one
     thread.
@@ -60,6 +83,7 @@ class GraphClient:
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self.node = rclpy.create_node(name, namespace=namespace, context=self._context)
         self._clients: dict[str, object] = {}
+        self._introductions: dict[str, _Introduction] = {}  # by service name
         self._reach_goal = ActionClient(self.node, ReachGoal, "reach_goal")
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
@@ -104,37 +128,26 @@ class GraphClient:
 
     def call(self, kind, name: str, request, timeout_s: float = 10.0):
         """The response of a service; JepaError where it does not come in time."""
-        first = name not in self._clients
-        if first:
+        ends = time.monotonic() + timeout_s
+        if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
+            self._introductions[name] = _Introduction(self.node, name.rpartition("/")[0])
         client = self._clients[name]
         if not client.wait_for_service(timeout_s):
             raise JepaError(
                 f"service {client.srv_name} is not there after {timeout_s:g} s; is its node running?"
             )
-        if first:
-            self._introduce(name.rpartition("/")[0], timeout_s)
-        return self._ask(lambda: client.call_async(request), timeout_s, f"service {client.srv_name}")
+        self._introduce(self._introductions[name], ends)
+        left = max(ends - time.monotonic(), _ANSWER_S)
+        silent = f"service {client.srv_name} did not answer within {timeout_s:g} s"
+        return self._ask(lambda: client.call_async(request), left, silent)
 
-    def _introduce(self, node: str, timeout_s: float) -> None:
-        """Wait until a node has discovered every client made so far, or for ``timeout_s``. What it answers to one that it has not,
-        rmw_fastrtps throws away after 0.1 s. Discovery keeps the order, so an answer to a newer client tells; asked again, as
-        that answer may be thrown away too. A node without parameters cannot tell."""
-        newer, answered = self.node.create_client(ListParameters, f"{node}/list_parameters"), Future()
-
-        def heard(future) -> None:
-            if not answered.done():
-                answered.set_result(None)
-
-        def ask() -> None:
-            newer.call_async(ListParameters.Request()).add_done_callback(heard)
-
-        ends = time.monotonic() + timeout_s
-        while newer.service_is_ready() and not answered.done() and time.monotonic() < ends:
-            self._executor.create_task(ask)
+    def _introduce(self, introduction: "_Introduction", ends: float) -> None:
+        """Wait until the introduction is done, until ``ends`` on the steady clock at most."""
+        while introduction.pending and (left := ends - time.monotonic()) > 0:
+            self._executor.create_task(introduction.ask)
             with suppress(TimeoutError):
-                self._wait(answered, min(_ASK_AGAIN_S, timeout_s))
-        self._executor.create_task(lambda: self.node.destroy_client(newer))
+                self._wait(introduction.answered, min(_ASK_AGAIN_S, left))
 
     def destroy_subscription(self, subscription) -> None:
         """End a subscription of ``node``, in the executor's thread: rclpy 7.1.6 stops spinning with InvalidHandle where one is
@@ -148,7 +161,7 @@ class GraphClient:
     def wait_active(
         self,
         nodes,
-        timeout_s: float = 60.0,
+        timeout_s: float = 180.0,
         check: Callable[[], None] = lambda: None,
         on_active: Callable[[str], None] = lambda node: None,
     ) -> None:
@@ -230,7 +243,7 @@ class GraphClient:
         handle = self._ask(
             lambda: self._reach_goal.send_goal_async(goal, lambda message: on_feedback(message.feedback)),
             10.0,
-            "action reach_goal",
+            "action reach_goal did not answer within 10 s",
         )
         if not handle.accepted:
             raise JepaError("the planner refused the goal; is it active?")
@@ -278,8 +291,8 @@ class GraphClient:
         if not response.success:
             raise JepaError(f"simulator: {response.message}")
 
-    def _ask(self, send: Callable[[], object], timeout_s: float, what: str):
-        """The outcome of the rclpy future that ``send`` returns; JepaError where it does not come in time.
+    def _ask(self, send: Callable[[], object], timeout_s: float, silent: str):
+        """The outcome of the rclpy future that ``send`` returns; JepaError, which says ``silent``, where it does not come in time.
 
         Sent from the executor's thread: an ActionClient notes what it waits for after it has sent, so an answer
         that comes before that to another thread is thrown away.
@@ -291,7 +304,7 @@ class GraphClient:
         try:
             return self._wait(answer, timeout_s)
         except TimeoutError:
-            raise JepaError(f"{what} did not answer within {timeout_s:g} s") from None
+            raise JepaError(silent) from None
 
     def _wait(self, answer: Future, timeout_s: float):
         """The result of a future; TimeoutError where it does not come in time, JepaError where this client ended before."""

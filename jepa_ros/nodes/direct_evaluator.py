@@ -117,6 +117,7 @@ class DirectEvaluator(_Proposer):
     def refine(self, actions: np.ndarray, *how) -> np.ndarray:
         """actions (S, H, KA) -> the same, down the gradient; how: see ``costs.refine``."""
         request, link = self._request, self._link
+        link.require(request)
         context = request.context.latents, request.context.proprio, request.context.actions
         network, energy = link.world_model.network, link.cost.energy
         return refine(network, energy, context, request.goal, actions, request.reduction, *how)
@@ -146,11 +147,7 @@ class GpuEvaluator(_Proposer):
             request.reduction,
             lambda: link.world_model.network,
         )
-        self.ends, self.refine, self.steps = (
-            self._evaluator.ends,
-            self._evaluator.refine,
-            self._evaluator.steps,
-        )
+        self.ends, self.steps = self._evaluator.ends, self._evaluator.steps
         self._results: list[EnergyResult] = []
         self.rollout_ms = 0.0
 
@@ -160,6 +157,11 @@ class GpuEvaluator(_Proposer):
         self.rollout_ms += 1e3 * (time.perf_counter() - began)
         self._results.append(self._evaluator.result)
         return totals
+
+    def refine(self, actions: np.ndarray, *how) -> np.ndarray:
+        """actions (S, H, KA) -> the same, down the gradient; how: see ``costs.refine``."""
+        self._link.require(self._request)
+        return self._evaluator.refine(actions, *how)
 
     def terms(self, at: tuple[int, int]) -> tuple[list[str], list[float]]:
         """Names and weighted terms of the candidate ``at`` (iteration, index)."""

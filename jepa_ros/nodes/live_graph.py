@@ -10,8 +10,6 @@ from jepa_ros.nodes.bringup.interrupts import interruptible
 from jepa_ros.nodes.bringup.running import Bringup
 from jepa_ros.nodes.client import GraphClient
 
-_UP_S = 90.0
-
 
 def isolate() -> None:
     """Keep graphs that start from here to this machine, and in a ROS domain of their own unless ROS_DOMAIN_ID is set."""
@@ -23,6 +21,6 @@ def isolate() -> None:
 def live_graph(graph: Graph, log_folder: Path) -> Iterator[tuple[Bringup, GraphClient]]:
     """Bring ``graph`` up and wait until all its nodes are active; on exit it has ended."""
     with interruptible(), Bringup(graph, log_folder) as bringup, GraphClient(graph.namespace) as client:
-        client.wait_active(graph.nodes, _UP_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         client.require_alone(graph.nodes)
         yield bringup, client

@@ -47,7 +47,7 @@ class Level(IntEnum):
     """What the gate asks for; speed is a factor on the planned motion."""
 
     OK = 0
-    REPLAN = 1  # from scratch: what is left of the last plan was made for another picture
+    REPLAN = 1  # at this look: the plan at hand was made for another picture
     SLOW = 2
     HOLD = 3
 
@@ -202,7 +202,7 @@ class SurpriseGate:
             level = Level.REPLAN
             going = (
                 f"the scene is {surprise:.2f} from what was predicted (limit {limits.surprise_limit:.2f}), with the "
-                "arm where it was measured: planned anew from what is seen"
+                "arm where it was measured: planned anew"
             )
         speed = {Level.SLOW: limits.slow_factor, Level.HOLD: 0.0}.get(level, 1.0)
         return Judgement(

@@ -30,6 +30,9 @@ from jepa_ros.safety.workspace import Workspace
 _SOONEST_S = 0.001  # between two setpoints
 _FRESH_S = 0.5  # oldest measured pose that a motion may begin at
 _BELIEVED = 2.0  # tracking tolerances; an arm that is measured farther from its setpoint is not sent there
+_STAYS = (
+    0.5  # tracking tolerances, from where it was measured first; within them an arm counts as blocked there
+)
 _LEAVES = "the end effector would leave the workspace box"
 
 __all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint", "Verdict"]
@@ -165,6 +168,9 @@ class ActionGuard:
         self._tracking_error = math.nan  # when the arm was measured last
         self._limiter: SetpointLimiter | None = None  # since the first plan
         self._fresh_start = True  # the next motion begins where the arm is measured
+        self._retreat: np.ndarray | None = (
+            None  # (A,) rad, where a blocked arm is told to rest, on the way there
+        )
         self._sent: Now | None = None  # when the last setpoint was given out
         self._left = -math.inf  # steady; when it had left the process
         self._said_rest = True  # the last setpoint said that the arm rests there
@@ -279,6 +285,7 @@ class ActionGuard:
         former = self._limiter.path, self._limiter.path_time
         targets, clamped = self._targets(plan)
         self._limiter.follow(targets, self.spec.dt)
+        self._retreat = None
         inside, setpoint = self._step(now)
         if not inside:
             self._limiter.path, self._limiter.path_time = former
@@ -302,6 +309,8 @@ class ActionGuard:
                 return self._stop(SafetyState.HOLDING, reason, text, now)
             if text := self._plans.complaint(now):
                 return self._stop(SafetyState.HOLDING, *self._why_no_plan(text), now)
+        elif self._retreats_in_vain():
+            self._brake()
         return self._advance(now)
 
     @property
@@ -454,18 +463,30 @@ class ActionGuard:
         self, state: SafetyState, reason: Reason, text: str, now: Now, until_armed: bool = False
     ) -> Setpoint | None:
         """Enter a state in which the arm rests; the first setpoint on the way there. A blocked arm is told to rest where it
-        is measured, so that it stops pressing, at the speed of plans at most; one that drifts from where it was sent, or is
-        measured where it can hardly be, just brakes."""
+        is measured, so that it stops pressing, at the speed of plans at most, and for as long as it is measured there; one that
+        drifts from where it was sent, or is measured where it can hardly be, just brakes."""
         resting = self.state != SafetyState.RUNNING and self._at_rest
         self._set(state, reason, text)
         self._needs_arming |= until_armed
         if not resting or reason == Reason.TRACKING_ERROR:
             if self._lost() and self.config.follows and self._believed():
-                self._limiter.follow(self._measured[None], self._seconds_to(self._measured))
+                self._retreat = self._measured
+                self._limiter.follow(self._retreat[None], self._seconds_to(self._retreat))
             else:
-                self._limiter.brake()
+                self._brake()
             self._said_rest = False
         return self._advance(now)
+
+    def _brake(self) -> None:
+        self._retreat = None
+        self._limiter.brake()
+
+    def _retreats_in_vain(self) -> bool:
+        """Whether the arm is measured elsewhere by now than where it is told to rest: it was a wrong reading, or the arm gives
+        way, and would be followed without end."""
+        if self._retreat is None:
+            return False
+        return not np.abs(self._measured - self._retreat).max() <= _STAYS * self.config.tracking_tolerance
 
     def _seconds_to(self, target: np.ndarray) -> float:
         """s that plans need at least from the last setpoint to ``target`` (A,) rad."""
@@ -479,7 +500,7 @@ class ActionGuard:
         inside, setpoint = self._step(now)
         if inside:
             return setpoint
-        self._limiter.brake()
+        self._brake()
         if self.state == SafetyState.RUNNING:
             self._set(SafetyState.HOLDING, Reason.WORKSPACE, _LEAVES)
         return self._step(now)[1]

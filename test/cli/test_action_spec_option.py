@@ -17,12 +17,17 @@ def test_an_action_spec_is_read_from_json_and_from_a_robots_parameter_file(tmp_p
     (tmp_path / "arm.json").write_text(json.dumps(SPEC.to_dict()))
     assert read_action_spec(tmp_path / "arm.json") == SPEC
     assert read_action_spec(ROBOTS / "ur5e.yaml").joint_names[0] == "shoulder_pan_joint"
+    assert (
+        read_action_spec(ROBOTS / "mock_hardware.yaml").joint_names[0] == "shoulder_pan"
+    )  # of what it is based on
     for content in (
         "{",
         "[1]",
         "/**: {ros__parameters: {}}",
         "/**: {ros__parameters: {robot: {rate_hz: 10.0}}}",
+        "/**: 3",
+        "/**/bringup: {ros__parameters: {based_on: nobody}}",
     ):
-        (tmp_path / "bad").write_text(content)
-        with pytest.raises(JepaError, match="ActionSpec: missing keys|--action-spec .*bad"):
-            read_action_spec(tmp_path / "bad")
+        (tmp_path / "bad.yaml").write_text(content)
+        with pytest.raises(JepaError, match="--action-spec .*bad.yaml: .*see docs"):
+            read_action_spec(tmp_path / "bad.yaml")

@@ -101,7 +101,7 @@ def plans_are_reproduced(bag: Path, result: dict) -> None:
     torch.set_num_threads(1)
     checkpoint = with_runtime(load_checkpoint(find_checkpoint(result["checkpoint"])), result["runtime"])
     again = reproduce(read_recording(bag, spec=checkpoint.spec), checkpoint)
-    assert again.embeddings >= 10 and again.embeddings_bit_equal == again.embeddings
+    assert again.embeddings >= result["steps"] and again.embeddings_bit_equal == again.embeddings
     assert again.plans >= 2
     if result["rows"][0]["deadline_misses"] == 0:  # a plan cut short by its deadline is another plan
         assert again.bit_equal == again.plans, again
@@ -134,15 +134,13 @@ def test_demo_reaches_its_goal_and_leaves_everything(start, tmp_path, compositio
     from jepa_ros.data.bag_reader import read_episodes
     from jepa_ros.data.recording_reader import read_recording
 
-    episodes, report = read_episodes([out / "bag"], workers=1)
     recording = read_recording(out / "bag")
-    cuts = gaps(recording)
-    assert 1 <= len(episodes) <= 1 + cuts and not report.skipped, str(report)
-    # Where joint states stop, the guard brakes, and harder than an action may.
-    assert cuts or not report.problems, str(report)
-    assert sum(len(episode.images) for episode in episodes) > 10
     assert np.ptp(recording.streams.joint_positions, axis=0).max() > 0.01
-    assert any(episode.actions.any() for episode in episodes)
+    # Where joint states stop, the guard brakes, and harder than an action may; and what lies between may be too short.
+    if not gaps(recording):
+        (episode,), report = read_episodes([out / "bag"], workers=1)
+        assert not report.skipped and not report.problems, str(report)
+        assert len(episode.images) > 10 and episode.actions.any()
     plans_are_reproduced(out / "bag", result)
 
 

@@ -1,9 +1,10 @@
 """The user's side of the graph, by itself: what it survives, and what it says where it does not."""
 
 import os
+import threading
 
 import pytest
-from rcl_interfaces.srv import ListParameters
+from rcl_interfaces.srv import GetParameters, ListParameters
 from std_msgs.msg import Header
 
 from jepa_ros.errors import JepaError
@@ -38,6 +39,17 @@ def test_subscriptions_that_end_while_it_spins_do_not_end_it(client):
         if left():
             ask(client)
     assert not left()
+
+
+def test_an_executor_that_stalls_while_services_are_asked_goes_on(client):
+    """Longer than the calls wait: what they leave behind is done later, newest first."""
+    going_on = threading.Event()
+    client._executor.create_task(lambda: going_on.wait(20.0))
+    for kind, name in ((ListParameters, "list_parameters"), (GetParameters, "get_parameters")):
+        with pytest.raises(JepaError, match="did not answer"):
+            client.call(kind, f"{NAME}/{name}", kind.Request(), 0.3)
+    going_on.set()
+    assert ask(client).result.names
 
 
 def test_a_client_that_a_callback_ended_says_so(client, capfd):

@@ -167,8 +167,9 @@ def test_a_plan_is_of_one_checkpoint_though_another_is_loaded_meanwhile(exported
         assert evaluate(actions).shape == (2,)
         request = LoadCheckpoint.Request(path=str(other))
         assert world.call(LoadCheckpoint, "world_model/load_checkpoint", request).success
-        with pytest.raises(EvaluationTimeout, match="give both the same"):
-            evaluate(actions)
+        for ask in (evaluate, lambda actions: evaluate.refine(actions, 1, 0.1)):
+            with pytest.raises(EvaluationTimeout, match="give both the same"):
+                ask(actions)
     finally:
         world.close()
 

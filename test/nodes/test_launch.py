@@ -57,8 +57,8 @@ def test_launch_file_brings_the_graph_up_and_ends_on_interrupt(checkpoint):
     )
     try:
         with GraphClient(NAMESPACE) as client:
-            client.wait_active(Graph(composition="single", checkpoint=checkpoint).nodes, 90.0)
-        process.send_signal(signal.SIGINT)
+            client.wait_active(Graph(composition="single", checkpoint=checkpoint).nodes)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         output, _ = process.communicate(timeout=60)
     finally:
         if process.poll() is None:

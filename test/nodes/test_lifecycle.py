@@ -260,6 +260,29 @@ raise SystemExit(run(lambda: [Node()]))
     assert "ZeroDivisionError" in done.stderr
 
 
+def test_a_process_that_does_not_end_is_ended_and_says_where_it_hung():
+    code = """
+import os, signal, threading
+import jepa_ros.nodes.base.run as base
+from jepa_ros.nodes.base.lifecycle import ManagedNode
+
+base._END_S = 0.5
+
+class Node(ManagedNode):
+    NAME = "hanging"
+    def _setup(self):
+        pass
+    def _start(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+    def destroy_node(self):
+        threading.Event().wait()
+
+raise SystemExit(base.run(lambda: [Node()]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "shut down" in done.stderr and "in destroy_node" in done.stderr
+
+
 def test_bad_parameter_ends_the_process_with_one_line():
     process = run_node("action_publisher", "-p", "watchdog.plan_s:=-1.0")
     output, _ = process.communicate(timeout=30)

@@ -30,7 +30,7 @@ from jepa_ros.world_model.checkpoint import load_checkpoint
 from jepa_ros.world_model.trust import HEADS, file_sha256
 
 NAMESPACE = f"parity{os.getpid()}"
-CHECKPOINT, SEED, START_S = "reach", 11, 90.0
+CHECKPOINT, SEED, START_S = "reach", 11, 180.0
 TWO_LEVELS = "reach_push"  # has a slow level
 RATE = 0.5  # of real time, for a slow machine
 LATE = 0.15  # rad; a joint state that comes late is from 0.1 s before, and a joint turns 0.12 rad in that
@@ -62,7 +62,7 @@ def replay_live(bag, composition, folder, checkpoint=CHECKPOINT, planner=PLANNER
     with ExitStack() as stack:
         bringup = stack.enter_context(Bringup(graph, folder))
         client = stack.enter_context(GraphClient(NAMESPACE))
-        client.wait_active(graph.nodes, START_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         heard = {topic: Inbox() for topic in HEARD}
         for topic, (kind, qos) in HEARD.items():
             client.node.create_subscription(kind, topic, heard[topic], qos, raw=True)

@@ -185,6 +185,24 @@ def test_timeout_says_where_the_arm_never_moved(world, checkpoint, speed):
     assert ("is action_publisher armed?" in result.text) == (not speed)
 
 
+@pytest.mark.parametrize("by_another", [False, True], ids=["canceled", "preempted"])
+def test_a_first_goal_that_ends_before_its_image_is_encoded_leaves_the_planner_working(
+    world, checkpoint, by_another
+):
+    bench = Bench(world, checkpoint)  # nobody encodes
+    handle, result = bench.send(use_embedding=False, goal_image=Image(height=1, width=1, encoding="rgb8"))
+    goal_id = bytes(handle.goal_id.uuid).hex()
+    world.until(lambda: bench.node._pursuit.status.goal_id == goal_id)
+    if by_another:
+        bench.send()
+        assert result().termination_reason == RESULT.PREEMPTED
+    else:
+        wait_for(world.in_executor(handle.cancel_goal_async))
+        assert result().termination_reason == RESULT.CANCELED
+        bench.send()
+    bench.plans.wait()
+
+
 def test_cancel_ends_the_goal_with_a_plan_not_to_move(world, checkpoint):
     bench = Bench(world, checkpoint)
     handle, result = bench.send()

@@ -65,7 +65,7 @@ def listening(checkpoint, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         graph = Graph(NAMESPACE, composition=composition, checkpoint=checkpoint)
         with Bringup(graph, tmp_path) as bringup, GraphClient(NAMESPACE) as client:
-            client.wait_active(graph.nodes, 90.0, bringup.check)
+            client.wait_active(graph.nodes, check=bringup.check)
             enclaves = client.node.get_node_names_and_namespaces_with_enclaves()
             assert {(name, enclave) for name, space, enclave in enclaves if space == f"/{NAMESPACE}"} >= {
                 (node, f"/{NAMESPACE}/{process.executable}")

@@ -38,7 +38,7 @@ def client(request, tmp_path_factory):
     namespace = f"way{os.getpid()}{request.param}"
     graph = Graph(namespace, composition=request.param, overrides=PATIENT)
     with Bringup(graph, tmp_path_factory.mktemp("log")) as bringup, GraphClient(namespace) as client:
-        client.wait_active(graph.nodes, WAIT_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         yield client
 
 

@@ -36,7 +36,7 @@ WAITING, EXECUTING = PlannerStatus.WAITING, PlannerStatus.EXECUTING
 def client(tmp_path_factory):
     graph = Graph(NAMESPACE, composition="single", overrides=PATIENT)
     with Bringup(graph, tmp_path_factory.mktemp("log")) as bringup, GraphClient(NAMESPACE) as client:
-        client.wait_active(graph.nodes, WAIT_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         yield client
 
 

@@ -21,7 +21,6 @@ from jepa_ros.simulation.tasks import make_task
 
 SEED = 1  # of an episode that the shipped model reaches in simulation
 NAMESPACE = f"test{os.getpid()}"  # another session may share the domain
-START_S = 90.0
 GOAL_S = 60.0
 # A busy test machine may be slow; what is tested is not its speed.
 PATIENT = {"planner": {"deadline_s": 0.0, "costs_timeout_s": 3.0}, "action_publisher": PATIENT_GUARD}
@@ -45,7 +44,7 @@ def test_graph_reaches_a_goal_and_ends_cleanly(composition, tmp_path):
     graph = Graph(NAMESPACE, composition=composition, seed=SEED, overrides=PATIENT)
     image, goal = episode(SEED)
     with Bringup(graph, tmp_path) as bringup, GraphClient(NAMESPACE) as client:
-        client.wait_active(graph.nodes, START_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         images, plans = listen(client, Image, "image"), listen(client, ActionPlan, "plan")
         status, safety = (
             listen(client, PlannerStatus, "planner/status"),
@@ -74,7 +73,7 @@ def test_killed_world_model_means_hold_and_a_clear_status_and_its_restart_recove
     graph = Graph(NAMESPACE, seed=SEED, overrides=PATIENT)
     image, _ = episode(SEED)
     with Bringup(graph, tmp_path) as bringup, GraphClient(NAMESPACE) as client:
-        client.wait_active(graph.nodes, START_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         status, plans = listen(client, PlannerStatus, "planner/status"), listen(client, ActionPlan, "plan")
         safety = listen(client, SafetyStatus, "action_publisher/safety_status")
         goal = client.send_goal(
@@ -93,7 +92,7 @@ def test_killed_world_model_means_hold_and_a_clear_status_and_its_restart_recove
             bringup.check()
         plans.clear()
         bringup.start_one("world_model")
-        plans.wait(timeout_s=START_S)
+        plans.wait()
         safety.wait(lambda m: m.state == SafetyStatus.RUNNING)
         goal.cancel()
         assert goal.result(20.0).termination_reason == ReachGoal.Result.CANCELED
@@ -109,7 +108,7 @@ def test_failed_start_is_told_with_the_nodes_log(checkpoint, tmp_path):
     )
     with Bringup(graph, tmp_path) as bringup, GraphClient(NAMESPACE) as client:
         with pytest.raises(JepaError, match="node encoder is unconfigured"):
-            client.wait_active(("encoder",), START_S, bringup.check)
+            client.wait_active(("encoder",), check=bringup.check)
         assert "device is 'tpu9'" in bringup.log_tail("encoder")
 
 
@@ -117,7 +116,7 @@ def test_sim_time_without_a_clock_does_not_hang_the_shutdown(checkpoint, tmp_pat
     graph = Graph(NAMESPACE, checkpoint=checkpoint, use_sim_time=True, simulator=False)
     image, _ = episode(SEED)
     with Bringup(graph, tmp_path) as bringup, GraphClient(NAMESPACE) as client:
-        client.wait_active(graph.nodes, START_S, bringup.check)
+        client.wait_active(graph.nodes, check=bringup.check)
         status = listen(client, PlannerStatus, "planner/status")
         client.send_goal(image, timeout_s=300.0)
         status.wait(lambda m: m.reason == PlannerStatus.NO_IMAGE)

@@ -401,6 +401,32 @@ def test_an_arm_is_never_sent_to_where_it_can_hardly_be(off, still_wrong):
     assert stream.clean()
 
 
+@pytest.mark.parametrize("off", [-0.59, -0.4, 0.4])
+def test_a_single_wrong_joint_state_near_the_tolerance_does_not_take_the_arm_there(off):
+    stream = running()
+    before, true = stream.last.copy(), stream.measured.copy()
+    stream.measured, stream.stuck = true + [off, 0.0, 0.0], True
+    while stream.guard.state == SafetyState.RUNNING:
+        stream.until(stream.time + 0.02)
+    stream.measured = before
+    stream.until(102.0)
+    assert stream.guard.reason == Reason.TRACKING_ERROR
+    assert np.abs(stream.last - before).max() < 0.1 and stream.clean()
+
+
+def test_an_arm_that_gives_way_is_not_followed_without_end():
+    """It hangs below where it is sent by more than the tolerance, wherever that is."""
+    stream = running()
+    stream.stuck = True
+    for _ in range(100):
+        stream.measured = stream.last - [0.0, 0.35, 0.0]
+        stream.until(stream.time + 0.02)
+    rest = stream.last.copy()
+    assert stream.guard.reason == Reason.TRACKING_ERROR and rest[1] > 0.5 - 0.25
+    np.testing.assert_array_equal(stream.until(stream.time + 1.0).last, rest)
+    assert stream.clean()
+
+
 def test_a_wrong_joint_state_during_an_emergency_stop_moves_nothing():
     stream = running()
     stream.stop("estop")

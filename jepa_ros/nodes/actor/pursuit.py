@@ -325,7 +325,8 @@ class Pursuit:
         return int(1e9 * (self._spec.block * self._spec.dt + self._settings.settle_s))
 
     def _cut_short(self) -> None:
-        """End the block that is being executed: a plan not to move, from the next image."""
+        """End the block that is being executed: a plan not to move, from the next image; at deactivation, when no more are heard,
+        from one that has come already."""
         if not self.status.plans:
             return
         look = self._inbox.later_look(stamp_ns(self.status), 1e-9 * self._block_ns)
@@ -363,24 +364,16 @@ class Pursuit:
     def close(self, reason: int, text: str = "") -> None:
         """The last status of a goal: why it ended, in ``text`` where ``status`` does not say it."""
         result, status = ReachGoal.Result, self.status
-        never_moved = (
-            "; the arm never moved: is action_publisher armed? see ~/safety_status of action_publisher"
-        )
         status.text = text or status.text
         status.state = PlannerStatus.REACHED if reason == result.REACHED else PlannerStatus.FAILED
         if reason == result.REACHED:
             status.reason, status.text = PlannerStatus.NONE, f"within {status.tolerance:.3f} of the goal"
-        elif reason in (result.TIMEOUT, result.CANCELED, result.PREEMPTED):
-            status.reason, status.text = {
-                result.TIMEOUT: (
-                    PlannerStatus.TIMEOUT,
-                    f"out of time, {status.distance:.3f} from the goal"
-                    + self._on_the_way()
-                    + never_moved * (self._episode.ignored and not self._episode.moved),
-                ),
-                result.CANCELED: (PlannerStatus.CANCELED, "canceled"),
-                result.PREEMPTED: (PlannerStatus.PREEMPTED, "a newer goal took its place"),
-            }[reason]
+        elif reason == result.TIMEOUT:
+            status.reason, status.text = PlannerStatus.TIMEOUT, self._out_of_time()
+        elif reason == result.CANCELED:
+            status.reason, status.text = PlannerStatus.CANCELED, "canceled"
+        elif reason == result.PREEMPTED:
+            status.reason, status.text = PlannerStatus.PREEMPTED, "a newer goal took its place"
         elif reason in _SAID:
             status.reason = _SAID[reason]
         elif reason == result.SHUTDOWN:
@@ -391,14 +384,17 @@ class Pursuit:
             )
         self._report(status)
 
-    def _on_the_way(self) -> str:
-        """Which sub-goal is pursued, in words; "" where it is the goal."""
+    def _out_of_time(self) -> str:
+        """How far the goal, and the sub-goal that was pursued, were when the time was over."""
         status = self.status
-        if self._sub_goals.at_goal:
-            return ""
-        return (
-            f" and {status.sub_goal_distance:.3f} from sub-goal {status.sub_goal + 1} of {status.sub_goals}"
-        )
+        text = f"out of time, {status.distance:.3f} from the goal"
+        if not self._sub_goals.at_goal:
+            text += f" and {status.sub_goal_distance:.3f} from sub-goal {status.sub_goal + 1} of {status.sub_goals}"
+        if self._episode.ignored and not self._episode.moved:
+            text += (
+                "; the arm never moved: is action_publisher armed? see ~/safety_status of action_publisher"
+            )
+        return text
 
 
 def new_status(**values) -> PlannerStatus:

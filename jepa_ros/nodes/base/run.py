@@ -1,5 +1,6 @@
 """Runs nodes in one process: starts them, spins, and ends cleanly on SIGINT, SIGTERM and SIGHUP."""
 
+import faulthandler
 import os
 import queue
 import signal
@@ -18,13 +19,14 @@ from jepa_ros.nodes.base.lifecycle import ManagedNode
 from jepa_ros.nodes.base.spinning import SpinThread
 
 _GRACE_S = 5.0
+_END_S = 15.0  # from the nodes' shutdown to the end of the process; `ros2 launch` kills it after 20 to 25
 END_WITH_STDIN = "JEPA_ROS_END_WITH_STDIN"
 """Set in the environment: end when standard input closes, as it does when the starting process dies."""
 
 
 def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | None = None) -> int:
     """Make the nodes, start those with ``autostart``, spin until a signal. Returns the exit code: 0, or 2 for
-    a bad parameter, 1 for a bug.
+    a bad parameter, 1 for a bug; the process is to end with it at once, and is ended where it does not.
 
     The executor spins in a thread of its own and the main thread waits: a Python signal handler runs at once
     there, while the ROS context is still whole, so that nodes send their last command before it goes. A node
@@ -64,6 +66,8 @@ def run(make_nodes: Callable[[], Sequence[ManagedNode]], args: Sequence[str] | N
             _shut_down(_guarded, nodes)
         else:
             _shut_down(partial(_in_executor, executor), nodes)
+        # All is stopped and released: what hangs from here on, the interpreter's end included, is told and ended.
+        faulthandler.dump_traceback_later(_END_S, exit=True)
         spinner.stop()
     except JepaError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -18,10 +18,15 @@ def graph(single, distributed, searches=40):
     return {"compositions": {"single": row(single), "distributed": row(distributed)}}
 
 
-def growth(**exponents):
+def growth(rounds=20, **exponents):
     def plan(low, high):
-        no_faster = True if high <= 1 else False if low > 1 else None
-        return {"exponent": (low + high) / 2, "interval_95": [low, high], "no_faster_than_linear": no_faster}
+        no_faster = None if rounds < 8 else True if high <= 1 else False if low > 1 else None
+        return {
+            "exponent": (low + high) / 2,
+            "interval_95": [low, high],
+            "no_faster_than_linear": no_faster,
+            "repetitions": rounds,
+        }
 
     return {
         "axes": {
@@ -78,5 +83,10 @@ def test_growth_is_linear_only_where_every_runtime_says_so():
         horizon={"torch": (0.7, 0.9), "onnx": (0.9, 1.1)},
     )
     assert met({"growth": found})[3:] == [True, None]
+    assert bars({"growth": found}, TWO_CORES)[4].note == "an interval holds 1: more rounds tell"
+    few = growth(rounds=7, candidates={"torch": (0.7, 0.9)}, horizon={"torch": (0.7, 0.9)})
+    assert {(bar.met, bar.note) for bar in bars({"growth": few}, TWO_CORES)[3:]} == {
+        (None, "7 rounds, at least 8 tell")
+    }
     found = growth(candidates={"torch": (1.1, 1.2), "onnx": (0.9, 1.1)}, horizon={"torch": (0.1, 0.2)})
     assert met({"growth": found})[3:] == [False, True]
