@@ -25,7 +25,7 @@ RESULTS = ROOT / "docs" / "results"
 BEGIN, END = "<!-- results{}: benchmarks/results_table.py --write -->", "<!-- /results -->"
 """Around a table; where a page has several, with its name."""
 NAMES = {
-    "planner": "**jepa_ros** (shipped checkpoint)",
+    "planner": "**jepa_ros**, `models/reach`",
     "oracle": "same planner, simulator as world model",
     "decoded_joints": "joint angles decoded from the goal image, proportional control",
     "decoded_by_sight": "the same, the arm's own joints decoded from the camera image as well",
@@ -224,7 +224,17 @@ def _beside(name: str, rows: list[dict]) -> str:
 
 def tables() -> str:
     """All tables, as Markdown."""
-    machine = load("demo_distributed.json")["machine"]
+    measured = (
+        "evaluate_reach.json",
+        "evaluate_push.json",
+        "evaluate_reach_by_it.json",
+        "demo_distributed.json",
+        "demo_single.json",
+        "demo_push.json",
+        "bench/bench.json",
+    )
+    machines = [load(name)["machine"] for name in measured]
+    processors = " and ".join(dict.fromkeys(machine["processor"] for machine in machines))
     parts = [
         closed_loop_table(),
         push_table(),
@@ -238,7 +248,7 @@ def tables() -> str:
     return "\n\n".join("\n".join(part) for part in parts) + (
         "\n\nThe baselines' networks learned from the same bags, augmented alike; without augmentation, "
         f"in the one scene that they had then seen, they reach {_without_augmentation()}. "
-        f"Measured on {machine['cores']} cores ({machine['processor']}), no GPU; collection and "
+        f"Measured on {machines[0]['cores']} cores ({processors}), no GPU; collection and "
         "training ran beside other work. Raw figures: "
         "[docs/results](docs/results/README.md)."
     )
@@ -268,10 +278,16 @@ def results_page() -> dict[str, str]:
         },
         "fresh goals": bars_tables.fresh(RESULTS),
         "ablations": ablation_tables.table(RESULTS),
-        "the shipped checkpoint": "\n".join([*closed_loop_table(), "", _origin("evaluate_reach.json")]),
-        "the checkpoint that also pushes": "\n".join([*push_table(), "", _origin("evaluate_push.json")]),
+        "the shipped checkpoint": "\n".join(
+            [*closed_loop_table(), "", _origin("evaluate_reach.json", "evaluate_reach_oracle.json")]
+        ),
+        "the checkpoint that also pushes": "\n".join(
+            [*push_table(), "", _origin("evaluate_push.json", "evaluate_reach_by_it.json")]
+        ),
         "shifts": "\n".join(shifts_table()),
-        "the graph": "\n".join([*graph_table(), "", _origin("demo_distributed.json")]),
+        "the graph": "\n".join(
+            [*graph_table(), "", _origin("demo_distributed.json", "demo_single.json", "demo_push.json")]
+        ),
         "training speed": training_speed.table(speed).partition("\n")[2].strip() if speed else nothing,
     }
     return {f" of {name}": text.replace("](docs/", "](") for name, text in tables.items()}
@@ -282,8 +298,9 @@ def uncertain_page() -> dict[str, str]:
     return {f" of {name}": text for name, text in uncertain_tables.tables(RESULTS).items()}
 
 
-def _origin(name: str) -> str:
-    words = made_by(load(name))
+def _origin(*names: str) -> str:
+    """How the files of a table's rows came about, in the rows' order; once where it is the same for all."""
+    words = "; ".join(dict.fromkeys(made_by(load(name)) for name in names))
     return f"{words[0].upper()}{words[1:]}."
 
 

@@ -34,6 +34,10 @@ class RosClock:
         if now.ros != self._ros or math.isnan(self._changed_at):
             self._ros, self._changed_at = now.ros, now.steady
 
+    def runs(self, now: Now) -> bool:
+        """Whether it moved lately: where not, stamps may be ahead of it through no fault of theirs."""
+        return now.steady - self._changed_at <= FUTURE_S
+
     def complaint(self, now: Now) -> str:
         """What is wrong, "" where it runs."""
         if self.limit == 0 or now.steady - self._changed_at <= self.limit:

@@ -99,7 +99,7 @@ class GuardConfig:
     clock_s: longest that the ROS clock may stand still.
     deadman_s: oldest "held" of the dead-man switch; 0 where there is none.
     tracking_tolerance: rad, farthest that the arm may be from its setpoint.
-    max_vetoes: so many in a row, and only arming goes on.
+    max_vetoes: so many in a row, and only arming goes on; vetoes while the ROS clock stands still do not count.
     follows: whether the arm goes where it is sent. False for a dry run and for outputs without positions: every
         motion then starts where the arm is measured.
     drifts: whether an arm that does not follow moves all the same, by twists: its tracking is watched too.
@@ -380,7 +380,7 @@ class ActionGuard:
         verdict = self._last_veto = Verdict(reason, f"plan vetoed: {text}", setpoint)
         if self.state != SafetyState.ESTOPPED and not waits_for_arming:
             self.reason, self.text = reason, verdict.text
-        if not self._needs_arming:
+        if not self._needs_arming and self._clock.runs(now):  # else it is not the plans that are wrong
             self.vetoed_in_a_row += 1
             if self.vetoed_in_a_row >= self.config.max_vetoes:
                 self._not_before = now.ros

@@ -330,6 +330,22 @@ def test_the_emergency_stop_works_from_every_state():
         assert stream.guard.state == SafetyState.ESTOPPED
 
 
+def test_plans_that_run_ahead_of_a_clock_that_stands_still_are_not_too_many():
+    """They keep coming, stamped by a source that goes on; when the clock does too, so does the arm."""
+    stream = running(config=replace(NO_CAMERA, max_vetoes=3))
+    stands, ros = stream.time, ROS + stream.time
+    while stream.time < stands + 0.8:
+        stream.time += PERIOD
+        stream.take(stream.guard.tick(Now(stream.time, ros)))
+        stream.guard.observe(NAMES, stream.measured, Now(stream.time, ros), ROS + stream.time)
+        stream.take(stream.guard.submit(plan(stream.time), Now(stream.time, ros)).setpoint)
+    assert stream.guard.state == SafetyState.HOLDING and stream.guard.vetoed > 10
+    assert stream.guard.reason != Reason.TOO_MANY_VETOES
+    stream.until(stream.time + 0.1)
+    assert stream.submit(plan(stream.time - 0.05)).accepted
+    assert stream.until(stream.time + 1.5).clean()
+
+
 def test_reset_of_no_emergency_stop_changes_nothing():
     stream = running()
     stream.guard.reset_estop()
