@@ -349,7 +349,8 @@ def test_a_guard_that_lets_nothing_through_ends_the_goal(world, checkpoint, reas
     assert bench.status.wait(lambda m: m.state == PlannerStatus.FAILED).reason == PlannerStatus.SAFETY
 
 
-def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint):
+@pytest.mark.parametrize("images", [True, False], ids=["images", "no_images"])
+def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint, images):
     bench = Bench(world, checkpoint)
     safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
 
@@ -361,9 +362,11 @@ def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint):
     bench.send()
     bench.plans.wait()
     running.cancel()
+    bench.feed = images
     silent = bench.status.wait(lambda m: (m.state, m.reason) == (PlannerStatus.WAITING, PlannerStatus.SAFETY))
     assert "does it run" in silent.text
     bench.plans.clear()
+    bench.feed = True
     guard(SafetyStatus.ARMED)
     bench.plans.wait()
 

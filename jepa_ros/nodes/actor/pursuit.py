@@ -157,7 +157,12 @@ class Pursuit:
                 min(left, patience_s),
                 lambda: self._now_ns() + _SET_BACK_NS,
             )
-            if look is None and left > patience_s:
+            if silent := self._guard_is_silent():
+                self._wait(
+                    PlannerStatus.SAFETY,
+                    "action_publisher has fallen silent: does it run? A new one has to be armed: ~/arm",
+                )
+            elif look is None and left > patience_s:
                 self._wait(
                     PlannerStatus.NO_IMAGE,
                     f"no image since {self._settings.image_timeout_s:g} s: do camera and "
@@ -173,11 +178,7 @@ class Pursuit:
                     f"{target.encoder_id!r}; encode the goal anew"
                 )
                 return ReachGoal.Result.MODEL_MISMATCH
-            if self._guard_is_silent():
-                self._wait(
-                    PlannerStatus.SAFETY,
-                    "action_publisher has fallen silent: does it run? A new one has to be armed: ~/arm",
-                )
+            if silent:
                 continue
             proprio = self._joints.at(look.stamp_ns)
             if proprio is None:
