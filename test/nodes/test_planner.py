@@ -351,7 +351,7 @@ def test_a_guard_that_lets_nothing_through_ends_the_goal(world, checkpoint, reas
 
 @pytest.mark.parametrize("images", [True, False], ids=["images", "no_images"])
 def test_no_plan_is_made_for_a_guard_that_fell_silent(world, checkpoint, images):
-    bench = Bench(world, checkpoint)
+    bench = Bench(world, checkpoint, image_timeout_s=SOON_S)
     safety = world.talk(SafetyStatus, "action_publisher/safety_status", qos.STATUS)
 
     def guard(state):
