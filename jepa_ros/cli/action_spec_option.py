@@ -27,19 +27,17 @@ def read_action_spec(path: Path | None) -> ActionSpec | None:
         return ActionSpec.from_dict(values)
     except JepaError as error:
         text = str(error)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
         text = repr(error)
     raise JepaError(f"--action-spec {path}: {text}; see docs/train_on_your_bags.md for the format")
 
 
 def _robot(path: Path) -> dict:
     """`robot` of a robot's parameter file, over that of the files that it is based on."""
-    import yaml
-
+    from jepa_ros.nodes.bags.record_metadata import read_params_file
     from jepa_ros.nodes.bringup.preset import read_preset
 
     values: dict = {}
     for file in read_preset(str(path.resolve())).files:
-        every_node = yaml.safe_load(file.read_text()).get("/**", {}).get("ros__parameters", {})
-        values |= every_node.get("robot", {})
-    return values
+        values |= read_params_file(file, "").get("/**", {})
+    return {name.removeprefix("robot."): value for name, value in values.items() if name.startswith("robot.")}

@@ -30,9 +30,7 @@ from jepa_ros.safety.workspace import Workspace
 _SOONEST_S = 0.001  # between two setpoints
 _FRESH_S = 0.5  # oldest measured pose that a motion may begin at
 _BELIEVED = 2.0  # tracking tolerances; an arm that is measured farther from its setpoint is not sent there
-_STAYS = (
-    0.5  # tracking tolerances, from where it was measured first; within them an arm counts as blocked there
-)
+_STAYS = 0.5  # tracking tolerances; an arm that is measured so near to where it was blocked is so still
 _LEAVES = "the end effector would leave the workspace box"
 
 __all__ = ["ActionGuard", "GuardConfig", "GuardStatus", "Now", "Plan", "Setpoint", "Verdict"]
@@ -168,9 +166,7 @@ class ActionGuard:
         self._tracking_error = math.nan  # when the arm was measured last
         self._limiter: SetpointLimiter | None = None  # since the first plan
         self._fresh_start = True  # the next motion begins where the arm is measured
-        self._retreat: np.ndarray | None = (
-            None  # (A,) rad, where a blocked arm is told to rest, on the way there
-        )
+        self._retreat: np.ndarray | None = None  # (A,) rad, where a blocked arm is told to rest
         self._sent: Now | None = None  # when the last setpoint was given out
         self._left = -math.inf  # steady; when it had left the process
         self._said_rest = True  # the last setpoint said that the arm rests there
@@ -285,12 +281,11 @@ class ActionGuard:
         former = self._limiter.path, self._limiter.path_time
         targets, clamped = self._targets(plan)
         self._limiter.follow(targets, self.spec.dt)
-        self._retreat = None
         inside, setpoint = self._step(now)
         if not inside:
             self._limiter.path, self._limiter.path_time = former
             return self._veto(Reason.WORKSPACE, _LEAVES, now)
-        self._fresh_start = False
+        self._fresh_start, self._retreat = False, None
         self.clamped += clamped
         self.vetoed_in_a_row, self._accepted_stamp, self._last_veto = 0, plan.stamp, None
         self._plans.feed(now, plan.stamp)

@@ -11,6 +11,7 @@ from jepa_ros.errors import JepaError
 from jepa_ros.safety.guard import ActionGuard, GuardConfig, Now
 from jepa_ros.safety.limits import JointLimits
 from jepa_ros.safety.states import Reason, SafetyState
+from jepa_ros.safety.workspace import Workspace
 
 PINNED = replace(NO_CAMERA, model_id="m1")
 
@@ -427,6 +428,21 @@ def test_a_single_wrong_joint_state_near_the_tolerance_does_not_take_the_arm_the
     stream.measured = before
     stream.until(102.0)
     assert stream.guard.reason == Reason.TRACKING_ERROR
+    assert np.abs(stream.last - before).max() < 0.1 and stream.clean()
+
+
+def test_a_vetoed_plan_does_not_make_a_retreat_blind():
+    """The plan would leave the workspace; what goes on is the retreat, and the wrong reading that it is for is over."""
+    stream = running(workspace=Workspace([-2.0] * 3, [2.0, 0.511, 2.0], lambda joints: joints))
+    before, stream.stuck = stream.last.copy(), True
+    stream.measured = stream.measured - [0.4, 0.0, 0.0]
+    while stream.guard.state == SafetyState.RUNNING:
+        stream.until(stream.time + 0.02)
+    stream.time, stream.measured = stream.time + 0.01, stream.last.copy()
+    stream.observe()
+    up = np.tile([0.0, 0.1, 0.0], (4, 1))
+    assert stream.submit(plan(stream.time, up)).reason == Reason.WORKSPACE
+    stream.until(102.0)
     assert np.abs(stream.last - before).max() < 0.1 and stream.clean()
 
 
